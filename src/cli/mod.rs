@@ -1,0 +1,1 @@
+//! The commands: run, demo, check, print-config, tail.

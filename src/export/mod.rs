@@ -1,0 +1,86 @@
+//! The client edge: sends batches, reads verdicts, settles every item.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Uri};
+
+/// How an upstream is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Grpc,
+    HttpProtobuf,
+    HttpJson,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// TLS towards an upstream; used when the endpoint's scheme is `https`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    pub ca_file: Option<PathBuf>,
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub insecure_skip_verify: bool,
+}
+
+/// When to try again, and when to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    pub initial: Duration,
+    pub max: Duration,
+    /// A batch not accepted for this long is lost, with reason `gave_up`.
+    pub give_up: Duration,
+}
+
+/// One upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The `upstream` label of metrics.
+    pub name: String,
+    /// `http://host:4317`, `https://host/base`. For HTTP the signal's path is appended to it.
+    pub endpoint: Uri,
+    pub protocol: Protocol,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub compression: Compression,
+    pub tls: Tls,
+    /// For one attempt.
+    pub timeout: Duration,
+    pub retry: Retry,
+    /// Calls in flight at once.
+    pub parallel: usize,
+    /// Largest request sent, before compression.
+    pub request_max: usize,
+}
+
+/// What an upstream's senders work with.
+#[derive(Clone, Debug)]
+pub struct Inner {
+    pub outbox: std::sync::Arc<crate::queue::Outbox>,
+    pub meters: std::sync::Arc<crate::telemetry::Meters>,
+    pub clock: crate::model::Clock,
+}
+
+/// An upstream that can not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("upstream `{name}`: {what}")]
+pub struct SetupError {
+    pub name: String,
+    pub what: String,
+}
+
+/// Sends batches from the outbox until it is closed and empty. When `give_up` fires, calls in flight
+/// end, and what is left is counted as lost with reason `shutdown`.
+pub fn start(
+    settings: Settings,
+    inner: Inner,
+    give_up: tokio_util::sync::CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>, SetupError> {
+    let _ = (settings, inner, give_up);
+    todo!()
+}

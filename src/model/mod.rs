@@ -1,0 +1,9 @@
+//! The nouns everything above shares.
+
+pub mod origin;
+pub mod time;
+pub mod trace;
+
+pub use origin::{Origin, TenantKey};
+pub use time::{Clock, Time};
+pub use trace::{JoinedTrace, Reason, Repairs};

@@ -1,0 +1,1 @@
+//! What a person sees: joined traces as trees or JSON lines, and the latest of them kept.

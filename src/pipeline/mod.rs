@@ -1,0 +1,1 @@
+//! Everything put together: the journey on one screen, start, drain, admin.

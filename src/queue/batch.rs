@@ -1,0 +1,20 @@
+//! What is sent upstream in one call.
+
+use std::sync::Arc;
+
+use super::Reservation;
+use crate::model::{Origin, Time};
+use crate::wire::{Rope, Signal};
+
+/// One finished batch, shared by every upstream it goes to; its bytes are freed with the last.
+#[derive(Debug)]
+pub struct Batch {
+    pub signal: Signal,
+    pub origin: Arc<Origin>,
+    /// An export request, uncompressed protobuf.
+    pub body: Rope,
+    /// Items this batch settles: those in `body`, plus duplicates collapsed into them.
+    pub items: u64,
+    pub opened: Time,
+    pub reservation: Reservation,
+}

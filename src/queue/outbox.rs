@@ -1,0 +1,89 @@
+//! The bounded queue in front of one upstream: lanes put batches in, its senders take them out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use tokio::sync::Notify;
+
+use super::Batch;
+
+/// Batches waiting for one upstream, bounded in number and in bytes.
+#[derive(Debug)]
+pub struct Outbox {
+    queue: ArrayQueue<Arc<Batch>>,
+    bytes: AtomicUsize,
+    bytes_max: usize,
+    closed: AtomicBool,
+    filled: Notify,
+}
+
+impl Outbox {
+    pub fn new(batches_max: usize, bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            queue: ArrayQueue::new(batches_max),
+            bytes: AtomicUsize::new(0),
+            bytes_max,
+            closed: AtomicBool::new(false),
+            filled: Notify::new(),
+        })
+    }
+
+    /// Puts a batch in, or hands it back when the queue is full. A batch larger than the bound
+    /// is taken when the queue is empty, so that nothing is stuck for ever.
+    pub fn offer(&self, batch: Arc<Batch>) -> Result<(), Arc<Batch>> {
+        let len = batch.body.len();
+        let before = self.bytes.fetch_add(len, Ordering::AcqRel);
+        if before != 0 && before + len > self.bytes_max {
+            self.bytes.fetch_sub(len, Ordering::AcqRel);
+            return Err(batch);
+        }
+        self.queue.push(batch).inspect_err(|_| {
+            self.bytes.fetch_sub(len, Ordering::AcqRel);
+        })?;
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// The next batch; waits for one. `None` once closed and empty.
+    pub async fn take(&self) -> Option<Arc<Batch>> {
+        loop {
+            let filled = self.filled.notified();
+            if let Some(batch) = self.try_take() {
+                return Some(batch);
+            }
+            if self.closed.load(Ordering::Acquire) {
+                // Wake the next waiter too: one permit was stored, any number may wait.
+                self.filled.notify_one();
+                return self.try_take();
+            }
+            filled.await;
+        }
+    }
+
+    /// The next batch if there is one now.
+    pub fn try_take(&self) -> Option<Arc<Batch>> {
+        let batch = self.queue.pop()?;
+        self.bytes.fetch_sub(batch.body.len(), Ordering::AcqRel);
+        Some(batch)
+    }
+
+    /// No more batches will come.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.filled.notify_one();
+    }
+
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Bytes waiting.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,3 @@
+//! What the user wants written: settings compiled once into edits on bytes. Pure.
+
+pub mod labels;

@@ -1,0 +1,1 @@
+//! What spans mean, per convention: where environment and release live. Pure over views.

@@ -1,0 +1,127 @@
+//! Every metric in one table. `docs/metrics.md` is generated from it.
+//!
+//! Names follow the Collector's `otelcol_*` in meaning, under `spandrel_*`. For each signal and
+//! upstream: received = delivered + refused + lost, once nothing is in flight.
+
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// One row of the table, for the generated page.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+macro_rules! make {
+    (counter, $name:expr, $help:expr, $labels:expr, $buckets:expr) => {
+        IntCounterVec::new(Opts::new($name, $help), &$labels).expect("a static metric is well formed")
+    };
+    (gauges, $name:expr, $help:expr, $labels:expr, $buckets:expr) => {
+        IntGaugeVec::new(Opts::new($name, $help), &$labels).expect("a static metric is well formed")
+    };
+    (gauge, $name:expr, $help:expr, $labels:expr, $buckets:expr) => {
+        IntGauge::new($name, $help).expect("a static metric is well formed")
+    };
+    (histogram, $name:expr, $help:expr, $labels:expr, $buckets:expr) => {
+        Histogram::with_opts(HistogramOpts::new($name, $help).buckets($buckets.to_vec()))
+            .expect("a static metric is well formed")
+    };
+}
+
+macro_rules! kind {
+    (counter) => {
+        IntCounterVec
+    };
+    (gauges) => {
+        IntGaugeVec
+    };
+    (gauge) => {
+        IntGauge
+    };
+    (histogram) => {
+        Histogram
+    };
+}
+
+macro_rules! meters {
+    ($($field:ident: $kind:ident $name:literal [$($label:literal),*] $buckets:expr, $help:literal;)*) => {
+        /// Handles to every metric. Cheap to share behind an `Arc`.
+        #[derive(Clone, Debug)]
+        pub struct Meters {
+            pub registry: Registry,
+            $(#[doc = $help] pub $field: kind!($kind),)*
+        }
+
+        impl Meters {
+            #[allow(clippy::new_without_default, clippy::expect_used)]
+            pub fn new() -> Self {
+                let registry = Registry::new();
+                $(
+                    let $field = make!($kind, $name, $help, [$($label),*], $buckets);
+                    registry.register(Box::new($field.clone())).expect("names in the table are unique");
+                )*
+                Self { registry, $($field,)* }
+            }
+
+            /// The table, in the order written here.
+            pub const TABLE: &'static [Row] = &[$(
+                Row { name: $name, kind: stringify!($kind), labels: &[$($label),*], help: $help },
+            )*];
+        }
+    };
+}
+
+const SECONDS: [f64; 12] = [0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0, 10.0, 30.0];
+const SPANS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e5];
+const NO: [f64; 0] = [];
+
+meters! {
+    received_items: counter "spandrel_receiver_received_items_total" ["signal", "transport"] NO,
+        "Items (spans, log records, data points, profiles) read from callers, refused ones included.";
+    receiver_refused_items: counter "spandrel_receiver_refused_items_total" ["signal", "reason"] NO,
+        "Items refused to the caller, by reason.";
+    requests: counter "spandrel_receiver_requests_total" ["signal", "transport", "outcome"] NO,
+        "Requests answered, by outcome: ok, partial, or the refusal's name.";
+    delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,
+        "Items an upstream accepted.";
+    upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,
+        "Items an upstream refused for good, by reason.";
+    lost_items: counter "spandrel_exporter_lost_items_total" ["signal", "upstream", "reason"] NO,
+        "Items given up after they were accepted, by reason.";
+    sends: counter "spandrel_exporter_sends_total" ["signal", "upstream", "outcome"] NO,
+        "Calls to an upstream, by outcome.";
+    outbox_bytes: gauges "spandrel_exporter_queue_bytes" ["upstream"] NO,
+        "Bytes of batches waiting for an upstream.";
+    outbox_batches: gauges "spandrel_exporter_queue_batches" ["upstream"] NO,
+        "Batches waiting for an upstream.";
+    batches: counter "spandrel_batch_closed_total" ["signal", "reason"] NO,
+        "Batches closed, by what closed them: size, age, drain.";
+    left: counter "spandrel_join_left_traces_total" ["reason"] NO,
+        "Traces that left the join, by reason.";
+    left_spans: counter "spandrel_join_left_spans_total" ["reason"] NO,
+        "Spans that left the join, by reason.";
+    duplicates: counter "spandrel_join_duplicate_spans_total" [] NO,
+        "Spans that came more than once and were collapsed; each settles with the span that was kept.";
+    oddities: counter "spandrel_join_odd_spans_total" ["kind"] NO,
+        "Spans with a parent that can not be right: orphan, zero_parent, cycle.";
+    split: counter "spandrel_join_split_traces_total" [] NO,
+        "Traces larger than a batch, sent in consecutive requests.";
+    held_traces: gauge "spandrel_join_held_traces" [] NO,
+        "Traces in the join now.";
+    held_bytes: gauge "spandrel_join_held_bytes" [] NO,
+        "Bytes held by the join now.";
+    hold_seconds: histogram "spandrel_join_quiet_seconds" [] SECONDS,
+        "From a trace's last span to its leaving.";
+    trace_spans: histogram "spandrel_join_trace_spans" [] SPANS,
+        "Spans a trace.";
+    shapes: gauge "spandrel_join_shapes" [] NO,
+        "Span shapes the join has learned.";
+    memory_used: gauge "spandrel_memory_used_bytes" [] NO,
+        "Bytes counted against the budget now.";
+    memory_limit: gauge "spandrel_memory_limit_bytes" [] NO,
+        "The byte budget.";
+    queue_requests: gauge "spandrel_queue_requests" [] NO,
+        "Requests waiting for a lane.";
+}

@@ -1,0 +1,5 @@
+//! What we say about ourselves.
+
+pub mod meters;
+
+pub use meters::Meters;

@@ -1,0 +1,1 @@
+//! Iterates over the fields of one protobuf message.
