@@ -1,0 +1,258 @@
+//! The program under test: the real binary, on free ports, with its own configuration file.
+//!
+//! It inherits nothing of the tester's environment but the path and the home: a CI machine's
+//! `GITHUB_SHA` or a developer's `OTEL_*` would change what it labels.
+
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use spandrel::wire::Signal;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::metrics::{Ledger, Metrics};
+use super::{Client, PATIENCE};
+
+const FREE_PORTS: &str = "receive: {grpc: \"127.0.0.1:0\", http: \"127.0.0.1:0\"}\nadmin: \"127.0.0.1:0\"\n";
+
+/// The running program. Killed when dropped.
+pub struct Proxy {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+    ports: Ports,
+    directory: TempDir,
+}
+
+/// What to start it with.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    pub config: String,
+    pub arguments: Vec<String>,
+    pub variables: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    grpc: SocketAddr,
+    http: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// What it has written so far, line by line.
+#[derive(Clone)]
+struct Lines(Arc<watch::Sender<Vec<String>>>);
+
+impl Proxy {
+    /// Starts with this configuration; ports that it does not name are free ones.
+    pub async fn with(config: impl Into<String>) -> Self {
+        Self::start(Start { config: config.into(), ..Start::default() }).await
+    }
+
+    /// Starts, and returns when it says that it is ready.
+    pub async fn start(start: Start) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("spandrel.yaml");
+        let ports = if start.config.contains("receive:") { "" } else { FREE_PORTS };
+        std::fs::write(&file, format!("{ports}{}", start.config)).expect("a writable directory");
+        let mut child = command()
+            .arg("run")
+            .arg("--config")
+            .arg(&file)
+            .args(&start.arguments)
+            .envs(start.variables)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary was built with the tests");
+        let stdout = Lines::of(child.stdout.take().expect("piped"));
+        let stderr = Lines::of(child.stderr.take().expect("piped"));
+        let ports = Ports::announced(&mut child, &stderr).await;
+        let proxy = Self { child, stdout, stderr, ports, directory };
+        proxy.await_ready().await;
+        proxy
+    }
+
+    /// Where gRPC is expected; HTTP is served there too.
+    pub fn grpc(&self) -> SocketAddr {
+        self.ports.grpc
+    }
+
+    /// Where HTTP is expected; gRPC is served there too.
+    pub fn http(&self) -> SocketAddr {
+        self.ports.http
+    }
+
+    pub fn admin(&self) -> SocketAddr {
+        self.ports.admin
+    }
+
+    /// A caller of the gRPC port.
+    pub fn client(&self) -> Client {
+        Client::to(self.ports.grpc)
+    }
+
+    /// A caller of the HTTP port.
+    pub fn http_client(&self) -> Client {
+        Client::to(self.ports.http)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it has not been waited for")
+    }
+
+    /// Its working directory, which holds its configuration and nothing else.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// What it wrote to standard output so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits for a line on standard output that is as wanted, and returns it.
+    pub async fn await_stdout(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.stdout.find(what, wanted).await
+    }
+
+    /// Waits for a line on standard error that is as wanted, and returns it.
+    pub async fn await_stderr(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.stderr.find(what, wanted).await
+    }
+
+    /// Its metrics now.
+    pub async fn metrics(&self) -> Metrics {
+        let reply = Client::to(self.ports.admin).get("/metrics").await;
+        assert!(reply.status.is_success(), "/metrics answered {reply:?}");
+        Metrics::parse(&reply.text())
+    }
+
+    /// Waits until every item of the signal that was received has met its end at this upstream, and
+    /// returns the sums: received = delivered + refused + lost.
+    pub async fn await_settled(&self, signal: Signal, upstream: &str) -> Ledger {
+        let mut last = None;
+        let settled = async {
+            loop {
+                let ledger = self.metrics().await.ledger(signal, upstream);
+                // Twice the same: a scrape may fall between two counters of one step.
+                if ledger.is_settled() && last == Some(ledger) {
+                    return ledger;
+                }
+                last = Some(ledger);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, settled).await {
+            Ok(ledger) => ledger,
+            Err(_) => panic!("{} never settled at {upstream:?}: {last:?}", signal.name()),
+        }
+    }
+
+    /// Resident memory now, bytes.
+    pub fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it has memory");
+        let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok());
+        kib.expect("a number of KiB") * 1024
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    pub async fn stop(mut self) -> ExitStatus {
+        let pid = self.pid().try_into().ok().and_then(rustix::process::Pid::from_raw).expect("an id");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.expect("it is our child"),
+            Err(_) => panic!("it did not stop on SIGTERM; it wrote:\n{}", self.stderr()),
+        }
+    }
+
+    async fn await_ready(&self) {
+        let client = Client::to(self.ports.admin);
+        let ready = async {
+            while client.get("/readyz").await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, ready).await.is_err() {
+            panic!("it never was ready; it wrote:\n{}", self.stderr());
+        }
+    }
+}
+
+/// The binary, with nothing of the tester's environment that could change what it does.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
+    command.env_clear();
+    let kept = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE"];
+    command.envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command
+}
+
+impl Ports {
+    /// Reads the banner: `listening on ADDRESS (…)` for gRPC then HTTP, `admin on ADDRESS`.
+    async fn announced(child: &mut Child, stderr: &Lines) -> Self {
+        let mut lines = stderr.0.subscribe();
+        let read = lines.wait_for(|lines| Self::parse(lines).is_some());
+        tokio::select! {
+            seen = tokio::time::timeout(PATIENCE, read) => match seen {
+                Ok(Ok(lines)) => Self::parse(&lines).expect("just seen"),
+                _ => panic!("it never said where it listens; it wrote:\n{}", stderr.text()),
+            },
+            ended = child.wait() => panic!("it ended at once ({ended:?}); it wrote:\n{}", stderr.text()),
+        }
+    }
+
+    fn parse(lines: &[String]) -> Option<Self> {
+        let after = |words: &'static str| {
+            lines.iter().filter_map(move |line| {
+                let (_, rest) = line.split_once(words)?;
+                rest.split_whitespace().next()?.trim_end_matches([',', ';']).parse::<SocketAddr>().ok()
+            })
+        };
+        let mut listening = after("listening on ");
+        let (grpc, http) = (listening.next()?, listening.next()?);
+        Some(Self { grpc, http, admin: after("admin on ").next()? })
+    }
+}
+
+impl Lines {
+    /// Reads to the end in the background, so that the program never waits for its reader.
+    fn of(pipe: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        let lines = Self(Arc::new(watch::Sender::new(Vec::new())));
+        let sender = lines.0.clone();
+        tokio::spawn(async move {
+            let mut reader = BufReader::new(pipe).lines();
+            while let Ok(Some(line)) = reader.next_line().await {
+                sender.send_modify(|lines| lines.push(line));
+            }
+        });
+        lines
+    }
+
+    fn text(&self) -> String {
+        self.0.borrow().join("\n")
+    }
+
+    async fn find(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let mut lines = self.0.subscribe();
+        let pick = |lines: &Vec<String>| lines.iter().find(|line| wanted(line)).cloned();
+        let seen = lines.wait_for(|lines| pick(lines).is_some());
+        match tokio::time::timeout(PATIENCE, seen).await {
+            Ok(Ok(lines)) => pick(&lines).expect("just seen"),
+            _ => panic!("waited {PATIENCE:?} for {what}, but it wrote:\n{}", self.text()),
+        }
+    }
+}

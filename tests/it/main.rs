@@ -1,0 +1,3 @@
+//! The integration tests: one binary, a module per behaviour, the real program and real sockets.
+
+mod harness;
