@@ -1,115 +1,92 @@
 //! The join: holds the spans of a trace until it is whole, then lets it go with a reason.
 //!
 //! Pure: `now` is passed in, bytes come in, decisions go out. No sockets, no clock, no config.
+//!
+//! A span's stay, in the order of the files: `heads` and `origins` make equal things one; `table`
+//! finds its trace, or `ledger` says that it has left; `trace` copies its bytes and records it
+//! (`kin` when there are many); `alarms` says when to look again; `whole` decides whether the trace
+//! may leave, with what `shapes` has learned of children that come late; `order` puts its spans in
+//! an order that arrival has no part in; `leaving` is how it goes.
+//!
+//! The surprise: nothing on the wire says that a trace is complete. What is learned changes when a
+//! trace leaves, never what is in it; and whatever is wrong with a trace, it leaves in the end.
+
+mod alarms;
+mod heads;
+mod kin;
+mod leaving;
+mod ledger;
+mod order;
+mod origins;
+mod settings;
+mod table;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod whole;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use ahash::RandomState;
 use bytes::Bytes;
 
-use crate::model::{Origin, Reason, Repairs, Time};
-use crate::wire::block::BlockHead;
+use crate::model::{Origin, Reason, TenantKey, Time};
 use crate::wire::{Index, TraceId};
 
-/// What counts as a root (DESIGN, "The join").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The trace's own root: a span without a parent.
-    Trace,
-    /// Also a span whose parent lives in another process: each process's subtree leaves by itself.
-    Local,
-}
+pub use heads::{Head, Kind};
+pub use leaving::{Context, Leaving, LeavingBlock, SpanBytes};
+pub use settings::{Scope, Settings};
 
-/// How long to hold, and how much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    pub scope: Scope,
-    /// A whole trace leaves after this much silence.
-    pub quiet: Duration,
-    /// An incomplete trace leaves after this much silence.
-    pub idle: Duration,
-    /// No trace is held longer than this.
-    pub hold: Duration,
-    /// Above this the oldest traces leave incomplete.
-    pub held_bytes_max: usize,
-    /// Traces remembered after they left.
-    pub ledger_max: usize,
-    /// Span shapes learned.
-    pub shapes_max: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            scope: Scope::Trace,
-            quiet: Duration::from_millis(50),
-            idle: Duration::from_secs(6),
-            hold: Duration::from_secs(30),
-            held_bytes_max: 48 << 20,
-            ledger_max: 65_536,
-            shapes_max: 4_096,
-        }
-    }
-}
-
-/// A resource's or a scope's bytes, interned: equal bytes are one `Head` while anything holds them.
-#[derive(Debug)]
-pub struct Head {
-    /// Unique in this process for as long as it runs; never used again for other bytes.
-    pub id: u64,
-    pub bytes: BlockHead,
-}
-
-/// Facts about a trace, as its own spans state them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Context {
-    pub environment: Option<Arc<str>>,
-    pub release: Option<Arc<str>>,
-}
-
-/// A trace (or one late part of it) on its way out. Blocks and spans are in an order that depends
-/// on the spans alone, never on how they arrived; parents stand before their children.
-#[derive(Debug)]
-pub struct Leaving {
-    pub trace: TraceId,
-    /// Whose headers it travels with: the root span's, else the least of those seen that has any.
-    pub origin: Arc<Origin>,
-    pub reason: Reason,
-    pub first_arrival: Time,
-    pub last_arrival: Time,
-    /// Requests its spans came in.
-    pub requests: u32,
-    pub repairs: Repairs,
-    /// What the trace says of itself, or said before (the ledger).
-    pub context: Context,
-    pub blocks: Vec<LeavingBlock>,
-    /// Bytes it was charged for while held.
-    pub held_bytes: usize,
-}
-
-/// Spans of one resource and one scope.
-#[derive(Debug)]
-pub struct LeavingBlock {
-    pub resource: Arc<Head>,
-    pub scope: Arc<Head>,
-    /// Bodies of Span messages (no tag, no length).
-    pub spans: Vec<Bytes>,
-}
+use alarms::Alarms;
+use heads::Heads;
+use ledger::Ledger;
+use order::Order;
+use origins::Origins;
+use table::Table;
+use trace::{Incoming, Trace};
+use whole::Verdict;
 
 /// The trace table of one lane.
 #[derive(Debug)]
 pub struct Join {
     settings: Settings,
+    hasher: RandomState,
+    heads: Heads,
+    origins: Origins,
+    table: Table,
+    alarms: Alarms,
+    ledger: Ledger,
+    order: Order,
+    /// Requests taken so far.
+    requests: u64,
+    /// Bytes charged for open traces.
+    held: usize,
+    /// Heads of the request being taken, by its scope blocks.
+    request_heads: Vec<Option<(Arc<Head>, Arc<Head>)>>,
 }
 
 impl Join {
     /// `seed` keys the hash of attacker-chosen ids.
     pub fn new(settings: Settings, seed: u64) -> Self {
-        let _ = seed;
-        Self { settings }
+        let hasher = RandomState::with_seeds(seed, !seed, seed.rotate_left(32), 0x5350_414e_4452_454c);
+        Self {
+            heads: Heads::new(hasher.clone(), (settings.held_bytes_max / 16).clamp(64 << 10, 4 << 20)),
+            origins: Origins::new(hasher.clone()),
+            table: Table::new(hasher.clone()),
+            alarms: Alarms::default(),
+            ledger: Ledger::new(settings.ledger_max, settings.held_bytes_max / 4, hasher.clone()),
+            order: Order::default(),
+            requests: 0,
+            held: 0,
+            request_heads: Vec::new(),
+            settings,
+            hasher,
+        }
     }
 
     /// Takes the spans of one request that `mine` says are this lane's. Returns spans taken.
+    ///
+    /// A copy of a span that is here counts as taken: it leaves as one of `repairs.duplicates`.
     pub fn take(
         &mut self,
         now: Time,
@@ -118,33 +95,155 @@ impl Join {
         index: &Index,
         mine: impl Fn(TraceId) -> bool,
     ) -> u64 {
-        let _ = (now, origin, body, index, mine, &self.settings);
-        todo!()
+        self.requests += 1;
+        let origin = self.origins.intern(origin);
+        self.request_heads.resize(index.scopes.len(), None);
+        let mut taken = 0;
+        let mut spans = index.spans.iter().peekable();
+        while let Some(first) = spans.peek() {
+            let id = first.trace;
+            if !mine(id) {
+                spans.next();
+                continue;
+            }
+            let slot = self.seat(now, &origin, id);
+            let mut last_block = None;
+            while let Some(entry) = spans.next_if(|entry| entry.trace == id) {
+                taken += 1;
+                let block = match last_block {
+                    Some((scope, block)) if scope == entry.scope => block,
+                    _ => self.block(slot, body, index, entry.scope),
+                };
+                last_block = Some((entry.scope, block));
+                let Some(trace) = self.table.get_mut(slot) else { break };
+                let origin = trace.origin_index(&origin);
+                trace.add(now, Incoming { request: body, entry, block, origin, shape: 0 }, &self.hasher);
+            }
+            self.settle_cost(slot);
+        }
+        self.request_heads.clear();
+        taken
     }
 
     /// The next trace that must leave by `now`, if any. Call until `None`.
     pub fn leave(&mut self, now: Time) -> Option<Leaving> {
-        let _ = now;
-        todo!()
+        if self.held_bytes() > self.settings.held_bytes_max
+            && let Some(leaving) = self.push_out(now, Reason::Pressure)
+        {
+            return Some(leaving);
+        }
+        while let Some((at, ticket)) = self.alarms.due(now) {
+            let Some(trace) = self.table.of(ticket).filter(|trace| trace.alarm == at) else { continue };
+            match whole::judge(trace, now, &self.settings) {
+                Verdict::Leave(reason) => return self.let_go(now, ticket.slot, reason),
+                Verdict::Wait(until) => self.set_alarm(ticket.slot, until),
+            }
+        }
+        None
     }
 
     /// The oldest trace, out of turn: `Reason::Pressure` or `Reason::Drain`.
     pub fn push_out(&mut self, now: Time, reason: Reason) -> Option<Leaving> {
-        let _ = (now, reason);
-        todo!()
+        let slot = self.table.oldest()?;
+        let late = self.table.get(slot).is_some_and(|trace| trace.late);
+        self.let_go(now, slot, if late { Reason::Late } else { reason })
     }
 
-    /// When `leave` should be asked next, if nothing comes before.
+    /// When `leave` should be asked next, if nothing comes before. It may turn out too early, never late.
     pub fn next_due(&self) -> Option<Time> {
-        todo!()
+        if self.table.len() == 0 { None } else { self.alarms.next() }
     }
 
     /// Bytes held, overhead included.
     pub fn held_bytes(&self) -> usize {
-        todo!()
+        self.held + self.heads.bytes() + self.origins.bytes()
     }
 
     pub fn held_traces(&self) -> usize {
-        todo!()
+        self.table.len()
+    }
+
+    /// Bytes remembered of traces that have left: at most a quarter of `held_bytes_max`.
+    pub fn remembered_bytes(&self) -> usize {
+        self.ledger.bytes()
+    }
+
+    /// The place of the trace a span belongs to, opened if need be, with its times brought up to now.
+    fn seat(&mut self, now: Time, origin: &Arc<Origin>, id: TraceId) -> u32 {
+        let slot = match self.table.find(origin.tenant, id) {
+            Some(slot) => slot,
+            None => {
+                let trace = self.begin(now, origin.tenant, id);
+                self.table.open(trace)
+            }
+        };
+        let request = self.requests;
+        let quiet_until = now + self.settings.quiet;
+        let Some(trace) = self.table.get_mut(slot) else { return slot };
+        if trace.last_request != request {
+            trace.last_request = request;
+            trace.requests += 1;
+            trace.last = now;
+        }
+        let ring = if trace.late { now } else { quiet_until };
+        if trace.alarm > ring {
+            self.set_alarm(slot, ring);
+        }
+        slot
+    }
+
+    /// A trace not open: new, late, or the next part of one that left before it was whole.
+    fn begin(&self, now: Time, tenant: TenantKey, id: TraceId) -> Trace {
+        let scope = self.settings.scope;
+        let Some((tenant, earlier)) = self.ledger.find(now, tenant, id) else {
+            return Trace::new(id, tenant, scope, now);
+        };
+        let mut trace = Trace::new(id, tenant, scope, now);
+        let had_its_time = matches!(earlier.reason, Reason::Complete | Reason::Idle | Reason::Late);
+        trace.late = had_its_time && scope == Scope::Trace;
+        trace.earlier = Some(earlier);
+        trace
+    }
+
+    /// The trace's block for a scope of the request being taken.
+    fn block(&mut self, slot: u32, body: &Bytes, index: &Index, scope: u32) -> u32 {
+        let Some(place) = self.request_heads.get_mut(scope as usize) else { return 0 };
+        let (resource, scope) = place.get_or_insert_with(|| {
+            let entry = index.scopes.get(scope as usize).copied().unwrap_or_default();
+            let resource = index.resources.get(entry.resource as usize).copied().unwrap_or_default();
+            let resource = self.heads.intern(Kind::Resource, body, index, &resource.head);
+            (resource, self.heads.intern(Kind::Scope, body, index, &entry.head))
+        });
+        self.table.get_mut(slot).map_or(0, |trace| trace.block_index(resource, scope))
+    }
+
+    fn set_alarm(&mut self, slot: u32, at: Time) {
+        let ticket = self.table.ticket(slot);
+        if let Some(trace) = self.table.get_mut(slot) {
+            trace.alarm = at;
+            self.alarms.set(at, ticket);
+        }
+        let table = &self.table;
+        self.alarms.tidy(table.len(), |at, ticket| table.of(ticket).is_some_and(|trace| trace.alarm == at));
+    }
+
+    /// Charges a trace what it now takes.
+    fn settle_cost(&mut self, slot: u32) {
+        if let Some(trace) = self.table.get_mut(slot) {
+            let cost = trace.cost();
+            self.held = self.held - trace.charged + cost;
+            trace.charged = cost;
+        }
+    }
+
+    fn let_go(&mut self, now: Time, slot: u32, reason: Reason) -> Option<Leaving> {
+        let trace = self.table.close(slot)?;
+        self.held -= trace.charged;
+        self.order.work_out(&trace);
+        let (tenant, id) = (trace.tenant, trace.id);
+        let (leaving, earlier) = leaving::let_go(*trace, &self.order, reason);
+        self.order.trim();
+        self.ledger.remember(now, tenant, id, earlier);
+        Some(leaving)
     }
 }

@@ -1,1 +1,87 @@
 //! What spans mean, per convention: where environment and release live. Pure over views.
+//!
+//! Each fact has a list of keys, best first. A key on the span goes before the same key on its
+//! resource, and both go before the next key: so a resource's `langfuse.environment` beats a span's
+//! `deployment.environment.name`, as the backends read it.
+//!
+//! Nothing here changes a value: what is said is said. The one surprise: an empty string says nothing.
+
+pub mod environment;
+pub mod release;
+
+use crate::wire::attr::{Value, attributes};
+
+/// The attribute list of a Resource message.
+pub const RESOURCE_ATTRIBUTES: u32 = 1;
+/// The attribute list of a Span message.
+pub const SPAN_ATTRIBUTES: u32 = 9;
+
+/// What `message` says under each of `keys`, in one pass; the last wins where a key stands twice.
+pub fn said<'a, const N: usize>(
+    keys: &[&str; N],
+    message: &'a [u8],
+    attribute_field: u32,
+) -> [Option<&'a str>; N] {
+    let mut found = [None; N];
+    for attr in attributes(message, attribute_field) {
+        let Value::Str(text) = attr.value else { continue };
+        if let Some(place) = keys.iter().position(|key| key.as_bytes() == attr.key) {
+            found[place] = std::str::from_utf8(text).ok().filter(|text| !text.is_empty());
+        }
+    }
+    found
+}
+
+/// The best of what a span and its resource say: key by key, the span first.
+pub fn best<'a, const N: usize>(
+    span: [Option<&'a str>; N],
+    resource: [Option<&'a str>; N],
+) -> Option<&'a str> {
+    span.into_iter().zip(resource).find_map(|(span, resource)| span.or(resource))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
+    use opentelemetry_proto::tonic::{resource::v1::Resource, trace::v1::Span};
+    use prost::Message;
+
+    fn pairs(said: &[(&str, &str)]) -> Vec<KeyValue> {
+        let value = |v: &str| Some(AnyValue { value: Some(Any::StringValue(v.into())) });
+        said.iter()
+            .map(|(k, v)| KeyValue { key: (*k).into(), value: value(v), ..Default::default() })
+            .collect()
+    }
+
+    fn span(said: &[(&str, &str)]) -> Vec<u8> {
+        Span { attributes: pairs(said), name: "x".into(), ..Default::default() }.encode_to_vec()
+    }
+
+    fn resource(said: &[(&str, &str)]) -> Vec<u8> {
+        Resource { attributes: pairs(said), ..Default::default() }.encode_to_vec()
+    }
+
+    #[test]
+    fn a_better_key_on_the_resource_beats_a_worse_one_on_the_span() {
+        let span = span(&[("deployment.environment.name", "from-span")]);
+        let resource =
+            resource(&[("langfuse.environment", "from-resource"), ("deployment.environment", "old")]);
+        assert_eq!(environment::of(&span, &resource), Some("from-resource"));
+    }
+
+    #[test]
+    fn the_same_key_is_believed_on_the_span_first() {
+        let span = span(&[("langfuse.release", "span")]);
+        let resource = resource(&[("langfuse.release", "resource"), ("service.version", "1.0")]);
+        assert_eq!(release::of(&span, &resource), Some("span"));
+    }
+
+    #[test]
+    fn an_empty_string_says_nothing_and_the_last_of_two_wins() {
+        let span = span(&[("langfuse.environment", "")]);
+        let resource = resource(&[("deployment.environment", "a"), ("deployment.environment", "b")]);
+        assert_eq!(environment::of(&span, &resource), Some("b"));
+        assert_eq!(release::of(&span, &resource), None);
+    }
+}

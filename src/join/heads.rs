@@ -1,0 +1,196 @@
+//! Interns what blocks say besides their spans: equal bytes are one `Head` while anything holds them.
+//!
+//! An SDK sends the same resource with every export, so nearly every look-up is a hit: a hash and a
+//! comparison. What the join needs of a resource (its service, environment, release) is read once,
+//! when its bytes are first seen.
+//!
+//! The one surprise: nobody tells the table when a head is let go. It looks for heads nobody holds
+//! when it has doubled since it last looked, so stale ones are never more than half of it.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
+use bytes::Bytes;
+use hashbrown::HashTable;
+
+use crate::semantics::{RESOURCE_ATTRIBUTES, environment, release, said};
+use crate::wire::block::BlockHead;
+use crate::wire::{Index, walk};
+
+/// A resource's or a scope's bytes, interned: equal bytes are one `Head` while anything holds them.
+#[derive(Debug)]
+pub struct Head {
+    /// Unique in this process for as long as it runs; never used again for other bytes.
+    pub id: u64,
+    pub bytes: BlockHead,
+    kind: Kind,
+    /// `service.name` of a resource, the name of a scope.
+    name: Box<str>,
+    environment: [Option<Arc<str>>; environment::KEYS.len()],
+    release: [Option<Arc<str>>; release::KEYS.len()],
+}
+
+/// What a head is the head of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Resource,
+    Scope,
+}
+
+impl Head {
+    /// A head by itself, outside any table.
+    pub fn new(kind: Kind, bytes: BlockHead) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let message = body(&bytes.first);
+        let owned = |text: Option<&str>| text.map(Arc::from);
+        let (name, environment, release) = match kind {
+            Kind::Resource => (
+                said(&["service.name"], message, RESOURCE_ATTRIBUTES)[0].unwrap_or_default(),
+                said(&environment::KEYS, message, RESOURCE_ATTRIBUTES).map(owned),
+                said(&release::KEYS, message, RESOURCE_ATTRIBUTES).map(owned),
+            ),
+            Kind::Scope => (scope_name(message), Default::default(), Default::default()),
+        };
+        let name = name.into();
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, kind, name, environment, release }
+    }
+
+    /// The body of the Resource or InstrumentationScope message; empty when absent.
+    pub fn body(&self) -> &[u8] {
+        body(&self.bytes.first)
+    }
+
+    /// `service.name` of a resource, the name of a scope; empty when it says none.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a resource says under each of `semantics::environment::KEYS`.
+    pub(super) fn environment(&self) -> &[Option<Arc<str>>; environment::KEYS.len()] {
+        &self.environment
+    }
+
+    /// What a resource says under each of `semantics::release::KEYS`.
+    pub(super) fn release(&self) -> &[Option<Arc<str>>; release::KEYS.len()] {
+        &self.release
+    }
+
+    /// Bytes it takes while it is interned.
+    fn cost(&self) -> usize {
+        OVERHEAD + self.bytes.first.len() + self.bytes.rest.len() + self.name.len()
+    }
+}
+
+/// The struct, its place in the table, the shared buffer's own bookkeeping.
+const OVERHEAD: usize = size_of::<Head>() + 96;
+
+/// The message inside one whole field: past a one-byte tag and the length.
+fn body(field: &[u8]) -> &[u8] {
+    let after_tag = field.get(1..).unwrap_or_default();
+    let length_bytes =
+        after_tag.iter().position(|byte| byte & 0x80 == 0).map_or(after_tag.len(), |at| at + 1);
+    after_tag.get(length_bytes..).unwrap_or_default()
+}
+
+/// The name of an InstrumentationScope where it stands first, as every SDK writes it.
+fn scope_name(message: &[u8]) -> &str {
+    let field = message.strip_prefix(&[0x0a]).unwrap_or_default();
+    let (&len, text) = field.split_first().unwrap_or((&0, &[]));
+    text.get(..usize::from(len)).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+}
+
+/// The heads one join holds.
+#[derive(Debug)]
+pub(super) struct Heads {
+    table: HashTable<Arc<Head>>,
+    hasher: RandomState,
+    /// The head being looked up, laid out as it would be kept.
+    scratch: Vec<u8>,
+    bytes: usize,
+    sweep_at: usize,
+    sweep_min: usize,
+}
+
+impl Heads {
+    /// Stale heads may take up to `slack` bytes, or as much as live ones.
+    pub fn new(hasher: RandomState, slack: usize) -> Self {
+        Self {
+            table: HashTable::new(),
+            hasher,
+            scratch: Vec::new(),
+            bytes: 0,
+            sweep_at: slack,
+            sweep_min: slack,
+        }
+    }
+
+    /// Bytes all heads take, stale ones included.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The head of a walked block.
+    pub fn intern(&mut self, kind: Kind, body: &[u8], index: &Index, head: &walk::Head) -> Arc<Head> {
+        let split = self.lay_out(body, index, head);
+        let (first, rest) = self.scratch.split_at(split);
+        let hash = hash_of(&self.hasher, kind, first, rest);
+        let equal =
+            |held: &Arc<Head>| held.kind == kind && held.bytes.first == first && held.bytes.rest == rest;
+        if let Some(held) = self.table.find(hash, equal) {
+            return held.clone();
+        }
+        self.sweep_if_due();
+        let whole = Bytes::copy_from_slice(&self.scratch);
+        let bytes = BlockHead { first: whole.slice(..split), rest: whole.slice(split..) };
+        let new = Arc::new(Head::new(kind, bytes));
+        self.bytes += new.cost();
+        let hasher = &self.hasher;
+        let rehash = |h: &Arc<Head>| hash_of(hasher, h.kind, &h.bytes.first, &h.bytes.rest);
+        self.table.insert_unique(hash, new.clone(), rehash);
+        new
+    }
+
+    /// Writes the block's head to `scratch`: several field-1 messages merge into one by standing one
+    /// behind the other (conformance P01). Returns where `rest` begins.
+    fn lay_out(&mut self, body: &[u8], index: &Index, head: &walk::Head) -> usize {
+        let pieces = |(from, to): (u32, u32)| {
+            index.pieces.get(from as usize..to as usize).unwrap_or_default().iter().map(|r| r.of(body))
+        };
+        self.scratch.clear();
+        if head.first.0 != head.first.1 {
+            let mut length = pieces(head.first).map(<[u8]>::len).sum::<usize>();
+            self.scratch.push(0x0a);
+            while length >= 0x80 {
+                self.scratch.push((length & 0x7f) as u8 | 0x80);
+                length >>= 7;
+            }
+            self.scratch.push(length as u8);
+            pieces(head.first).for_each(|piece| self.scratch.extend_from_slice(piece));
+        }
+        let split = self.scratch.len();
+        pieces(head.rest).for_each(|piece| self.scratch.extend_from_slice(piece));
+        split
+    }
+
+    fn sweep_if_due(&mut self) {
+        if self.bytes < self.sweep_at {
+            return;
+        }
+        self.table.retain(|head| Arc::strong_count(head) > 1);
+        self.bytes = self.table.iter().map(|head| head.cost()).sum();
+        self.sweep_at = (2 * self.bytes).max(self.sweep_min);
+        let hasher = &self.hasher;
+        self.table
+            .shrink_to(self.table.len() * 2, |h| hash_of(hasher, h.kind, &h.bytes.first, &h.bytes.rest));
+    }
+}
+
+fn hash_of(hasher: &RandomState, kind: Kind, first: &[u8], rest: &[u8]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write_usize(first.len() << 1 | kind as usize);
+    state.write(first);
+    state.write(rest);
+    state.finish()
+}

@@ -1,0 +1,227 @@
+//! A trace on its way out: its spans as ranges of its own chunks, in blocks, with what it says of itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Scope;
+use super::heads::Head;
+use super::ledger::{Earlier, Gone};
+use super::order::Order;
+use super::trace::{self, Place, Record, Trace};
+use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
+use crate::semantics::{SPAN_ATTRIBUTES, environment, release, said};
+use crate::wire::TraceId;
+
+/// Facts about a trace, as its own spans state them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Context {
+    pub environment: Option<Arc<str>>,
+    pub release: Option<Arc<str>>,
+}
+
+/// A trace (or one late part of it) on its way out. Blocks and spans are in an order that depends
+/// on the spans alone, never on how they arrived; parents stand before their children.
+#[derive(Debug)]
+pub struct Leaving {
+    pub trace: TraceId,
+    /// Whose headers it travels with: the root span's, else the least of those seen that has any.
+    pub origin: Arc<Origin>,
+    pub reason: Reason,
+    pub first_arrival: Time,
+    pub last_arrival: Time,
+    /// Requests its spans came in.
+    pub requests: u32,
+    pub repairs: Repairs,
+    /// What the trace says of itself, or said before (the ledger).
+    pub context: Context,
+    pub blocks: Vec<LeavingBlock>,
+    /// Bytes it was charged for while held.
+    pub held_bytes: usize,
+    places: Vec<Place>,
+    chunks: Vec<Vec<u8>>,
+    slices: Vec<Bytes>,
+}
+
+/// Spans of one resource and one scope. Their bytes: [`Leaving::spans`].
+#[derive(Clone, Debug)]
+pub struct LeavingBlock {
+    pub resource: Arc<Head>,
+    pub scope: Arc<Head>,
+    from: u32,
+    to: u32,
+}
+
+impl LeavingBlock {
+    /// Spans in it, at least one.
+    pub fn len(&self) -> usize {
+        (self.to - self.from) as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.to == self.from
+    }
+}
+
+/// The body of a Span message (no tag, no length).
+#[derive(Clone, Copy, Debug)]
+pub enum SpanBytes<'a> {
+    /// Small, in a chunk of the trace: copy it.
+    Copied(&'a [u8]),
+    /// Large, a slice of the request it came in: worth sharing.
+    Shared(&'a Bytes),
+}
+
+impl std::ops::Deref for SpanBytes<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Leaving {
+    /// The spans of one of its blocks, in order.
+    pub fn spans(&self, block: &LeavingBlock) -> impl ExactSizeIterator<Item = SpanBytes<'_>> {
+        let places = self.places.get(block.from as usize..block.to as usize).unwrap_or_default();
+        places.iter().map(|&place| match self.slices.get(place.piece as usize).filter(|_| place.slice) {
+            Some(slice) => SpanBytes::Shared(slice),
+            None => SpanBytes::Copied(trace::body(&self.chunks, &self.slices, place)),
+        })
+    }
+
+    /// Spans in all blocks. `repairs.duplicates` more were taken and settle with them.
+    pub fn span_count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Bytes of all spans.
+    pub fn span_bytes(&self) -> usize {
+        self.places.iter().map(|place| place.len as usize).sum()
+    }
+}
+
+/// Takes a trace apart, in the order worked out for it; with what is to be remembered of it.
+pub(super) fn let_go(trace: Trace, order: &Order, reason: Reason) -> (Leaving, Earlier) {
+    let first = order.ranked().first().and_then(|&at| trace.records.get(at as usize));
+    let root = first.filter(|r| r.parent.is_none() || trace.scope == Scope::Local);
+    let context = context(&trace, root);
+    let origin = origin(&trace, root);
+    let repairs = Repairs {
+        orphans: order.orphans,
+        cycles: order.cycles,
+        zero_parents: count(trace.records.iter().filter(|r| r.marks.has(trace::Marks::ZERO_PARENT))),
+        ..trace.repairs
+    };
+    let earlier = remembered(&trace, &context, &origin, reason);
+    let (blocks, places) = blocks(&trace, order);
+    let leaving = Leaving {
+        trace: trace.id,
+        origin,
+        reason,
+        first_arrival: trace.first,
+        last_arrival: trace.last,
+        requests: trace.requests,
+        repairs,
+        context,
+        blocks,
+        held_bytes: trace.charged,
+        places,
+        chunks: trace.chunks,
+        slices: trace.slices,
+    };
+    (leaving, earlier)
+}
+
+fn count<'a>(records: impl Iterator<Item = &'a Record>) -> u32 {
+    u32::try_from(records.count()).unwrap_or(u32::MAX)
+}
+
+fn remembered(trace: &Trace, context: &Context, origin: &Arc<Origin>, reason: Reason) -> Earlier {
+    let earlier = trace.earlier.as_deref();
+    let root_known = trace.roots > 0 || earlier.is_some_and(|earlier| earlier.root_known);
+    let gone = trace.records.iter().map(|r| Gone {
+        id: r.id,
+        shape: r.shape,
+        arrived: trace.first + std::time::Duration::from_millis(r.after_ms.into()),
+        len: r.place.len,
+    });
+    Earlier::new(context.clone(), origin.clone(), reason, root_known).with_spans(earlier, gone)
+}
+
+/// Spans in the order of their ranks, gathered by block; blocks in the order of their first span.
+fn blocks(trace: &Trace, order: &Order) -> (Vec<LeavingBlock>, Vec<Place>) {
+    const UNSEEN: u32 = u32::MAX;
+    let mut rank_of = vec![UNSEEN; trace.blocks.len()];
+    let mut blocks: Vec<LeavingBlock> = Vec::with_capacity(trace.blocks.len());
+    let records = || order.ranked().iter().filter_map(|&at| trace.records.get(at as usize));
+    for record in records() {
+        let Some(rank) = rank_of.get_mut(record.block as usize) else { continue };
+        if *rank == UNSEEN
+            && let Some((resource, scope)) = trace.blocks.get(record.block as usize)
+        {
+            *rank = blocks.len() as u32;
+            blocks.push(LeavingBlock { resource: resource.clone(), scope: scope.clone(), from: 0, to: 0 });
+        }
+        if let Some(block) = blocks.get_mut(*rank as usize) {
+            block.to += 1;
+        }
+    }
+    let mut at = 0;
+    for block in &mut blocks {
+        let count = block.to;
+        (block.from, block.to) = (at, at);
+        at += count;
+    }
+    let mut places = vec![Place::default(); at as usize];
+    for record in records() {
+        let rank = rank_of.get(record.block as usize).copied().unwrap_or(UNSEEN);
+        if let Some(block) = blocks.get_mut(rank as usize)
+            && let Some(place) = places.get_mut(block.to as usize)
+        {
+            *place = record.place;
+            block.to += 1;
+        }
+    }
+    (blocks, places)
+}
+
+/// What the root says, itself before its resource; else what the trace said before.
+fn context(trace: &Trace, root: Option<&Record>) -> Context {
+    let own = root.map(|root| own_context(trace, root)).unwrap_or_default();
+    let before = trace.earlier.as_ref().map(|earlier| &earlier.context);
+    Context {
+        environment: own.environment.or_else(|| before?.environment.clone()),
+        release: own.release.or_else(|| before?.release.clone()),
+    }
+}
+
+fn own_context(trace: &Trace, root: &Record) -> Context {
+    let Some((resource, _)) = trace.blocks.get(root.block as usize) else { return Context::default() };
+    let span = trace.body(root.place);
+    Context {
+        environment: best(said(&environment::KEYS, span, SPAN_ATTRIBUTES), resource.environment()),
+        release: best(said(&release::KEYS, span, SPAN_ATTRIBUTES), resource.release()),
+    }
+}
+
+/// `semantics::best`, sharing the resource's text where the span says nothing new.
+fn best<const N: usize>(span: [Option<&str>; N], resource: &[Option<Arc<str>>; N]) -> Option<Arc<str>> {
+    span.into_iter().zip(resource).find_map(|(span, resource)| match (span, resource) {
+        (Some(said), Some(known)) if said == &**known => Some(known.clone()),
+        (Some(said), _) => Some(Arc::from(said)),
+        (None, known) => known.clone(),
+    })
+}
+
+/// The root's request's, if it has headers; else what the trace left with before; else the least named.
+fn origin(trace: &Trace, root: Option<&Record>) -> Arc<Origin> {
+    let named = |origin: &&Arc<Origin>| origin.key != 0;
+    let roots = root.and_then(|root| trace.origins.get(usize::from(root.origin))).filter(named);
+    let before = trace.earlier.as_ref().map(|earlier| &earlier.origin).filter(named);
+    let least = || trace.origins.iter().filter(|o| o.tenant != TenantKey::ANONYMOUS).filter(named).min();
+    let any = || trace.origins.iter().filter(named).min();
+    roots.or(before).or_else(least).or_else(any).cloned().unwrap_or_else(Origin::anonymous)
+}

@@ -1,0 +1,174 @@
+//! What is remembered of traces that have left: their context for late spans, and which spans went.
+//!
+//! A late span names its trace and its parent, nothing else; so the ledger keeps the ids that went,
+//! to know a parent that need not be waited for, a copy sent twice, and whose child came late. It is
+//! bounded in traces, bytes and age; the oldest are forgotten first.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use super::Context;
+use crate::model::{Origin, Reason, TenantKey, Time};
+use crate::wire::{SpanId, TraceId};
+
+/// SDKs that could not reach us try again for minutes; after ten nothing comes that belongs together.
+const REMEMBER: Duration = Duration::from_secs(600);
+/// Of a larger trace no span is remembered: any parent it names is taken to have left.
+const SPANS_MAX: usize = 1024;
+const ENTRY_OVERHEAD: usize = size_of::<Entry>() + size_of::<Earlier>() + size_of::<(u64, TraceId)>() + 48;
+
+/// A span that has left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gone {
+    pub id: SpanId,
+    pub shape: u64,
+    pub arrived: Time,
+    /// Length of its body: a copy sent twice has the same.
+    pub len: u32,
+}
+
+/// What left of a trace, in all its parts so far.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    pub context: Context,
+    pub origin: Arc<Origin>,
+    pub reason: Reason,
+    /// Its root has left, or a part before it knew of one.
+    pub root_known: bool,
+    /// Sorted by id; `None` when there were too many.
+    spans: Option<Box<[Gone]>>,
+}
+
+impl Earlier {
+    pub fn new(context: Context, origin: Arc<Origin>, reason: Reason, root_known: bool) -> Self {
+        Self { context, origin, reason, root_known, spans: Some(Box::default()) }
+    }
+
+    /// Adds the spans of this part to those of the parts before.
+    pub fn with_spans(mut self, before: Option<&Earlier>, now: impl ExactSizeIterator<Item = Gone>) -> Self {
+        let earlier = match before {
+            Some(Earlier { spans: None, .. }) => None,
+            Some(Earlier { spans: Some(spans), .. }) => Some(&**spans),
+            None => Some(&[][..]),
+        };
+        self.spans = earlier.filter(|earlier| earlier.len() + now.len() <= SPANS_MAX).map(|earlier| {
+            let mut spans: Vec<Gone> = Vec::with_capacity(earlier.len() + now.len());
+            spans.extend(earlier);
+            spans.extend(now);
+            spans.sort_unstable_by_key(|gone| gone.id);
+            spans.into_boxed_slice()
+        });
+        self
+    }
+
+    /// Whether a span with this id has left, or may have.
+    pub fn had(&self, id: SpanId) -> bool {
+        self.spans.is_none() || self.gone(id).is_some()
+    }
+
+    /// The span with this id, if it is remembered.
+    pub fn gone(&self, id: SpanId) -> Option<&Gone> {
+        let spans = self.spans.as_deref()?;
+        spans.binary_search_by_key(&id, |gone| gone.id).ok().and_then(|at| spans.get(at))
+    }
+
+    fn cost(&self) -> usize {
+        ENTRY_OVERHEAD + self.spans.as_ref().map_or(0, |spans| spans.len() * size_of::<Gone>())
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    tenant: TenantKey,
+    id: TraceId,
+    /// Which of the queue's mentions counts: the last.
+    turn: u64,
+    left: Time,
+    earlier: Arc<Earlier>,
+}
+
+/// The traces remembered by one join.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    entries: HashTable<Entry>,
+    /// In the order they are forgotten.
+    queue: VecDeque<(u64, TraceId)>,
+    turns: u64,
+    bytes: usize,
+    traces_max: usize,
+    bytes_max: usize,
+    hasher: RandomState,
+}
+
+impl Ledger {
+    pub fn new(traces_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
+        let (entries, queue) = (HashTable::new(), VecDeque::new());
+        Self { entries, queue, turns: 0, bytes: 0, traces_max, bytes_max, hasher }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What left of the trace a span belongs to, and whose trace it is: the tenant's own, else
+    /// nobody's; for a span of nobody's, the least tenant's.
+    pub fn find(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<(TenantKey, Arc<Earlier>)> {
+        let related = |e: &&Entry| {
+            let same =
+                e.tenant == tenant || e.tenant == TenantKey::ANONYMOUS || tenant == TenantKey::ANONYMOUS;
+            e.id == id && same && now.since(e.left) <= REMEMBER
+        };
+        let candidates = self.entries.iter_hash(self.hasher.hash_one(id)).filter(related);
+        let entry = candidates.min_by_key(|e| (e.tenant != tenant, e.tenant))?;
+        Some((entry.tenant.max(tenant), entry.earlier.clone()))
+    }
+
+    /// Remembers a trace, in place of what was remembered of it before.
+    pub fn remember(&mut self, now: Time, tenant: TenantKey, id: TraceId, earlier: Earlier) {
+        if self.traces_max == 0 {
+            return;
+        }
+        self.turns += 1;
+        self.bytes += earlier.cost();
+        self.queue.push_back((self.turns, id));
+        let entry = Entry { tenant, id, turn: self.turns, left: now, earlier: Arc::new(earlier) };
+        let hash = self.hasher.hash_one(id);
+        let replaces = |e: &Entry| e.id == id && (e.tenant == tenant || e.tenant == TenantKey::ANONYMOUS);
+        match self.entries.find_mut(hash, replaces) {
+            Some(known) => {
+                self.bytes -= known.earlier.cost();
+                *known = entry;
+            }
+            None => {
+                let hasher = &self.hasher;
+                self.entries.insert_unique(hash, entry, |e| hasher.hash_one(e.id));
+            }
+        }
+        self.forget(now);
+    }
+
+    fn forget(&mut self, now: Time) {
+        while let Some(&(turn, id)) = self.queue.front() {
+            let full = self.queue.len() > self.traces_max || self.bytes > self.bytes_max;
+            let hash = self.hasher.hash_one(id);
+            match self.entries.find_entry(hash, |e| e.id == id && e.turn == turn) {
+                Ok(entry) if full || now.since(entry.get().left) > REMEMBER => {
+                    let (entry, _) = entry.remove();
+                    self.bytes -= entry.earlier.cost();
+                }
+                Ok(_) => return,
+                // Mentioned again since: the later mention counts.
+                Err(_) => {}
+            }
+            self.queue.pop_front();
+        }
+    }
+}

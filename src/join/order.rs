@@ -1,0 +1,174 @@
+//! The order in which spans leave: a function of the spans alone, never of how they came.
+//!
+//! Roots first, then spans whose parent is not here, each followed by its whole subtree; siblings by
+//! (start, span id). Spans that name each other in a ring are reached from no root: they come last,
+//! each ring cut before its first span. Blocks stand in the order of their first span.
+//!
+//! All work is linear but for one sort; the vectors are kept between traces.
+
+use super::trace::{Record, Trace};
+
+const NONE: u32 = u32::MAX;
+/// Scratch larger than this many records is given back after use.
+const KEEP_MAX: usize = 4096;
+
+/// The tree of one trace, as indices into its records.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// Each record's parent, `NONE` when it is not here.
+    parent: Vec<u32>,
+    /// Records by (start, id).
+    sorted: Vec<u32>,
+    first_child: Vec<u32>,
+    next_sibling: Vec<u32>,
+    /// The result: records in the order they leave.
+    ranked: Vec<u32>,
+    placed: Vec<bool>,
+    /// Spans that are part of a ring.
+    pub cycles: u32,
+    /// Spans whose named parent is not here and has not left before.
+    pub orphans: u32,
+}
+
+impl Order {
+    /// Works the order out. Read it with [`Order::ranked`] and [`Order::parent_of`].
+    pub fn work_out(&mut self, trace: &Trace) {
+        self.link(trace);
+        self.walk_from_tops(&trace.records);
+        if self.ranked.len() < trace.records.len() {
+            self.walk_rings();
+        }
+    }
+
+    pub fn ranked(&self) -> &[u32] {
+        &self.ranked
+    }
+
+    /// The record that is the parent of record `at`, if it is here.
+    pub fn parent_of(&self, at: u32) -> Option<u32> {
+        self.parent.get(at as usize).copied().filter(|&parent| parent != NONE)
+    }
+
+    /// Gives back what an unusually large trace needed.
+    pub fn trim(&mut self) {
+        if self.parent.capacity() > KEEP_MAX {
+            *self = Self::default();
+        }
+    }
+
+    fn link(&mut self, trace: &Trace) {
+        let records = &trace.records;
+        let count = records.len();
+        for list in [&mut self.first_child, &mut self.next_sibling] {
+            list.clear();
+            list.resize(count, NONE);
+        }
+        self.placed.clear();
+        self.placed.resize(count, false);
+        self.ranked.clear();
+        (self.cycles, self.orphans) = (0, 0);
+
+        self.parent.clear();
+        for record in records {
+            let parent = if record.parent.is_none() { None } else { trace.find(record.parent) };
+            self.orphans += u32::from(parent.is_none() && trace.needs(record).is_some());
+            self.parent.push(parent.unwrap_or(NONE));
+        }
+        self.sorted.clear();
+        self.sorted.extend(0..count as u32);
+        let rank = |&at: &u32| records.get(at as usize).map(|r| (r.start, r.id));
+        self.sorted.sort_unstable_by_key(rank);
+        // Backwards, each pushed to the front: every list of children ends up sorted.
+        for &at in self.sorted.iter().rev() {
+            let parent = self.parent[at as usize];
+            if parent != NONE {
+                self.next_sibling[at as usize] = self.first_child[parent as usize];
+                self.first_child[parent as usize] = at;
+            }
+        }
+    }
+
+    fn walk_from_tops(&mut self, records: &[Record]) {
+        for roots in [true, false] {
+            for nth in 0..self.sorted.len() {
+                let top = self.sorted[nth];
+                let is_root = records[top as usize].parent.is_none();
+                if self.parent[top as usize] == NONE && is_root == roots {
+                    self.walk(top);
+                }
+            }
+        }
+    }
+
+    /// Places `top` and its descendants, parents first.
+    fn walk(&mut self, top: u32) {
+        let mut at = top;
+        loop {
+            self.placed[at as usize] = true;
+            self.ranked.push(at);
+            if self.first_child[at as usize] != NONE {
+                at = self.first_child[at as usize];
+                continue;
+            }
+            while at != top && self.next_sibling[at as usize] == NONE {
+                at = self.parent[at as usize];
+            }
+            if at == top {
+                return;
+            }
+            at = self.next_sibling[at as usize];
+        }
+    }
+
+    /// What no top leads to hangs on rings.
+    fn walk_rings(&mut self) {
+        // Which walk up the parents came by, so that a walk knows its own trail from older ones.
+        let mut trail = vec![NONE; self.sorted.len()];
+        let mut place = vec![0u32; self.sorted.len()];
+        self.sorted.iter().zip(0..).for_each(|(&at, nth)| place[at as usize] = nth);
+        for nth in 0..self.sorted.len() {
+            let mut at = self.sorted[nth];
+            while !self.placed[at as usize] && trail[at as usize] == NONE {
+                trail[at as usize] = nth as u32;
+                at = self.parent[at as usize];
+            }
+            if self.placed[at as usize] || trail[at as usize] != nth as u32 {
+                continue;
+            }
+            let (first, length) = self.ring_through(at, &place);
+            self.cycles += length;
+            self.cut(first);
+            self.walk(first);
+        }
+    }
+
+    /// The first span of the ring that `start` is part of, and how many it has.
+    fn ring_through(&self, start: u32, place: &[u32]) -> (u32, u32) {
+        let (mut first, mut at, mut length) = (start, self.parent[start as usize], 1);
+        while at != start {
+            if place[at as usize] < place[first as usize] {
+                first = at;
+            }
+            at = self.parent[at as usize];
+            length += 1;
+        }
+        (first, length)
+    }
+
+    /// Takes `child` off its parent's list: it becomes a top.
+    fn cut(&mut self, child: u32) {
+        let parent = std::mem::replace(&mut self.parent[child as usize], NONE);
+        let next = std::mem::replace(&mut self.next_sibling[child as usize], NONE);
+        if self.first_child[parent as usize] == child {
+            self.first_child[parent as usize] = next;
+            return;
+        }
+        let mut at = self.first_child[parent as usize];
+        while at != NONE && self.next_sibling[at as usize] != child {
+            at = self.next_sibling[at as usize];
+        }
+        if at != NONE {
+            self.next_sibling[at as usize] = next;
+        }
+    }
+}

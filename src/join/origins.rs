@@ -1,0 +1,56 @@
+//! Interns origins: the same kept headers are one `Arc` for all traces that hold them.
+//!
+//! Without it every held trace would pin its own copy of the caller's headers, uncounted.
+
+use std::sync::Arc;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use crate::model::Origin;
+
+/// Looked through for unused origins when this many are known, then each time they double.
+const SWEEP_MIN: usize = 256;
+
+/// The origins one join holds.
+#[derive(Debug)]
+pub(super) struct Origins {
+    table: HashTable<Arc<Origin>>,
+    hasher: RandomState,
+    bytes: usize,
+    sweep_at: usize,
+}
+
+impl Origins {
+    pub fn new(hasher: RandomState) -> Self {
+        Self { table: HashTable::new(), hasher, bytes: 0, sweep_at: SWEEP_MIN }
+    }
+
+    /// Bytes all origins take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The one `Arc` of everybody with these headers. `key` is only a hint: headers are compared.
+    pub fn intern(&mut self, origin: &Arc<Origin>) -> Arc<Origin> {
+        let hasher = &self.hasher;
+        let rehash = |o: &Arc<Origin>| hasher.hash_one(o.key);
+        let hash = rehash(origin);
+        if let Some(known) = self.table.find(hash, |o| Arc::ptr_eq(o, origin) || o == origin) {
+            return known.clone();
+        }
+        if self.table.len() >= self.sweep_at {
+            self.table.retain(|o| Arc::strong_count(o) > 1);
+            self.bytes = self.table.iter().map(cost).sum();
+            self.sweep_at = (2 * self.table.len()).max(SWEEP_MIN);
+        }
+        self.bytes += cost(origin);
+        self.table.insert_unique(hash, origin.clone(), rehash);
+        origin.clone()
+    }
+}
+
+fn cost(origin: &Arc<Origin>) -> usize {
+    let headers: usize = origin.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
+    size_of::<Origin>() + 32 + headers
+}

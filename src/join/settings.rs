@@ -1,0 +1,44 @@
+//! How long to hold, how much, and what a root is.
+
+use std::time::Duration;
+
+/// What counts as a root (DESIGN, "The join").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The trace's own root: a span without a parent.
+    Trace,
+    /// Also a span whose parent lives in another process: each process's subtree leaves by itself.
+    Local,
+}
+
+/// How long to hold, and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub scope: Scope,
+    /// A whole trace leaves after this much silence.
+    pub quiet: Duration,
+    /// An incomplete trace leaves after this much silence.
+    pub idle: Duration,
+    /// No trace is held longer than this.
+    pub hold: Duration,
+    /// Above this the oldest traces leave incomplete.
+    pub held_bytes_max: usize,
+    /// Traces remembered after they left.
+    pub ledger_max: usize,
+    /// Span shapes learned.
+    pub shapes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            scope: Scope::Trace,
+            quiet: Duration::from_millis(50),
+            idle: Duration::from_secs(6),
+            hold: Duration::from_secs(30),
+            held_bytes_max: 48 << 20,
+            ledger_max: 65_536,
+            shapes_max: 4_096,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The join from outside: requests in, traces out.
+
+mod make;
+mod order;
+mod reasons;

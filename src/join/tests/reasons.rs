@@ -1,0 +1,161 @@
+//! When and why traces leave, whose they are, and what stays bounded.
+
+use std::sync::Arc;
+
+use super::make::*;
+use crate::join::{Join, Scope, Settings};
+use crate::model::{Origin, Reason};
+
+fn nobody() -> Arc<Origin> {
+    Origin::anonymous()
+}
+
+#[test]
+fn a_trace_without_its_root_leaves_when_idle() {
+    let mut join = Join::new(settings(), 1);
+    give(&mut join, ms(0), &nobody(), &[span(1, 2, 1)]);
+    give(&mut join, ms(100), &nobody(), &[span(1, 3, 1)]);
+    let left = run(&mut join, ms(60_000));
+    assert_eq!(left.len(), 1);
+    assert_eq!((left[0].0, left[0].1.reason), (ms(6_100), Reason::Idle));
+    assert_eq!(left[0].1.repairs.orphans, 2);
+}
+
+#[test]
+fn a_trace_that_never_falls_silent_leaves_when_aged_and_goes_on_as_the_next_part() {
+    let mut join = Join::new(settings(), 1);
+    let mut left = Vec::new();
+    give(&mut join, ms(0), &nobody(), &[span(1, 1, 0).of("in-prod")]);
+    for second in 1..40 {
+        let at = ms(second * 1000);
+        give(&mut join, at, &nobody(), &[span(1, second + 1000, second + 5000)]);
+        left.extend(run(&mut join, at));
+    }
+    left.extend(run(&mut join, ms(100_000)));
+    let reasons: Vec<_> = left.iter().map(|(at, l)| (*at, l.reason, l.span_count())).collect();
+    assert_eq!(reasons, [(ms(30_000), Reason::Aged, 31), (ms(45_000), Reason::Idle, 9)]);
+    assert!(left.iter().all(|(_, l)| l.context.environment.as_deref() == Some("prod")));
+}
+
+#[test]
+fn pressure_pushes_the_oldest_out_and_drops_nothing() {
+    let mut join = Join::new(Settings { held_bytes_max: 200_000, ..settings() }, 1);
+    let mut left = Vec::new();
+    for trace in 1..=1000 {
+        give(&mut join, ms(0), &nobody(), &[span(trace, 1, 9).says("fill", "x".repeat(1000))]);
+        while let Some(leaving) = join.leave(ms(0)) {
+            left.push(leaving);
+        }
+        assert!(join.held_bytes() <= 200_000);
+    }
+    assert!(left.iter().all(|l| l.reason == Reason::Pressure));
+    let in_order: Vec<_> = (1..=left.len() as u64).map(trace_id).collect();
+    assert_eq!(left.iter().map(|l| l.trace).collect::<Vec<_>>(), in_order);
+    while let Some(leaving) = join.push_out(ms(1), Reason::Drain) {
+        assert_eq!(leaving.reason, Reason::Drain);
+        left.push(leaving);
+    }
+    assert_eq!(left.len(), 1000);
+    assert_eq!((join.held_traces(), join.held), (0, 0));
+}
+
+#[test]
+fn nobodys_spans_join_the_named_tenants_trace_in_either_order() {
+    let spans = [span(1, 1, 0), span(1, 2, 1)];
+    for nobody_first in [true, false] {
+        let mut join = Join::new(settings(), 1);
+        let who = named(5, "a");
+        let (first, second) = if nobody_first { (nobody(), who.clone()) } else { (who.clone(), nobody()) };
+        give(&mut join, ms(0), &first, &spans[..1]);
+        give(&mut join, ms(1), &second, &spans[1..]);
+        let left = run(&mut join, ms(10_000));
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].1.origin, who);
+        assert_eq!(left[0].1.span_count(), 2);
+    }
+}
+
+#[test]
+fn named_tenants_never_mix() {
+    let mut join = Join::new(settings(), 1);
+    give(&mut join, ms(0), &named(5, "a"), &[span(1, 1, 0)]);
+    give(&mut join, ms(0), &named(6, "b"), &[span(1, 2, 1)]);
+    let left = run(&mut join, ms(10_000));
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().all(|(_, l)| l.span_count() == 1));
+}
+
+#[test]
+fn late_spans_go_on_at_once_labelled_like_their_trace() {
+    let mut join = Join::new(settings(), 1);
+    let who = named(5, "a");
+    give(&mut join, ms(0), &who, &[span(1, 1, 0).of("in-prod").says("langfuse.release", "r7")]);
+    assert_eq!(run(&mut join, ms(1_000))[0].1.reason, Reason::Complete);
+    give(&mut join, ms(2_000), &nobody(), &[span(1, 2, 1), span(2, 1, 0), span(1, 3, 2)]);
+    let late = join.leave(ms(2_000)).unwrap();
+    assert_eq!((late.reason, late.span_count()), (Reason::Late, 2));
+    assert_eq!(late.origin, who);
+    assert_eq!(late.context.environment.as_deref(), Some("prod"));
+    assert_eq!(late.context.release.as_deref(), Some("r7"));
+    assert_eq!(late.repairs.orphans, 0);
+    assert!(join.leave(ms(2_000)).is_none());
+}
+
+#[test]
+fn locally_a_subtree_leaves_by_itself_and_the_next_is_not_late() {
+    let mut join = Join::new(Settings { scope: Scope::Local, ..settings() }, 1);
+    let entry = |id, parent| span(1, id, parent).kind(SERVER);
+    give(&mut join, ms(0), &nobody(), &[span(1, 11, 10), entry(10, 99)]);
+    let first = run(&mut join, ms(1_000));
+    assert_eq!((first[0].0, first[0].1.reason), (ms(50), Reason::Complete));
+    give(&mut join, ms(1_000), &nobody(), &[span(1, 21, 20)]);
+    give(&mut join, ms(1_500), &nobody(), &[span(1, 20, 98).flags(REMOTE), span(1, 12, 10)]);
+    let second = run(&mut join, ms(10_000));
+    assert_eq!((second[0].0, second[0].1.reason), (ms(1_550), Reason::Complete));
+    assert_eq!(ids(&second[0].1), [vec![12, 20, 21]]);
+}
+
+#[test]
+fn a_large_span_stays_a_slice_and_its_request_is_charged() {
+    let mut join = Join::new(settings(), 1);
+    let big = span(1, 1, 0).says("blob", "x".repeat(100_000));
+    let small: Vec<Span> = (2..500).map(|id| span(id, id, 0).says("fill", "y".repeat(400))).collect();
+    let mut all = vec![big];
+    all.extend(small);
+    let (body, index) = request(&all);
+    join.take(ms(0), &nobody(), &body, &index, |id| id == trace_id(1));
+    assert!(join.held >= body.len(), "the whole request is pinned");
+    drop(index);
+    let (_, leaving) = run(&mut join, ms(1_000)).remove(0);
+    let block = leaving.blocks[0].clone();
+    assert!(
+        matches!(leaving.spans(&block).next(), Some(crate::join::SpanBytes::Shared(b)) if b.len() > 100_000)
+    );
+}
+
+#[test]
+fn a_hundred_thousand_open_traces_are_bounded_and_all_leave() {
+    let mut join = Join::new(Settings { held_bytes_max: 1 << 30, ..settings() }, 1);
+    for chunk in 0..100 {
+        let spans: Vec<Span> = (0..1000).map(|n| span(chunk * 1000 + n + 1, 1, 2)).collect();
+        give(&mut join, ms(0), &nobody(), &spans);
+    }
+    assert_eq!(join.held_traces(), 100_000);
+    let each = join.held_bytes() / 100_000;
+    assert!(each < 2_100, "{each} bytes for a trace of one small span");
+    assert_eq!(run(&mut join, ms(7_000)).len(), 100_000);
+    assert_eq!(join.held, 0);
+}
+
+#[test]
+fn a_trace_of_a_hundred_thousand_spans_costs_each_span_the_same() {
+    let mut join = Join::new(Settings { held_bytes_max: 1 << 30, ..settings() }, 1);
+    for chunk in (0..100u64).rev() {
+        let spans: Vec<Span> =
+            (0..1000).map(|n| chunk * 1000 + n + 1).map(|id| span(1, id, id - 1)).collect();
+        give(&mut join, ms(100 - chunk), &nobody(), &spans);
+        assert!(join.leave(ms(100 - chunk)).is_none());
+    }
+    let left = run(&mut join, ms(10_000));
+    assert_eq!((left.len(), left[0].1.reason, left[0].1.span_count()), (1, Reason::Complete, 100_000));
+}

@@ -1,0 +1,366 @@
+//! One held trace: its spans' bytes in a few growing chunks, and a record of each span.
+//!
+//! Small spans are copied once, into the trace's own chunks, so that nothing pins the request they
+//! came in; a large span that is most of its request stays a slice of it, and the whole request is
+//! charged. Records stand in the order of arrival; nothing here sorts.
+
+use std::sync::Arc;
+
+use ahash::RandomState;
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::Scope;
+use super::heads::Head;
+use super::kin::{Kin, SCAN_MAX};
+use super::ledger::Earlier;
+use crate::model::{Origin, Repairs, TenantKey, Time};
+use crate::wire::walk::SpanEntry;
+use crate::wire::{SpanId, TraceId};
+
+/// A span at least this large may stay a slice of its request …
+const SLICE_MIN: usize = 16 * 1024;
+/// … if it is at least this part of it: what is pinned stays within four times what is kept.
+const SLICE_SHARE: usize = 4;
+/// Chunks double from small, so that a million small traces are small and a large one has few pieces.
+const CHUNK_MIN: usize = 1024;
+const CHUNK_MAX: usize = 1 << 20;
+/// What the table, the alarm and the queue of elders keep for one trace, and the allocator on top.
+const TRACE_OVERHEAD: usize = size_of::<Trace>() + 112;
+
+/// Where a span's body lies: in `chunks[piece]`, or all of `slices[piece]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    pub piece: u32,
+    pub at: u32,
+    pub len: u32,
+    pub slice: bool,
+}
+
+/// What the join keeps in view of one span.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub id: SpanId,
+    pub parent: SpanId,
+    /// Unix nanoseconds, as the span says.
+    pub start: u64,
+    /// Hash of service, scope, name and kind.
+    pub shape: u64,
+    pub place: Place,
+    /// Index into the trace's blocks.
+    pub block: u32,
+    /// Which of the trace's requests it came in, counted from 1.
+    pub request: u32,
+    /// Milliseconds after the trace's first arrival.
+    pub after_ms: u32,
+    /// Index into the trace's origins.
+    pub origin: u16,
+    pub kind: u8,
+    pub marks: Marks,
+}
+
+/// Yes-or-no facts about a span, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks(u8);
+
+impl Marks {
+    pub const ENDED: Self = Self(1);
+    pub const ZERO_PARENT: Self = Self(2);
+    /// Its parent, if not here, lives in another process.
+    pub const ENTRY: Self = Self(4);
+    /// Came without credentials.
+    pub const NOBODYS: Self = Self(8);
+
+    pub fn of(entry: &SpanEntry) -> Self {
+        const SERVER: u8 = 2;
+        const CONSUMER: u8 = 5;
+        // HAS_IS_REMOTE and IS_REMOTE (conformance D01).
+        const REMOTE: u32 = 0x300;
+        let enters = entry.flags & REMOTE == REMOTE || entry.kind == SERVER || entry.kind == CONSUMER;
+        let bit = |yes: bool, mark: Self| if yes { mark.0 } else { 0 };
+        Self(
+            bit(entry.ended, Self::ENDED)
+                | bit(entry.zero_parent, Self::ZERO_PARENT)
+                | bit(enters, Self::ENTRY),
+        )
+    }
+
+    pub fn has(self, mark: Self) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    pub fn with(self, mark: Self) -> Self {
+        Self(self.0 | mark.0)
+    }
+}
+
+/// One span on its way in.
+#[derive(Clone, Copy)]
+pub(super) struct Incoming<'a> {
+    pub request: &'a Bytes,
+    pub entry: &'a SpanEntry,
+    pub block: u32,
+    pub origin: u16,
+    pub shape: u64,
+}
+
+/// A trace being held.
+#[derive(Debug)]
+pub(super) struct Trace {
+    pub id: TraceId,
+    pub tenant: TenantKey,
+    pub scope: Scope,
+    pub first: Time,
+    pub last: Time,
+    /// When its alarm rings; alarms at other times are stale.
+    pub alarm: Time,
+    /// Requests its spans came in, and the last of them as the join counts requests.
+    pub requests: u32,
+    pub last_request: u64,
+    pub records: Vec<Record>,
+    pub chunks: Vec<Vec<u8>>,
+    pub slices: Vec<Bytes>,
+    pub blocks: Vec<(Arc<Head>, Arc<Head>)>,
+    pub origins: SmallVec<[Arc<Origin>; 1]>,
+    pub repairs: Repairs,
+    /// Spans without a parent.
+    pub roots: u32,
+    /// What left of this trace before.
+    pub earlier: Option<Arc<Earlier>>,
+    /// Came after its trace had left whole: goes on at once.
+    pub late: bool,
+    /// Bytes the join counts for it.
+    pub charged: usize,
+    /// Capacity of all chunks and length of all pinned requests.
+    stored: usize,
+    /// The last request that is charged as pinned.
+    last_pin: u32,
+    kin: Option<Box<Kin>>,
+}
+
+impl Trace {
+    pub fn new(id: TraceId, tenant: TenantKey, scope: Scope, now: Time) -> Self {
+        Self {
+            id,
+            tenant,
+            scope,
+            first: now,
+            last: now,
+            alarm: Time(u64::MAX),
+            requests: 0,
+            last_request: 0,
+            records: Vec::new(),
+            chunks: Vec::new(),
+            slices: Vec::new(),
+            blocks: Vec::new(),
+            origins: SmallVec::new(),
+            repairs: Repairs::default(),
+            roots: 0,
+            earlier: None,
+            late: false,
+            charged: 0,
+            stored: 0,
+            last_pin: 0,
+            kin: None,
+        }
+    }
+
+    /// Bytes it really takes.
+    pub fn cost(&self) -> usize {
+        TRACE_OVERHEAD
+            + self.stored
+            + self.records.capacity() * size_of::<Record>()
+            + self.blocks.capacity() * size_of::<(Arc<Head>, Arc<Head>)>()
+            + (self.chunks.capacity() + self.slices.capacity()) * size_of::<Bytes>()
+            + if self.origins.spilled() { self.origins.capacity() * size_of::<Arc<Origin>>() } else { 0 }
+            + self.kin.as_ref().map_or(0, |kin| kin.cost())
+    }
+
+    /// The body of a span's message.
+    pub fn body(&self, place: Place) -> &[u8] {
+        body(&self.chunks, &self.slices, place)
+    }
+
+    pub fn find(&self, id: SpanId) -> Option<u32> {
+        match &self.kin {
+            Some(kin) => kin.find(id, &self.records),
+            None => self.records.iter().position(|r| r.id == id).map(|at| at as u32),
+        }
+    }
+
+    /// The index of an origin among the trace's; past `u16` all share the last place.
+    pub fn origin_index(&mut self, origin: &Arc<Origin>) -> u16 {
+        let known = self.origins.iter().rposition(|o| Arc::ptr_eq(o, origin));
+        let at = known.unwrap_or_else(|| {
+            if self.origins.len() < ORIGINS_MAX {
+                self.origins.push(origin.clone());
+            }
+            self.origins.len() - 1
+        });
+        at as u16
+    }
+
+    /// The index of a block among the trace's.
+    pub fn block_index(&mut self, resource: &Arc<Head>, scope: &Arc<Head>) -> u32 {
+        let key = (resource.id, scope.id);
+        let known = match &self.kin {
+            Some(kin) => kin.blocks.get(&key).copied(),
+            None => self.blocks.iter().position(|(r, s)| (r.id, s.id) == key).map(|at| at as u32),
+        };
+        known.unwrap_or_else(|| {
+            let at = self.blocks.len() as u32;
+            self.blocks.push((resource.clone(), scope.clone()));
+            if let Some(kin) = &mut self.kin {
+                kin.blocks.insert(key, at);
+            }
+            at
+        })
+    }
+
+    /// Takes one span. `false`: it was a copy of one that is here, and the more complete one was kept.
+    pub fn add(&mut self, now: Time, incoming: Incoming<'_>, hasher: &RandomState) -> bool {
+        let entry = incoming.entry;
+        let mut marks = Marks::of(entry);
+        if self.origins.get(usize::from(incoming.origin)).is_some_and(|o| o.tenant == TenantKey::ANONYMOUS) {
+            marks = marks.with(Marks::NOBODYS);
+        }
+        let mut record = Record {
+            id: entry.span,
+            parent: entry.parent,
+            start: entry.start,
+            shape: incoming.shape,
+            place: Place::default(),
+            block: incoming.block,
+            request: self.requests,
+            after_ms: u32::try_from(now.since(self.first).as_millis()).unwrap_or(u32::MAX),
+            origin: incoming.origin,
+            kind: entry.kind,
+            marks,
+        };
+        let body = entry.body.of(incoming.request);
+        match self.find(entry.span) {
+            Some(at) => self.collapse(at, record, body, incoming.request),
+            None => {
+                record.place = self.store(body, incoming.request);
+                self.roots += u32::from(record.parent.is_none());
+                self.append(record, hasher);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn append(&mut self, record: Record, hasher: &RandomState) {
+        let at = self.records.len() as u32;
+        self.records.push(record);
+        let needs = self.needs(&record);
+        match &mut self.kin {
+            Some(kin) => kin.add(at, needs, &self.records),
+            None if self.records.len() > SCAN_MAX => self.kin = Some(Box::new(self.build_kin(hasher))),
+            None => {}
+        }
+    }
+
+    fn build_kin(&self, hasher: &RandomState) -> Kin {
+        let mut kin = Kin::new(hasher.clone());
+        for (at, record) in self.records.iter().enumerate() {
+            kin.add(at as u32, self.needs(record), &self.records);
+        }
+        let blocks = self.blocks.iter().enumerate().map(|(at, (r, s))| ((r.id, s.id), at as u32));
+        kin.blocks.extend(blocks);
+        kin
+    }
+
+    /// Of two spans with one id the more complete one stays: ended beats not ended, then the longer,
+    /// then the greater in bytes, resource and scope. Which came first says nothing.
+    fn collapse(&mut self, at: u32, mut new: Record, body: &[u8], request: &Bytes) {
+        self.repairs.duplicates += 1;
+        let Some(old) = self.records.get(at as usize).copied() else { return };
+        if self.completeness(&new, body) <= self.completeness(&old, self.body(old.place)) {
+            return;
+        }
+        // The bytes of the lesser copy stay in their chunk, and stay charged.
+        new.place = self.store(body, request);
+        self.roots += u32::from(new.parent.is_none());
+        self.roots -= u32::from(old.parent.is_none());
+        let (needed, needs) = (self.needs(&old), self.needs(&new));
+        if let Some(kept) = self.records.get_mut(at as usize) {
+            *kept = new;
+        }
+        if let Some(kin) = &mut self.kin {
+            kin.replace(needed, needs, &self.records);
+        }
+    }
+
+    fn completeness<'a>(&'a self, record: &Record, body: &'a [u8]) -> impl Ord + 'a {
+        let head = |head: &'a Arc<Head>| (&head.bytes.first, &head.bytes.rest);
+        let heads = self.blocks.get(record.block as usize).map(|(r, s)| (head(r), head(s)));
+        let origin = self.origins.get(usize::from(record.origin)).map(|o| &**o);
+        (record.marks.has(Marks::ENDED), body.len(), body, heads, origin)
+    }
+
+    fn store(&mut self, body: &[u8], request: &Bytes) -> Place {
+        let len = body.len() as u32;
+        if body.len() >= SLICE_MIN && body.len() >= request.len() / SLICE_SHARE {
+            if self.last_pin != self.requests {
+                self.last_pin = self.requests;
+                self.stored += request.len();
+            }
+            self.slices.push(request.slice_ref(body));
+            return Place { piece: self.slices.len() as u32 - 1, at: 0, len, slice: true };
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.capacity() - chunk.len() < body.len()) {
+            let size = self.stored.clamp(CHUNK_MIN, CHUNK_MAX).max(body.len());
+            self.chunks.push(Vec::with_capacity(size));
+            self.stored += size;
+        }
+        let piece = self.chunks.len() as u32 - 1;
+        let Some(chunk) = self.chunks.last_mut() else { return Place::default() };
+        let at = chunk.len() as u32;
+        chunk.extend_from_slice(body);
+        Place { piece, at, len, slice: false }
+    }
+
+    /// The parent that must be here before this span's trace can be whole.
+    pub fn needs(&self, record: &Record) -> Option<SpanId> {
+        let enters = self.scope == Scope::Local && record.marks.has(Marks::ENTRY);
+        let left = || self.earlier.as_ref().is_some_and(|earlier| earlier.had(record.parent));
+        (!record.parent.is_none() && !enters && !left()).then_some(record.parent)
+    }
+
+    /// Whether every parent that is named, and is to come, is here.
+    pub fn has_all_parents(&self) -> bool {
+        match &self.kin {
+            Some(kin) => kin.missing() == 0,
+            None => self.records.iter().filter_map(|r| self.needs(r)).all(|id| self.find(id).is_some()),
+        }
+    }
+
+    /// A parent that is named but not here.
+    pub fn missing_parent(&self) -> Option<SpanId> {
+        self.records.iter().filter_map(|r| self.needs(r)).find(|&id| self.find(id).is_none())
+    }
+
+    /// Whether what makes the trace a tree is here: its root, or (local) whatever it grows from.
+    pub fn has_root(&self) -> bool {
+        self.roots > 0
+            || self.scope == Scope::Local
+            || self.earlier.as_ref().is_some_and(|earlier| earlier.root_known)
+    }
+
+    pub fn is_large(&self) -> bool {
+        self.kin.is_some()
+    }
+}
+
+/// Distinct sets of kept headers told apart within one trace.
+const ORIGINS_MAX: usize = 1024;
+
+/// The bytes at `place`; empty when out of bounds, which a trace's own places never are.
+pub(super) fn body<'a>(chunks: &'a [Vec<u8>], slices: &'a [Bytes], place: Place) -> &'a [u8] {
+    let (piece, at) = (place.piece as usize, place.at as usize);
+    if place.slice {
+        return slices.get(piece).map(|slice| &slice[..]).unwrap_or_default();
+    }
+    chunks.get(piece).and_then(|chunk| chunk.get(at..at + place.len as usize)).unwrap_or_default()
+}
