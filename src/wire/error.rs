@@ -23,10 +23,14 @@ pub enum Fault {
     SpanId,
     #[error("parent_span_id must be empty or 8 bytes")]
     ParentId,
-    #[error("a link must name a 16-byte trace_id and an 8-byte span_id")]
+    #[error("a link's trace_id must be 16 bytes and its span_id 8, or absent")]
     LinkId,
     #[error("attribute values are nested deeper than 30 levels")]
     Depth,
+    #[error("the request has more items than may be indexed at once; send smaller requests")]
+    IndexSize,
+    #[error("the request is larger than 4 GiB")]
+    Length,
 }
 
 /// A request that can not be taken apart at all: nothing in it is usable.

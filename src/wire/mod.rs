@@ -8,15 +8,20 @@
 
 pub mod attr;
 pub mod block;
+mod check;
 pub mod error;
 pub mod fields;
 pub mod ids;
+pub mod index;
 pub mod json;
+mod keep;
 pub mod reply;
 pub mod rope;
+mod schema;
 pub mod signal;
 pub mod span;
 pub mod splice;
+mod utf8;
 pub mod varint;
 pub mod walk;
 

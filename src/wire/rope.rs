@@ -46,6 +46,14 @@ impl Rope {
         self.pieces.push(bytes);
     }
 
+    /// Appends `part`, a slice of `whole`; shares it when it is large enough.
+    pub fn put_part(&mut self, whole: &Bytes, part: &[u8]) {
+        if part.len() < KEEP_SLICE_MIN {
+            return self.put(part);
+        }
+        self.put_bytes(whole.slice_ref(part));
+    }
+
     /// Appends another rope, sharing its pieces.
     pub fn append(&mut self, other: Rope) {
         for piece in other.into_pieces() {

@@ -1,132 +1,21 @@
 //! One structural walk: checks every field of a request and indexes its items.
+//!
+//! It is one pass over the bytes, the same for all signals; the tables in `schema` say what differs.
+//! A fault costs the items it concerns and no others: inside an item the item, in a resource or a
+//! scope the items below it. Only when the outer structure itself can not be followed is the whole
+//! request [`Malformed`]. A faulty block or metric that holds no items is counted as one refused item,
+//! so that whoever looks at the count knows there is something to cut out.
+//!
+//! The surprise: a resource may be found faulty after its spans were accepted, since nothing orders
+//! the fields of a message. So every level remembers where it began ([`Mark`]) and can be taken back.
 
+use super::check::{self, Broken};
+use super::fields::{self, Payload, between};
+use super::schema::{self, Table};
 use super::{Fault, Malformed, Signal, SpanId, TraceId};
 
-/// Bounds a walk keeps to.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// AnyValue levels (conformance P11).
-    pub depth: u32,
-    /// Heap bytes the index may take. A request whose index would be larger is malformed.
-    pub index_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { depth: 30, index_bytes: 256 << 20 }
-    }
-}
-
-/// How much to index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// Resource blocks and counts: enough to label and pass on.
-    Blocks,
-    /// Also scope blocks and spans (traces only): what the join needs.
-    Spans,
-}
-
-/// A byte range of the walked request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Range {
-    pub at: u32,
-    pub len: u32,
-}
-
-impl Range {
-    /// The bytes meant. Empty when out of bounds, which a walk's own ranges never are.
-    pub fn of(self, body: &[u8]) -> &[u8] {
-        let at = self.at as usize;
-        body.get(at..at + self.len as usize).unwrap_or_default()
-    }
-}
-
-/// What a block says besides its items. Raw fields (tags included), in `Index::pieces[from..to]`.
-/// `first` pieces are the Resource or InstrumentationScope (field 1; several are legal and merge,
-/// conformance P01), `rest` all others but field 2 (schema_url, unknown fields), in wire order.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Head {
-    /// `pieces[first.0..first.1]`: the BODIES of the field-1 messages (no tag, no length).
-    pub first: (u32, u32),
-    /// `pieces[rest.0..rest.1]`: whole other fields, tag and length included.
-    pub rest: (u32, u32),
-}
-
-/// One resource block with at least one accepted item. Blocks without items are left out.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ResourceEntry {
-    /// The body of the ResourceSpans/Metrics/Logs message (no tag, no length).
-    pub block: Range,
-    pub head: Head,
-    /// Accepted items inside.
-    pub items: u32,
-}
-
-/// One scope block with at least one accepted span (`Detail::Spans` only).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ScopeEntry {
-    /// Index into `Index::resources`.
-    pub resource: u32,
-    pub head: Head,
-}
-
-/// One accepted span (`Detail::Spans` only).
-#[derive(Clone, Copy, Debug)]
-pub struct SpanEntry {
-    pub trace: TraceId,
-    pub span: SpanId,
-    /// `SpanId::NONE` for a root; an all-zero parent on the wire reads so too (conformance D06).
-    pub parent: SpanId,
-    /// The body of the Span message (no tag, no length).
-    pub body: Range,
-    pub name: Range,
-    /// Index into `Index::scopes`.
-    pub scope: u32,
-    /// W3C flags in bits 0-7, 8 HAS_IS_REMOTE, 9 IS_REMOTE (conformance D01).
-    pub flags: u32,
-    pub kind: u8,
-    /// Eight zero bytes were sent as the parent instead of nothing.
-    pub zero_parent: bool,
-    /// `end_time_unix_nano` is present and not zero.
-    pub ended: bool,
-    /// `start_time_unix_nano`, 0 when absent: the join orders siblings by it.
-    pub start: u64,
-}
-
-/// Items refused one by one, while their neighbours go on.
-#[derive(Clone, Debug, Default)]
-pub struct Refused {
-    /// Exact number of items (spans, records, data points) refused.
-    pub items: u64,
-    /// The first few, as `path: fault`. At most `Refused::NAMED_MAX`.
-    pub named: Vec<(String, Fault)>,
-}
-
-impl Refused {
-    pub const NAMED_MAX: usize = 5;
-}
-
-/// What a walk found.
-#[derive(Clone, Debug, Default)]
-pub struct Index {
-    /// Accepted items: spans, log records, data points (profiles: profiles).
-    pub items: u64,
-    pub refused: Refused,
-    pub resources: Vec<ResourceEntry>,
-    pub scopes: Vec<ScopeEntry>,
-    pub spans: Vec<SpanEntry>,
-    pub pieces: Vec<Range>,
-}
-
-impl Index {
-    /// Heap bytes taken, for the byte budget.
-    pub fn heap_bytes(&self) -> usize {
-        self.resources.capacity() * size_of::<ResourceEntry>()
-            + self.scopes.capacity() * size_of::<ScopeEntry>()
-            + self.spans.capacity() * size_of::<SpanEntry>()
-            + self.pieces.capacity() * size_of::<Range>()
-    }
-}
+pub use super::index::{Detail, Head, Index, Limits, Range, Refused, ResourceEntry, ScopeEntry, SpanEntry};
+pub use super::keep::keep_good;
 
 /// Walks a whole export request.
 ///
@@ -134,13 +23,540 @@ impl Index {
 /// [`Malformed`] when the outer structure can not be followed; a fault inside one item, scope or
 /// resource refuses only the items it concerns and is reported in [`Index::refused`].
 pub fn walk(signal: Signal, body: &[u8], detail: Detail, limits: &Limits) -> Result<Index, Malformed> {
-    let _ = (signal, body, detail, limits);
-    todo!()
+    let mut walker = Walker::new(signal, body, detail, limits, None);
+    walker.request()?;
+    Ok(walker.index)
 }
 
-/// The request without its refused items and empty blocks: the cold path after a walk whose
-/// `refused.items` is not zero. Everything kept is bit for bit what came, lengths around it rewritten.
-pub fn keep_good(signal: Signal, body: &[u8], limits: &Limits) -> Result<Vec<u8>, Malformed> {
-    let _ = (signal, body, limits);
-    todo!()
+/// What to leave out so that only good items remain, in order, never overlapping: items, whole metrics,
+/// whole blocks.
+pub(super) fn cuts(signal: Signal, body: &[u8], limits: &Limits) -> Result<Vec<Range>, Malformed> {
+    let mut walker = Walker::new(signal, body, Detail::Blocks, limits, Some(Vec::new()));
+    walker.request()?;
+    Ok(walker.cuts.unwrap_or_default())
 }
+
+/// AnyValue levels beyond which no setting goes: the walk recurses, three frames a level.
+const LEVELS_MAX: u32 = 100;
+
+struct Walker<'a> {
+    signal: Signal,
+    body: &'a [u8],
+    limits: Limits,
+    /// Scopes and spans are indexed too.
+    spans: bool,
+    tables: (&'static Table, &'static Table, &'static Table),
+    index: Index,
+    /// Pieces of the block and of the scope that are open.
+    block: Pieces,
+    scope: Pieces,
+    cuts: Option<Vec<Range>>,
+    place: Place,
+}
+
+/// A head on its way into `Index::pieces`.
+#[derive(Default)]
+struct Pieces {
+    first: Vec<Range>,
+    rest: Vec<Range>,
+}
+
+enum Piece {
+    /// The body of a field 1.
+    First(Range),
+    /// Any other field, whole.
+    Rest(Range),
+}
+
+/// Ordinals of what is being walked, for paths.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    block: u32,
+    scope: u32,
+    item: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Level {
+    Request,
+    Block,
+    Scope,
+    Item,
+}
+
+/// How far everything was when a level was entered.
+#[derive(Clone, Copy)]
+struct Mark {
+    items: u64,
+    refused: u64,
+    scopes: usize,
+    spans: usize,
+    pieces: usize,
+    cuts: usize,
+}
+
+impl<'a> Walker<'a> {
+    fn new(
+        signal: Signal,
+        body: &'a [u8],
+        detail: Detail,
+        limits: &Limits,
+        cuts: Option<Vec<Range>>,
+    ) -> Self {
+        Self {
+            signal,
+            body,
+            limits: Limits { depth: limits.depth.min(LEVELS_MAX), ..*limits },
+            spans: detail == Detail::Spans && signal == Signal::Traces,
+            tables: schema::levels(signal),
+            index: Index::default(),
+            block: Pieces::default(),
+            scope: Pieces::default(),
+            cuts,
+            place: Place::default(),
+        }
+    }
+
+    fn request(&mut self) -> Result<(), Malformed> {
+        if u32::try_from(self.body.len()).is_err() {
+            return Err(self.malformed(Level::Request, Fault::Length, self.body));
+        }
+        let mut rest = self.body;
+        while !rest.is_empty() {
+            let start = rest;
+            let field =
+                fields::read(&mut rest).map_err(|fault| self.malformed(Level::Request, fault, start))?;
+            match (field.number, field.payload) {
+                (1, Payload::Len(block)) => {
+                    self.resource_block(block, between(start, rest))?;
+                    self.place.block = self.place.block.saturating_add(1);
+                }
+                (1, _) => return Err(self.malformed(Level::Request, Fault::WireType, start)),
+                // Unknown, or the dictionary of profiles.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn resource_block(&mut self, block: &'a [u8], raw: &'a [u8]) -> Result<(), Malformed> {
+        let mark = self.mark();
+        let mut fault = None;
+        self.block.clear();
+        self.place.scope = 0;
+        let mut rest = block;
+        while !rest.is_empty() {
+            let start = rest;
+            let field =
+                fields::read(&mut rest).map_err(|fault| self.malformed(Level::Block, fault, start))?;
+            if let (2, Payload::Len(scope)) = (field.number, field.payload) {
+                self.scope_block(scope, between(start, rest))?;
+                self.place.scope = self.place.scope.saturating_add(1);
+                continue;
+            }
+            if let Err(broken) = check::payload(field, start, self.tables.0, self.limits.depth) {
+                fault.get_or_insert(broken);
+            }
+            let piece = self.piece(field, between(start, rest));
+            let room = self.room();
+            self.block
+                .add(piece, room)
+                .ok_or_else(|| self.malformed(Level::Block, Fault::IndexSize, start))?;
+        }
+        if self.keeps(mark, fault, Level::Block, raw)? {
+            let entry = ResourceEntry {
+                block: self.range(block),
+                head: self.head(Level::Block, block)?,
+                items: u32::try_from(self.index.items - mark.items).unwrap_or(u32::MAX),
+            };
+            let room = self.room();
+            push(&mut self.index.resources, entry, 0, room)
+                .ok_or_else(|| self.malformed(Level::Block, Fault::IndexSize, block))?;
+        }
+        Ok(())
+    }
+
+    fn scope_block(&mut self, scope: &'a [u8], raw: &'a [u8]) -> Result<(), Malformed> {
+        let mark = self.mark();
+        let mut fault = None;
+        self.scope.clear();
+        self.place.item = 0;
+        let mut rest = scope;
+        while !rest.is_empty() {
+            let start = rest;
+            let field =
+                fields::read(&mut rest).map_err(|fault| self.malformed(Level::Scope, fault, start))?;
+            if let (2, Payload::Len(item)) = (field.number, field.payload) {
+                self.item(item, between(start, rest))?;
+                self.place.item = self.place.item.saturating_add(1);
+                continue;
+            }
+            if let Err(broken) = check::payload(field, start, self.tables.1, self.limits.depth) {
+                fault.get_or_insert(broken);
+            }
+            if self.spans {
+                let piece = self.piece(field, between(start, rest));
+                let room = self.room();
+                self.scope
+                    .add(piece, room)
+                    .ok_or_else(|| self.malformed(Level::Scope, Fault::IndexSize, start))?;
+            }
+        }
+        if self.keeps(mark, fault, Level::Scope, raw)? && self.spans {
+            let resource = u32::try_from(self.index.resources.len()).unwrap_or(u32::MAX);
+            let entry = ScopeEntry { resource, head: self.head(Level::Scope, scope)? };
+            let room = self.room();
+            push(&mut self.index.scopes, entry, 0, room)
+                .ok_or_else(|| self.malformed(Level::Scope, Fault::IndexSize, scope))?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn item(&mut self, item: &'a [u8], raw: &'a [u8]) -> Result<(), Malformed> {
+        let checked = match self.signal {
+            Signal::Traces => return self.span(item, raw),
+            Signal::Metrics => return self.metric(item, raw),
+            Signal::Logs => check::message(item, self.tables.2, self.limits.depth),
+            Signal::Profiles => Ok(()),
+        };
+        match checked {
+            Ok(()) => self.index.items += 1,
+            Err(broken) => {
+                self.refuse(1, Level::Item, raw, broken);
+                self.cut(raw)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn span(&mut self, span: &'a [u8], raw: &'a [u8]) -> Result<(), Malformed> {
+        match self.span_entry(span) {
+            Ok(entry) => {
+                self.index.items += 1;
+                if self.spans {
+                    self.push_span(entry, raw)?;
+                }
+            }
+            Err(broken) => {
+                self.refuse(1, Level::Item, raw, broken);
+                self.cut(raw)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a Span and reads what the index keeps; of repeated fields the last (conformance P04).
+    #[inline(always)]
+    fn span_entry(&self, span: &'a [u8]) -> Result<SpanEntry, Broken> {
+        let (mut trace, mut id, mut parent) = (&[][..], &[][..], &[][..]);
+        let mut name = &[][..];
+        let (mut flags, mut kind, mut start, mut end) = (0, 0, 0, 0);
+        let mut rest = span;
+        while !rest.is_empty() {
+            let field = check::field(&mut rest, &schema::SPAN, self.limits.depth)?;
+            match (field.number, field.payload) {
+                (1, Payload::Len(value)) => trace = value,
+                (2, Payload::Len(value)) => id = value,
+                (4, Payload::Len(value)) => parent = value,
+                (5, Payload::Len(value)) => name = value,
+                (6, Payload::Varint(value)) => kind = value,
+                (7, Payload::Fixed64(value)) => start = value,
+                (8, Payload::Fixed64(value)) => end = value,
+                (16, Payload::Fixed32(value)) => flags = value,
+                _ => {}
+            }
+        }
+        let trace = trace.try_into().map(TraceId).unwrap_or_default();
+        if trace.is_none() {
+            return Err(Broken::absent(Fault::TraceId));
+        }
+        let id = id.try_into().map(SpanId).unwrap_or_default();
+        if id.is_none() {
+            return Err(Broken::absent(Fault::SpanId));
+        }
+        let parent_sent = !parent.is_empty();
+        let parent = parent.try_into().map(SpanId).unwrap_or_default();
+        Ok(SpanEntry {
+            trace,
+            span: id,
+            parent,
+            body: self.range(span),
+            name: if name.is_empty() { Range::default() } else { self.range(name) },
+            scope: u32::try_from(self.index.scopes.len()).unwrap_or(u32::MAX),
+            flags,
+            kind: u8::try_from(kind).unwrap_or(0),
+            start,
+            zero_parent: parent_sent && parent.is_none(),
+            ended: end != 0,
+        })
+    }
+
+    #[inline(always)]
+    fn push_span(&mut self, entry: SpanEntry, raw: &'a [u8]) -> Result<(), Malformed> {
+        if self.index.spans.len() == self.index.spans.capacity() && !self.grow_spans(raw) {
+            return Err(self.malformed(Level::Item, Fault::IndexSize, raw));
+        }
+        self.index.spans.push(entry);
+        Ok(())
+    }
+
+    /// Makes room for as many spans as still fit if they are like this one, but for no more than a few
+    /// times what was seen: one small span in front of a large one must not reserve for millions.
+    #[cold]
+    fn grow_spans(&mut self, raw: &'a [u8]) -> bool {
+        let left = self.body.len().saturating_sub(self.range(raw).at as usize);
+        let expected = left.div_ceil(raw.len().max(1)).min(128 + 4 * self.index.spans.len());
+        let room = self.room();
+        grow(&mut self.index.spans, expected, 1, room)
+    }
+
+    /// A Metric: its items are its data points, each judged alone; a fault elsewhere in it takes all.
+    fn metric(&mut self, metric: &'a [u8], raw: &'a [u8]) -> Result<(), Malformed> {
+        let mark = self.mark();
+        let mut fault = None;
+        let mut rest = metric;
+        while !rest.is_empty() {
+            let start = rest;
+            let field = match fields::read(&mut rest) {
+                Ok(field) => field,
+                Err(error) => {
+                    fault.get_or_insert(Broken::at(error, start));
+                    break;
+                }
+            };
+            let checked = match (schema::METRIC.data(field.number), field.payload) {
+                (Some(table), Payload::Len(data)) => self.data(data, table, raw)?,
+                _ => check::payload(field, start, &schema::METRIC, self.limits.depth),
+            };
+            if let Err(broken) = checked {
+                fault.get_or_insert(broken);
+            }
+        }
+        if fault.is_some() || (self.index.items == mark.items && self.index.refused.items > mark.refused) {
+            self.take_back(mark, fault, Level::Item, raw)?;
+        }
+        Ok(())
+    }
+
+    /// A Gauge, Sum, Histogram and so on. The inner result is a fault outside the data points.
+    fn data(
+        &mut self,
+        data: &'a [u8],
+        table: &'static Table,
+        metric: &'a [u8],
+    ) -> Result<Result<(), Broken>, Malformed> {
+        let mut rest = data;
+        let mut fault = Ok(());
+        while !rest.is_empty() {
+            let start = rest;
+            let field = match fields::read(&mut rest) {
+                Ok(field) => field,
+                Err(error) => return Ok(fault.and(Err(Broken::at(error, start)))),
+            };
+            let checked = check::payload(field, start, table, self.limits.depth);
+            match (field.number, field.payload, checked) {
+                (1, Payload::Len(_), Ok(())) => self.index.items += 1,
+                (1, Payload::Len(_), Err(broken)) => {
+                    self.refuse(1, Level::Item, metric, broken);
+                    self.cut(between(start, rest))?;
+                }
+                (_, _, checked) => fault = fault.and(checked),
+            }
+        }
+        Ok(fault)
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            items: self.index.items,
+            refused: self.index.refused.items,
+            scopes: self.index.scopes.len(),
+            spans: self.index.spans.len(),
+            pieces: self.index.pieces.len(),
+            cuts: self.cuts.as_ref().map_or(0, Vec::len),
+        }
+    }
+
+    /// At the end of a block: whether it stands. One with a fault or without accepted items does not.
+    fn keeps(
+        &mut self,
+        mark: Mark,
+        fault: Option<Broken>,
+        level: Level,
+        raw: &'a [u8],
+    ) -> Result<bool, Malformed> {
+        let stands = fault.is_none() && self.index.items > mark.items;
+        if !stands {
+            self.take_back(mark, fault, level, raw)?;
+        }
+        Ok(stands)
+    }
+
+    /// Leaves out all of `raw`, which began at `mark`. With a fault, what was accepted in it is refused.
+    fn take_back(
+        &mut self,
+        mark: Mark,
+        fault: Option<Broken>,
+        level: Level,
+        raw: &'a [u8],
+    ) -> Result<(), Malformed> {
+        if let Some(broken) = fault {
+            let accepted = self.index.items - mark.items;
+            let unseen = u64::from(accepted == 0 && self.index.refused.items == mark.refused);
+            self.index.items = mark.items;
+            self.refuse(accepted + unseen, level, raw, broken);
+        }
+        self.index.scopes.truncate(mark.scopes);
+        self.index.spans.truncate(mark.spans);
+        self.index.pieces.truncate(mark.pieces);
+        if let Some(cuts) = &mut self.cuts {
+            cuts.truncate(mark.cuts);
+        }
+        self.cut(raw)
+    }
+
+    #[inline(never)]
+    fn refuse(&mut self, items: u64, level: Level, raw: &[u8], broken: Broken) {
+        self.index.refused.items += items;
+        if self.index.refused.named.len() < Refused::NAMED_MAX {
+            let path = self.path(level, raw, broken);
+            self.index.refused.named.push((path, broken.fault));
+        }
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, raw: &'a [u8]) -> Result<(), Malformed> {
+        if self.cuts.is_none() {
+            return Ok(());
+        }
+        let (range, room) = (self.range(raw), self.room());
+        let Some(cuts) = &mut self.cuts else { return Ok(()) };
+        add_range(cuts, range, room).ok_or_else(|| self.malformed(Level::Item, Fault::IndexSize, raw))
+    }
+
+    /// Where `part` lies in the request. `request` has made sure that offsets fit.
+    #[inline(always)]
+    fn range(&self, part: &[u8]) -> Range {
+        let at = part.as_ptr().addr().wrapping_sub(self.body.as_ptr().addr());
+        Range { at: at as u32, len: part.len() as u32 }
+    }
+
+    fn piece(&self, field: fields::Field<'a>, raw: &'a [u8]) -> Piece {
+        match (field.number, field.payload) {
+            (1, Payload::Len(body)) => Piece::First(self.range(body)),
+            _ => Piece::Rest(self.range(raw)),
+        }
+    }
+
+    /// Moves the pieces of the level that ends into the index.
+    fn head(&mut self, level: Level, block: &'a [u8]) -> Result<Head, Malformed> {
+        let room = self.room();
+        let pieces = if matches!(level, Level::Block) { &mut self.block } else { &mut self.scope };
+        let all = &mut self.index.pieces;
+        let count = pieces.first.len() + pieces.rest.len();
+        if all.len() + count > all.capacity() && !grow(all, count.max(all.len().max(4)), count, room) {
+            return Err(self.malformed(level, Fault::IndexSize, block));
+        }
+        let from = all.len() as u32;
+        all.append(&mut pieces.first);
+        let middle = all.len() as u32;
+        all.append(&mut pieces.rest);
+        Ok(Head { first: (from, middle), rest: (middle, all.len() as u32) })
+    }
+
+    /// Heap bytes that may still be taken.
+    fn room(&self) -> usize {
+        let ranges = [&self.block.first, &self.block.rest, &self.scope.first, &self.scope.rest];
+        let open: usize =
+            ranges.into_iter().chain(&self.cuts).map(|r| r.capacity() * size_of::<Range>()).sum();
+        self.limits.index_bytes.saturating_sub(open + self.index.heap_bytes())
+    }
+
+    #[cold]
+    fn malformed(&self, level: Level, fault: Fault, at: &[u8]) -> Malformed {
+        Malformed { fault, at: self.range(at).at as usize, path: self.prefix(level) }
+    }
+
+    /// Where a fault in the block or item `raw` is, in field names.
+    #[cold]
+    fn path(&self, level: Level, raw: &[u8], broken: Broken) -> String {
+        let mut path = self.prefix(level);
+        let table = match level {
+            Level::Request => schema::request(self.signal),
+            Level::Block => self.tables.0,
+            Level::Scope => self.tables.1,
+            Level::Item => self.tables.2,
+        };
+        if let Some(fields::Field { payload: Payload::Len(message), .. }) = fields::Fields::of(raw).next() {
+            check::name_path(message, broken, table, &mut path);
+        }
+        path
+    }
+
+    fn prefix(&self, level: Level) -> String {
+        use std::fmt::Write;
+        let ordinals = [self.place.block, self.place.scope, self.place.item];
+        let tables = [schema::request(self.signal), self.tables.0, self.tables.1];
+        let numbers = [1, 2, 2];
+        let mut path = String::new();
+        let depth = level as usize;
+        for ((table, number), nth) in tables.into_iter().zip(numbers).zip(ordinals).take(depth) {
+            let name = table.def(number).map_or("", |def| def.name);
+            let dot = if path.is_empty() { "" } else { "." };
+            let _ = write!(path, "{dot}{name}[{nth}]");
+        }
+        if path.is_empty() { "request".to_owned() } else { path }
+    }
+}
+
+impl Pieces {
+    fn clear(&mut self) {
+        self.first.clear();
+        self.rest.clear();
+    }
+
+    /// `None` when there is no room left.
+    fn add(&mut self, piece: Piece, room: usize) -> Option<()> {
+        match piece {
+            // An empty Resource beside others says nothing.
+            Piece::First(range) if range.len == 0 && !self.first.is_empty() => Some(()),
+            Piece::First(range) => push(&mut self.first, range, 0, room),
+            Piece::Rest(range) => add_range(&mut self.rest, range, room),
+        }
+    }
+}
+
+/// Adds a range that comes after all others, joined to the last where they touch.
+fn add_range(ranges: &mut Vec<Range>, range: Range, room: usize) -> Option<()> {
+    match ranges.last_mut() {
+        Some(last) if last.at + last.len == range.at => {
+            last.len += range.len;
+            Some(())
+        }
+        _ => push(ranges, range, 0, room),
+    }
+}
+
+/// Pushes, growing by what is expected to come, or by half, or by what there is room for.
+#[inline(always)]
+fn push<T>(all: &mut Vec<T>, value: T, expected: usize, room: usize) -> Option<()> {
+    if all.len() == all.capacity() && !grow(all, expected.max(all.len() / 2).max(2), 1, room) {
+        return None;
+    }
+    all.push(value);
+    Some(())
+}
+
+/// Makes room for `wanted` more, or for as many as may be, but no fewer than `least`.
+fn grow<T>(all: &mut Vec<T>, wanted: usize, least: usize, room: usize) -> bool {
+    let wanted = wanted.min(room / size_of::<T>());
+    if wanted >= least {
+        all.reserve_exact(wanted);
+    }
+    wanted >= least
+}
+
+#[cfg(test)]
+mod tests;
