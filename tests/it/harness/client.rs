@@ -93,7 +93,7 @@ impl Client {
 
     /// A decoded request, over HTTP.
     pub async fn export(&self, export: &Export) -> Reply {
-        self.http(signal_of(export), export.encode()).await
+        self.http(export.signal(), export.encode()).await
     }
 
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
@@ -171,14 +171,5 @@ impl Reply {
 
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
-
-pub fn signal_of(export: &Export) -> Signal {
-    match export {
-        Export::Traces(_) => Signal::Traces,
-        Export::Metrics(_) => Signal::Metrics,
-        Export::Logs(_) => Signal::Logs,
-        Export::Profiles(_) => Signal::Profiles,
     }
 }

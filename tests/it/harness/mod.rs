@@ -8,10 +8,13 @@
 
 mod checks;
 pub mod client;
+pub mod known_set;
+pub mod made;
 pub mod metrics;
 pub mod proxy;
 pub mod raw;
 pub mod read;
+pub mod sdk;
 pub mod upstream;
 
 use std::path::{Path, PathBuf};

@@ -47,6 +47,15 @@ impl Export {
         })
     }
 
+    pub fn signal(&self) -> Signal {
+        match self {
+            Self::Traces(_) => Signal::Traces,
+            Self::Metrics(_) => Signal::Metrics,
+            Self::Logs(_) => Signal::Logs,
+            Self::Profiles(_) => Signal::Profiles,
+        }
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Traces(it) => it.encode_to_vec(),
