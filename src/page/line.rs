@@ -128,7 +128,7 @@ impl<'a> SpanLine<'a> {
             depth: span.depth,
             service: &span.process.service,
             name: &span.name,
-            kind: span.kind,
+            kind: span.kind_name(),
             start_unix_nano: span.start_unix_nano.to_string(),
             duration_ms: span.duration.map(millis),
             status: status_name(span.status),

@@ -3,8 +3,20 @@
 //! Everything here is the cold path. Lanes only ask `Watchers::wanted` and call `Watchers::offer`;
 //! whoever looks pays for the looking, on its own thread or task.
 
+pub mod admin;
+pub mod banner;
+pub mod console;
+pub mod inspection;
 pub mod line;
+pub mod proto;
+pub mod recent;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 pub mod tree;
+pub mod watch;
 
+pub use admin::{Admin, BindError, Sources};
+pub use console::{Console, Form};
 pub use summary::Summary;
+pub use watch::{Looking, Watchers};

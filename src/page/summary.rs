@@ -65,8 +65,8 @@ pub struct Span {
     pub depth: u32,
     pub process: Arc<Process>,
     pub name: String,
-    /// `Span.SpanKind`, lower case.
-    pub kind: &'static str,
+    /// `Span.SpanKind`.
+    pub kind: u8,
     pub start_unix_nano: u64,
     /// `None`: it has not ended.
     pub duration: Option<Duration>,
@@ -130,6 +130,18 @@ impl Summary {
 }
 
 impl Span {
+    /// `Span.SpanKind`, lower case.
+    pub fn kind_name(&self) -> &'static str {
+        match self.kind {
+            1 => "internal",
+            2 => "server",
+            3 => "client",
+            4 => "producer",
+            5 => "consumer",
+            _ => "unspecified",
+        }
+    }
+
     /// The start, when it has not ended.
     fn end_unix_nano(&self) -> u64 {
         let nanos = self.duration.map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
@@ -172,7 +184,7 @@ fn read_span(body: &[u8], entry: &SpanEntry, process: Arc<Process>) -> Span {
         depth: 0,
         process,
         name: text(view.name()),
-        kind: kind_name(entry.kind),
+        kind: entry.kind,
         start_unix_nano,
         duration: entry.ended.then(|| Duration::from_nanos(nanos)),
         status,
@@ -208,17 +220,6 @@ fn text(bytes: &[u8]) -> String {
     match whole.char_indices().nth(Summary::TEXT_MAX) {
         None => whole.into_owned(),
         Some((at, _)) => format!("{}…", whole.get(..at).unwrap_or_default()),
-    }
-}
-
-fn kind_name(kind: u8) -> &'static str {
-    match kind {
-        1 => "internal",
-        2 => "server",
-        3 => "client",
-        4 => "producer",
-        5 => "consumer",
-        _ => "unspecified",
     }
 }
 

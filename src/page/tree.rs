@@ -195,7 +195,7 @@ fn rows(summary: &Summary) -> Vec<Row> {
             branch,
             name: printable(&clip(&span.name, 60)),
             service: printable(&clip(&span.process.service, 40)),
-            kind: span.kind,
+            kind: span.kind_name(),
             duration: span.duration.map_or_else(|| "unfinished".to_owned(), human),
             status: span.status,
             notes: notes(span, above.last().copied(), same_everywhere),

@@ -122,6 +122,16 @@ meters! {
         "Bytes counted against the budget now.";
     memory_limit: gauge "spandrel_memory_limit_bytes" [] NO,
         "The byte budget.";
+    watch_missed: counter "spandrel_watch_missed_traces_total" ["looker"] NO,
+        "Joined traces a looker (console, watch) was too slow for; they were forwarded all the same.";
+    lookers: gauge "spandrel_watch_lookers" [] NO,
+        "Who looks at joined traces now: the console and readers of the inspection API.";
+    recent_traces: gauge "spandrel_recent_traces" [] NO,
+        "Joined traces kept to be looked at.";
+    recent_bytes: gauge "spandrel_recent_bytes" [] NO,
+        "Bytes of joined traces kept to be looked at.";
+    recent_evicted: counter "spandrel_recent_evicted_traces_total" [] NO,
+        "Joined traces no longer kept to be looked at, because newer ones needed the room.";
     queue_requests: gauge "spandrel_queue_requests" [] NO,
         "Requests waiting for a lane.";
 }

@@ -1,0 +1,265 @@
+//! The admin port: metrics, health, what the join holds, the latest traces, and the inspection API.
+//!
+//! HTTP/1.1 and h2c on one address; read only. It knows the rest of the process through [`Sources`]
+//! alone. Connections are bounded in number, request heads in time, answers by what they are made of.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use prometheus::{Encoder, TextEncoder};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::inspection;
+use super::line::Line;
+use super::{Summary, Watchers};
+use crate::telemetry::Meters;
+use crate::wire::TraceId;
+
+/// Connections open at once; more wait in the socket's own queue.
+const CONNECTIONS_MAX: usize = 64;
+/// For a request's head to arrive, and for an idle connection to say something.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// For answers under way when the port closes.
+const GRACE: Duration = Duration::from_secs(1);
+/// Traces listed by `/traces` and `/tracez`.
+const LISTED_MAX: usize = 100;
+
+/// Answers `/livez` and `/readyz`: what was seen, either way.
+pub type Health = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
+/// What the admin port shows. Closures, so that it knows nothing of who answers.
+#[derive(Clone)]
+pub struct Sources {
+    pub meters: Arc<Meters>,
+    pub watchers: Arc<Watchers>,
+    /// Brings gauges up to date, before anything is read from them.
+    pub refresh: Arc<dyn Fn() + Send + Sync>,
+    /// A span got through lately, or nothing waits. `Err` means: restart me.
+    pub live: Health,
+    /// Requests are taken. `Err` means: send them elsewhere.
+    pub ready: Health,
+    /// What the join holds and why, at most so many traces.
+    pub held: Arc<dyn Fn(usize) -> serde_json::Value + Send + Sync>,
+    pub status: Arc<dyn Fn() -> StatusInfo + Send + Sync>,
+}
+
+/// What metrics do not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusInfo {
+    pub uptime: Duration,
+    pub listeners: Vec<String>,
+    /// Name (the `upstream` label of metrics) and endpoint.
+    pub upstreams: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("watchers", &self.watchers).finish_non_exhaustive()
+    }
+}
+
+/// The admin address could not be had.
+#[derive(Debug, Error)]
+#[error("can't listen on {listen} for admin: {cause}")]
+pub struct BindError {
+    pub listen: SocketAddr,
+    pub cause: std::io::Error,
+}
+
+/// The admin port, bound.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Admin {
+    /// Binds; port 0 takes a free one.
+    pub async fn bind(listen: SocketAddr) -> Result<Self, BindError> {
+        let failed = |cause| BindError { listen, cause };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then ends watches, gives answers under way a second, and returns.
+    pub async fn serve(self, sources: Sources, stop: CancellationToken) {
+        let router = routes(sources, &stop);
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut open = JoinSet::new();
+        while let Some((socket, permit)) = stop.run_until_cancelled(self.accept(&permits)).await {
+            let (router, stop) = (router.clone(), stop.clone());
+            open.spawn(async move {
+                connection(socket, router, stop).await;
+                drop(permit);
+            });
+            while open.try_join_next().is_some() {}
+        }
+        drop(self.listener);
+        // What is not done by then is cut off when the set is dropped.
+        let _ = tokio::time::timeout(GRACE, async { while open.join_next().await.is_some() {} }).await;
+    }
+
+    async fn accept(
+        &self,
+        permits: &Arc<Semaphore>,
+    ) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+        // The semaphore is never closed, so there always is a permit in the end.
+        let permit = permits.clone().acquire_owned().await.ok();
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, _)) => return (socket, permit),
+                Err(cause) => {
+                    // Out of file descriptors, mostly: trying at once would spin.
+                    tracing::warn!(%cause, "can't take an admin connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn connection(socket: TcpStream, router: Router, stop: CancellationToken) {
+    let _ = socket.set_nodelay(true);
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 << 10);
+    server.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT).max_concurrent_streams(32);
+    let mut serving = pin!(server.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)));
+    // How a caller ends its connection is its own affair.
+    if stop.run_until_cancelled(serving.as_mut()).await.is_none() {
+        serving.as_mut().graceful_shutdown();
+        let _ = serving.await;
+    }
+}
+
+fn routes(sources: Sources, stop: &CancellationToken) -> Router {
+    let inspection = inspection::service(sources.clone(), stop.clone());
+    Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/tracez", get(tracez))
+        .route("/traces", get(traces))
+        .route("/traces/{id}", get(trace))
+        .with_state(sources)
+        .merge(tonic::service::Routes::new(inspection).into_axum_router())
+}
+
+const INDEX: &str = "\
+spandrel admin
+
+/metrics      Prometheus metrics
+/livez        whether spans get through
+/readyz       whether requests are taken
+/tracez       what the join holds, and why
+/traces       the latest joined traces
+/traces/{id}  one of them, with its spans
+
+spandrel.v1.Inspection is served here over gRPC: see proto/, or run `spandrel tail`
+";
+
+async fn index() -> &'static str {
+    INDEX
+}
+
+async fn metrics(State(sources): State<Sources>) -> Response {
+    (sources.refresh)();
+    sources.watchers.refresh();
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    match encoder.encode(&sources.meters.registry.gather(), &mut text) {
+        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+        Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response(),
+    }
+}
+
+async fn livez(State(sources): State<Sources>) -> Response {
+    health(&sources.live)
+}
+
+async fn readyz(State(sources): State<Sources>) -> Response {
+    health(&sources.ready)
+}
+
+fn health(ask: &Health) -> Response {
+    let (code, mut body) = match ask() {
+        Ok(seen) => (StatusCode::OK, seen),
+        Err(seen) => (StatusCode::SERVICE_UNAVAILABLE, seen),
+    };
+    body.push('\n');
+    (code, body).into_response()
+}
+
+async fn tracez(State(sources): State<Sources>) -> Response {
+    json(&(sources.held)(LISTED_MAX))
+}
+
+/// An array, newest first, without spans.
+async fn traces(State(sources): State<Sources>) -> Response {
+    off_the_runtime(move || {
+        let latest = sources.watchers.latest(LISTED_MAX);
+        let read: Vec<Summary> = latest.iter().map(|trace| Summary::read(trace)).collect();
+        json(&read.iter().map(Line::overview).collect::<Vec<_>>())
+    })
+    .await
+}
+
+/// An array of what left of the trace, oldest first: late spans are a part of their own.
+async fn trace(State(sources): State<Sources>, Path(id): Path<String>) -> Response {
+    let Some(id) = trace_id(&id) else {
+        let hint = "a trace id is 32 hexadecimal digits\n";
+        return (StatusCode::BAD_REQUEST, hint).into_response();
+    };
+    off_the_runtime(move || {
+        let parts: Vec<Summary> = sources.watchers.parts(id).iter().map(|part| Summary::read(part)).collect();
+        if parts.is_empty() {
+            let hint = "no such trace is kept: it has not left the join, or newer ones took its place\n";
+            return (StatusCode::NOT_FOUND, hint).into_response();
+        }
+        json(&parts.iter().map(Line::of).collect::<Vec<_>>())
+    })
+    .await
+}
+
+/// Exactly 32 hexadecimal digits, of either case.
+fn trace_id(text: &str) -> Option<TraceId> {
+    let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    digits.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(|id| TraceId(id.to_be_bytes()))
+}
+
+/// Reading traces takes milliseconds: not on a thread that serves callers.
+async fn off_the_runtime(work: impl FnOnce() -> Response + Send + 'static) -> Response {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+fn json(value: &impl serde::Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response(),
+    }
+}
