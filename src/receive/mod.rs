@@ -1,13 +1,43 @@
 //! The server edge: one hyper server for gRPC and HTTP on every listener; content type decides.
+//!
+//! Protocol files end at "bytes, headers and a reservation" ([`admit::Parcel`]): every policy after
+//! that is in `admit.rs`, and every refusal becomes a reply in one table, `respond.rs`. Nothing here
+//! waits for a queue: a full one is answered at once.
 
+mod admit;
+mod body;
+mod conn;
+mod grpc;
+mod http;
+mod inflate;
+mod origins;
+mod respond;
+mod server;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+pub use server::{BindError, Bound, bind, serve};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     Tcp(SocketAddr),
     Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => write!(f, "{address}"),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// What the server edge needs to know.
@@ -22,24 +52,6 @@ pub struct Settings {
     pub join: bool,
 }
 
-/// Listeners that are bound, and the addresses they got (port 0 is replaced by the real one).
-#[derive(Debug)]
-pub struct Bound {}
-
-/// A listener that could not be had.
-#[derive(Debug, thiserror::Error)]
-#[error("can't listen on {listen}: {cause}")]
-pub struct BindError {
-    pub listen: String,
-    pub cause: std::io::Error,
-}
-
-/// Binds every listener, before anything else starts.
-pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
-    let _ = settings;
-    todo!()
-}
-
 /// What the edge hands requests to, and counts with.
 #[derive(Clone, Debug)]
 pub struct Inner {
@@ -47,15 +59,4 @@ pub struct Inner {
     pub budget: std::sync::Arc<crate::queue::Budget>,
     pub meters: std::sync::Arc<crate::telemetry::Meters>,
     pub clock: crate::model::Clock,
-}
-
-/// Serves until `stop`, then finishes what is in flight (GOAWAY, `connection: close`) and returns.
-pub async fn serve(
-    bound: Bound,
-    settings: Settings,
-    inner: Inner,
-    stop: tokio_util::sync::CancellationToken,
-) {
-    let _ = (bound, settings, inner, stop);
-    todo!()
 }

@@ -84,6 +84,10 @@ meters! {
         "Items refused to the caller, by reason.";
     requests: counter "spandrel_receiver_requests_total" ["signal", "transport", "outcome"] NO,
         "Requests answered, by outcome: ok, partial, or the refusal's name.";
+    connections: gauge "spandrel_receiver_connections" [] NO,
+        "Connections open now.";
+    refused_connections: counter "spandrel_receiver_refused_connections_total" [] NO,
+        "Connections closed at once because as many as may be were open.";
     delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,
         "Items an upstream accepted.";
     upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,

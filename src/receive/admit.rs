@@ -1,0 +1,291 @@
+//! Every policy of the edge that does not depend on the protocol: budget, cap, walk, offer, count.
+//!
+//! In order: the size on the wire and the byte budget (asked by the protocol files before they read),
+//! inflating under the cap, JSON to protobuf, one walk, the offer to a lane. What is refused alone is
+//! reported by `partial_success`; what is refused whole is a [`Refusal`]. Never waits for a queue.
+//!
+//! The surprise: the same pure [`check`] runs inline for what is small and on a blocking thread for
+//! what is large. A small body may turn out large when inflated: then it is checked again over there.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng;
+use tokio::sync::Semaphore;
+
+use super::inflate::{Coding, InflateError, inflate};
+use super::respond::{Caller, Refusal};
+use super::tally::Tally;
+use super::{Inner, Settings};
+use crate::model::{Origin, Time};
+use crate::queue::{Admitted, Budget, Reservation};
+use crate::wire::reply::{Encoding, Partial};
+use crate::wire::walk::{Refused, keep_good};
+use crate::wire::{Detail, Index, Limits, Signal, json, walk};
+
+/// Protobuf up to this size is checked where it was read: about a millisecond's work.
+const INLINE_MAX: usize = 1 << 20;
+/// JSON costs several times as much a byte.
+const INLINE_JSON_MAX: usize = 256 * 1024;
+/// Compressed bytes that are worth trying to inflate inline.
+const INLINE_CODED_MAX: usize = 256 * 1024;
+
+/// A request as a protocol file hands it over: its bytes, and what was paid for them.
+#[derive(Debug)]
+pub struct Parcel {
+    pub signal: Signal,
+    pub encoding: Encoding,
+    pub coding: Coding,
+    pub body: Bytes,
+    pub paid: Reservation,
+}
+
+/// The policies and what they need, shared by all connections.
+#[derive(Debug)]
+pub struct Gate {
+    inner: Inner,
+    join: bool,
+    /// Bytes of one request: the setting, or what the budget could ever hold.
+    pub request_max: usize,
+    heavy: Arc<Semaphore>,
+    pub tally: Tally,
+}
+
+/// A request that was checked, and pays for its body and its index.
+#[derive(Debug)]
+struct Checked {
+    body: Bytes,
+    index: Index,
+    paid: Reservation,
+}
+
+/// Why `check` stopped.
+enum Stop {
+    Refused(Refusal),
+    NoBudget,
+    /// More than the cap it was given.
+    TooLarge,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Refused(refusal)
+    }
+}
+
+impl Gate {
+    pub fn new(settings: &Settings, inner: Inner) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // The index counts bytes in 32 bits.
+        let request_max = settings.request_max.min(inner.budget.limit()).min(u32::MAX as usize);
+        let tally = Tally::new(inner.meters.clone());
+        let heavy = Arc::new(Semaphore::new(cores.clamp(1, 4)));
+        Self { inner, join: settings.join, request_max, heavy, tally }
+    }
+
+    pub fn now(&self) -> Time {
+        self.inner.clock.now()
+    }
+
+    pub fn clock(&self) -> crate::model::Clock {
+        self.inner.clock
+    }
+
+    pub fn meters(&self) -> &Arc<crate::telemetry::Meters> {
+        &self.inner.meters
+    }
+
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.inner.budget
+    }
+
+    /// Pays for a body that announces `bytes`, before any of it is read.
+    ///
+    /// # Errors
+    /// Too large for any request, or for the budget as it is now.
+    pub fn reserve(&self, bytes: u64) -> Result<Reservation, Refusal> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if bytes > self.request_max {
+            return Err(self.too_large("on the wire"));
+        }
+        self.budget().try_reserve(bytes).ok_or_else(|| self.no_budget())
+    }
+
+    pub fn too_large(&self, what: &'static str) -> Refusal {
+        Refusal::TooLarge { what, max: self.request_max }
+    }
+
+    pub fn no_budget(&self) -> Refusal {
+        self.busy("memory is full")
+    }
+
+    /// One to five seconds, longer the fuller we are, jittered so that callers do not come back at once.
+    fn busy(&self, what: &'static str) -> Refusal {
+        let (used, limit) = (self.budget().used() as u64, self.budget().limit().max(1) as u64);
+        let load = (used.saturating_mul(3000) / limit).min(3000);
+        let after = Duration::from_millis(1000 + rand::rng().random_range(0..=1000 + load));
+        Refusal::Busy { what, after }
+    }
+
+    /// Takes a request, or says why not. `Some(partial)`: some or all of its items were refused.
+    pub async fn admit(
+        self: &Arc<Self>,
+        caller: Caller,
+        origin: Arc<Origin>,
+        arrived: Time,
+        parcel: Parcel,
+    ) -> Result<Option<Partial>, Refusal> {
+        let signal = parcel.signal;
+        let checked = self.checked(parcel).await?;
+        let Checked { body, index, paid } = checked;
+        let (items, refused) = (index.items, &index.refused);
+        self.tally.received(signal, caller, items + refused.items);
+        self.tally.refused(signal, "bad_item", refused.items);
+        let partial = (refused.items > 0).then(|| partial(signal, items, refused));
+        if items > 0 {
+            let request = Admitted { signal, origin, body, index, arrived, reservation: paid };
+            self.inner.lanes.offer(request).map_err(|_| {
+                self.tally.refused(signal, "busy", items);
+                self.busy("the queue is full")
+            })?;
+        }
+        Ok(partial)
+    }
+
+    /// Runs [`check`] where it belongs.
+    async fn checked(self: &Arc<Self>, parcel: Parcel) -> Result<Checked, Refusal> {
+        let inline_max = match (parcel.coding, parcel.encoding) {
+            (Coding::Identity, Encoding::Protobuf) => INLINE_MAX,
+            (Coding::Identity, Encoding::Json) => INLINE_JSON_MAX,
+            _ => INLINE_CODED_MAX,
+        };
+        if parcel.body.len() <= inline_max {
+            let wire = parcel.paid.bytes();
+            let mut paid = parcel.paid;
+            let plain = Plain { signal: parcel.signal, encoding: parcel.encoding, coding: parcel.coding };
+            let cap = if plain.encoding == Encoding::Json { INLINE_JSON_MAX } else { INLINE_MAX };
+            match self.check(plain, parcel.body.clone(), cap.min(self.request_max), &mut paid) {
+                Err(Stop::TooLarge) if cap < self.request_max => paid.resize(wire),
+                outcome => return self.finish(outcome, paid),
+            }
+            return self.checked_aside(plain, parcel.body, paid).await;
+        }
+        let plain = Plain { signal: parcel.signal, encoding: parcel.encoding, coding: parcel.coding };
+        self.checked_aside(plain, parcel.body, parcel.paid).await
+    }
+
+    /// Checks on a blocking thread; only so many at once.
+    async fn checked_aside(
+        self: &Arc<Self>,
+        plain: Plain,
+        body: Bytes,
+        mut paid: Reservation,
+    ) -> Result<Checked, Refusal> {
+        let turn = self.heavy.clone().acquire_owned().await.map_err(|_| Refusal::Internal)?;
+        let gate = self.clone();
+        let work = move || {
+            let _turn = turn;
+            let outcome = gate.check(plain, body, gate.request_max, &mut paid);
+            gate.finish(outcome, paid)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
+            tracing::error!(%panic, "checking a request failed");
+            Err(Refusal::Internal)
+        })
+    }
+
+    /// Settles the account: what is held from now on is the body and its index.
+    fn finish(
+        &self,
+        outcome: Result<(Bytes, Index), Stop>,
+        mut paid: Reservation,
+    ) -> Result<Checked, Refusal> {
+        let (body, index) = outcome.map_err(|stop| match stop {
+            Stop::Refused(refusal) => refusal,
+            Stop::NoBudget => self.no_budget(),
+            Stop::TooLarge => self.too_large("inflated"),
+        })?;
+        let holds = body.len() + index.heap_bytes();
+        if holds > self.budget().limit() {
+            return Err(Refusal::TooLarge { what: "with its index", max: self.budget().limit() });
+        }
+        if holds > paid.bytes() && !paid.try_grow(holds - paid.bytes()) {
+            return Err(self.no_budget());
+        }
+        paid.resize(holds);
+        Ok(Checked { body, index, paid })
+    }
+
+    /// Inflates, transcodes and walks. Pure but for the budget.
+    fn check(
+        &self,
+        plain: Plain,
+        mut body: Bytes,
+        cap: usize,
+        paid: &mut Reservation,
+    ) -> Result<(Bytes, Index), Stop> {
+        let Plain { signal, encoding, coding } = plain;
+        if coding != Coding::Identity {
+            body = inflate(coding, &body, cap, paid).map(Bytes::from).map_err(|e| match e {
+                InflateError::TooLarge => Stop::TooLarge,
+                InflateError::NoBudget => Stop::NoBudget,
+                InflateError::Corrupt(why) => Refusal::Corrupt { coding: coding.name(), why }.into(),
+            })?;
+        }
+        if encoding == Encoding::Json {
+            if !paid.try_grow(body.len()) {
+                return Err(Stop::NoBudget);
+            }
+            body =
+                json::to_protobuf(signal, &body, self.request_max).map(Bytes::from).map_err(Refusal::from)?;
+        }
+        self.walk(signal, body)
+    }
+
+    fn walk(&self, signal: Signal, body: Bytes) -> Result<(Bytes, Index), Stop> {
+        let limits = Limits::default();
+        let joined = self.join && signal == Signal::Traces;
+        let detail = if joined { Detail::Spans } else { Detail::Blocks };
+        let mut index = walk(signal, &body, detail, &limits).map_err(Refusal::from)?;
+        if index.refused.items == 0 || index.items == 0 || joined {
+            return Ok((body, index));
+        }
+        // The cold path: what is passed on whole must not carry what was refused.
+        let good = Bytes::from(keep_good(signal, &body, &limits).map_err(Refusal::from)?);
+        let refused = std::mem::take(&mut index.refused);
+        let again = walk(signal, &good, detail, &limits).map_err(Refusal::from)?;
+        Ok((good, Index { refused, ..again }))
+    }
+}
+
+/// What a body is, before it is plain protobuf.
+#[derive(Clone, Copy, Debug)]
+struct Plain {
+    signal: Signal,
+    encoding: Encoding,
+    coding: Coding,
+}
+
+/// `partial_success`: the exact number refused, and for the first few which and why (conformance G09, G10).
+fn partial(signal: Signal, accepted: u64, refused: &Refused) -> Partial {
+    let items = match signal {
+        Signal::Traces => "spans",
+        Signal::Metrics => "data points",
+        Signal::Logs => "log records",
+        Signal::Profiles => "profiles",
+    };
+    let all = accepted + refused.items;
+    let mut message = format!("{} of {all} {items} refused", refused.items);
+    for (path, fault) in &refused.named {
+        // Writing to a String does not fail.
+        let _ = write!(message, "; {}: {fault}", super::respond::quoted(path));
+    }
+    let rest = refused.items.saturating_sub(refused.named.len() as u64);
+    if rest > 0 && !refused.named.is_empty() {
+        let _ = write!(message, "; and {rest} more");
+    }
+    message.push_str("; correct them, the others need not be sent again");
+    Partial { rejected: refused.items, message }
+}

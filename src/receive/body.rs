@@ -1,0 +1,135 @@
+//! Reads a request body, paying for every byte before holding it and waiting for none for ever.
+//!
+//! The surprise: a body that arrives in one piece is never copied; the piece is the body.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::respond::Refusal;
+use crate::model::{Clock, Time};
+use crate::queue::Reservation;
+
+/// Silence inside a body after which the caller is given up (faults F31).
+const IDLE: Duration = Duration::from_secs(30);
+/// A whole body takes no longer than this, however steadily it drips.
+pub const WHOLE: Duration = Duration::from_secs(120);
+
+/// The data of one request, with a deadline.
+#[derive(Debug)]
+pub struct Reader {
+    body: Incoming,
+    clock: Clock,
+    deadline: Time,
+}
+
+impl Reader {
+    pub fn new(body: Incoming, clock: Clock, deadline: Time) -> Self {
+        Self { body, clock, deadline }
+    }
+
+    /// Bytes announced by `content-length`, if it was sent.
+    pub fn announced(&self) -> Option<u64> {
+        use http_body::Body;
+        self.body.size_hint().exact()
+    }
+
+    /// The next piece that is not empty; `None` at the end of the body. Trailers are dropped.
+    pub async fn data(&mut self) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            let patience = self.deadline.since(self.clock.now()).min(IDLE);
+            let frame = tokio::time::timeout(patience, self.body.frame()).await.map_err(|_| Refusal::Slow)?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(cause)) => return Err(Refusal::Broken(cause.to_string())),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_trailers) => {}
+                },
+            }
+        }
+    }
+
+    /// The body itself, for whoever wants to drain it.
+    pub fn into_body(self) -> Incoming {
+        self.body
+    }
+}
+
+/// Bytes that came so far, in one buffer once there is more than one piece.
+#[derive(Debug)]
+pub struct Gathered {
+    whole: Bytes,
+    buffer: BytesMut,
+}
+
+impl Gathered {
+    pub fn new() -> Self {
+        Self { whole: Bytes::new(), buffer: BytesMut::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.whole.len() + self.buffer.len()
+    }
+
+    /// Adds a piece. `room` is what the whole is expected to need, and has been paid for.
+    pub fn push(&mut self, piece: Bytes, room: usize) {
+        if self.len() == 0 {
+            self.whole = piece;
+            return;
+        }
+        if self.buffer.is_empty() {
+            self.buffer.reserve(room.max(self.whole.len() + piece.len()));
+            self.buffer.extend_from_slice(&std::mem::take(&mut self.whole));
+        }
+        self.buffer.extend_from_slice(&piece);
+    }
+
+    /// Takes `n` bytes off the front, if they are there.
+    pub fn take_front<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let mut front = [0; N];
+        let from: &mut dyn Buf = if self.buffer.is_empty() { &mut self.whole } else { &mut self.buffer };
+        (from.remaining() >= N).then(|| from.copy_to_slice(&mut front))?;
+        Some(front)
+    }
+
+    pub fn finish(self) -> Bytes {
+        if self.buffer.is_empty() { self.whole } else { self.buffer.freeze() }
+    }
+}
+
+/// Makes `paid` cover `wanted` bytes, ahead of need so that growth is rare.
+///
+/// # Errors
+/// `false` when the budget has no room for them.
+pub fn pay_for(paid: &mut Reservation, wanted: usize) -> bool {
+    let have = paid.bytes();
+    if wanted <= have {
+        return true;
+    }
+    let generous = wanted.max(have.saturating_mul(2)).max(64 * 1024);
+    paid.try_grow(generous - have) || paid.try_grow(wanted - have)
+}
+
+/// Bytes of a refused body that are read and thrown away, so that its sender gets to the reply.
+const DRAIN_MAX: usize = 256 << 20;
+const DRAIN_FOR: Duration = Duration::from_secs(5);
+
+/// Reads a body to its end and keeps nothing.
+pub async fn drain(mut body: Incoming) {
+    let all = async {
+        let mut left = DRAIN_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let len = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(len) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    // Out of time is as good an end as any.
+    let _ = tokio::time::timeout(DRAIN_FOR, all).await;
+}

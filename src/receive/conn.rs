@@ -1,0 +1,120 @@
+//! One connection's requests: which protocol, which signal, and who answers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::admit::{Gate, Parcel};
+use super::body::{Reader, WHOLE};
+use super::grpc::{self, Method};
+use super::http as otlp_http;
+use super::origins::Origins;
+use super::respond::{self, Caller, Refusal, Reply, quoted};
+use super::watch::Watch;
+use crate::model::{Origin, Time};
+use crate::wire::Signal;
+
+/// What the requests of one connection share.
+#[derive(Debug)]
+pub struct Conn {
+    gate: Arc<Gate>,
+    origins: Origins,
+    watch: Arc<Watch>,
+}
+
+impl Conn {
+    pub fn new(gate: Arc<Gate>, anonymous: Arc<Origin>, watch: Arc<Watch>) -> Self {
+        Self { gate, origins: Origins::new(anonymous), watch }
+    }
+
+    /// Answers one request, whatever it is.
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Reply>, Infallible> {
+        let _in_flight = self.watch.begin();
+        let arrived = self.gate.now();
+        let (parts, body) = request.into_parts();
+        let is_grpc = parts.headers.get(CONTENT_TYPE).is_some_and(|v| grpc::is_ours(v.as_bytes()));
+        let patience = grpc::timeout(&parts.headers).filter(|_| is_grpc).map_or(WHOLE, |t| t.min(WHOLE));
+        let mut body = Reader::new(body, self.gate.clock(), arrived + patience);
+        Ok(if is_grpc {
+            self.grpc(&parts, &mut body, arrived).await
+        } else {
+            let response = self.http(&parts, &mut body, arrived).await;
+            linger(&parts, &response, body);
+            response
+        })
+    }
+
+    async fn grpc(&self, parts: &Parts, body: &mut Reader, arrived: Time) -> Response<Reply> {
+        let path = parts.uri.path();
+        match Method::of(path) {
+            Some(Method::Export(signal)) => {
+                let parcel = grpc::parcel(&self.gate, signal, parts, body).await;
+                self.export(Caller::Grpc, signal, parts, arrived, parcel).await
+            }
+            Some(Method::HealthCheck) => match grpc::health(&self.gate, parts, body).await {
+                Ok(message) => respond::grpc_message(message),
+                Err(refusal) => respond::refused(Caller::Grpc, &refusal),
+            },
+            None => self.refuse(None, Caller::Grpc, &Refusal::Path(quoted(path))),
+        }
+    }
+
+    async fn http(&self, parts: &Parts, body: &mut Reader, arrived: Time) -> Response<Reply> {
+        let caller = Caller::Http(otlp_http::reply_encoding(parts));
+        let path = parts.uri.path();
+        let Some(signal) = otlp_http::signal(path) else {
+            return self.refuse(None, caller, &Refusal::Path(quoted(path)));
+        };
+        let parcel = otlp_http::parcel(&self.gate, signal, parts, body).await;
+        self.export(caller, signal, parts, arrived, parcel).await
+    }
+
+    /// The same for both protocols from here on.
+    async fn export(
+        &self,
+        caller: Caller,
+        signal: Signal,
+        parts: &Parts,
+        arrived: Time,
+        parcel: Result<Parcel, Refusal>,
+    ) -> Response<Reply> {
+        let outcome = match parcel {
+            Ok(parcel) => {
+                let origin = self.origins.of(&parts.headers);
+                self.gate.admit(caller, origin, arrived, parcel).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match outcome {
+            Ok(partial) => {
+                let name = if partial.is_some() { "partial" } else { "ok" };
+                self.gate.tally.answered(Some(signal), caller, name);
+                respond::accepted(caller, signal, partial.as_ref())
+            }
+            Err(refusal) => self.refuse(Some(signal), caller, &refusal),
+        }
+    }
+
+    fn refuse(&self, signal: Option<Signal>, caller: Caller, refusal: &Refusal) -> Response<Reply> {
+        self.gate.tally.answered(signal, caller, refusal.outcome());
+        tracing::debug!(signal = signal.map(Signal::name), transport = caller.name(), %refusal, "refused");
+        respond::refused(caller, refusal)
+    }
+}
+
+/// Reads on for a while after an early refusal over HTTP/1.1. A caller that writes its whole body
+/// before it reads would otherwise find a reset instead of the reason.
+fn linger(parts: &Parts, response: &Response<Reply>, body: Reader) {
+    if response.status().is_success() || parts.version == http::Version::HTTP_2 {
+        return;
+    }
+    let body = body.into_body();
+    if http_body::Body::is_end_stream(&body) {
+        return;
+    }
+    tokio::spawn(super::body::drain(body));
+}

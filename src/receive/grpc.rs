@@ -1,0 +1,154 @@
+//! gRPC unary calls on plain HTTP/2: five bytes of framing around one message, and a health check.
+//!
+//! Ends at a [`Parcel`]: everything after the frame is in `admit.rs`. A message that arrives in one
+//! DATA frame is not copied. A second message, or bytes after the first, are an error (conformance
+//! GS11), so nothing is admitted before the caller's side of the stream has ended.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Version};
+
+use super::admit::{Gate, Parcel};
+use super::body::{Gathered, Reader};
+use super::inflate::Coding;
+use super::respond::{Refusal, quoted};
+use crate::queue::Reservation;
+use crate::wire::Signal;
+use crate::wire::reply::Encoding;
+
+/// Service "Health", method "Check" (`grpc.health.v1`).
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+/// A health check names a service; nothing longer does.
+const HEALTH_MAX: usize = 1024;
+/// HealthCheckResponse { status: SERVING }.
+const SERVING: &[u8] = &[0x08, 0x01];
+
+/// What a gRPC path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Export(Signal),
+    HealthCheck,
+}
+
+impl Method {
+    pub fn of(path: &str) -> Option<Self> {
+        let export = Signal::ALL.into_iter().find(|signal| signal.grpc_path() == path).map(Method::Export);
+        export.or_else(|| (path == HEALTH_CHECK).then_some(Method::HealthCheck))
+    }
+}
+
+/// Whether a content type is gRPC's with protobuf inside. Other `application/grpc…` are not ours.
+pub fn is_ours(content_type: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let (media_type, _parameters) = super::http::media_type(content_type);
+    match media_type.split_at_checked(GRPC.len()) {
+        Some((front, rest)) => {
+            front.eq_ignore_ascii_case(GRPC) && (rest.is_empty() || rest.eq_ignore_ascii_case(b"+proto"))
+        }
+        None => false,
+    }
+}
+
+/// Reads the one message of an export call.
+pub async fn parcel(
+    gate: &Gate,
+    signal: Signal,
+    parts: &Parts,
+    body: &mut Reader,
+) -> Result<Parcel, Refusal> {
+    http2_only(parts)?;
+    let coding = coding(&parts.headers)?;
+    let message = message(gate, body, gate.request_max).await?;
+    let coding = match (message.compressed, coding) {
+        (false, _) => Coding::Identity,
+        (true, Coding::Identity) => return Err(Refusal::NoCoding),
+        (true, coding) => coding,
+    };
+    Ok(Parcel { signal, encoding: Encoding::Protobuf, coding, body: message.bytes, paid: message.paid })
+}
+
+/// Answers `Health/Check`: we serve as a whole, and each of the services we have.
+pub async fn health(gate: &Gate, parts: &Parts, body: &mut Reader) -> Result<Bytes, Refusal> {
+    http2_only(parts)?;
+    let message = message(gate, body, HEALTH_MAX).await?;
+    let service = service_name(&message.bytes);
+    let is_ours = |signal: Signal| {
+        signal.grpc_path().strip_prefix('/').and_then(|p| p.strip_suffix("/Export")).map(str::as_bytes)
+            == Some(service)
+    };
+    if service.is_empty() || Signal::ALL.into_iter().any(is_ours) {
+        return Ok(Bytes::from_static(SERVING));
+    }
+    Err(Refusal::UnknownService(quoted(&String::from_utf8_lossy(service))))
+}
+
+/// `HealthCheckRequest.service`: field 1, the only one. Anything else reads as no name.
+fn service_name(message: &[u8]) -> &[u8] {
+    match message {
+        [0x0a, len, name @ ..] if usize::from(*len) == name.len() && *len < 0x80 => name,
+        _ => &[],
+    }
+}
+
+fn http2_only(parts: &Parts) -> Result<(), Refusal> {
+    if parts.version == Version::HTTP_2 { Ok(()) } else { Err(Refusal::HttpVersion(parts.version)) }
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
+    let Some(name) = headers.get("grpc-encoding") else { return Ok(Coding::Identity) };
+    Coding::of(name.as_bytes())
+        .ok_or_else(|| Refusal::Coding(quoted(&String::from_utf8_lossy(name.as_bytes()))))
+}
+
+/// `grpc-timeout`: up to eight digits and a unit. One that can not be read sets no deadline.
+pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let n = digits.iter().fold(0u64, |n, d| n * 10 + u64::from(d - b'0'));
+    Some(match unit {
+        b'H' => Duration::from_secs(n * 3600),
+        b'M' => Duration::from_secs(n * 60),
+        b'S' => Duration::from_secs(n),
+        b'm' => Duration::from_millis(n),
+        b'u' => Duration::from_micros(n),
+        b'n' => Duration::from_nanos(n),
+        _ => return None,
+    })
+}
+
+/// One message, taken out of its frame.
+struct Message {
+    compressed: bool,
+    bytes: Bytes,
+    paid: Reservation,
+}
+
+async fn message(gate: &Gate, body: &mut Reader, max: usize) -> Result<Message, Refusal> {
+    let mut data = Gathered::new();
+    let (flag, len) = loop {
+        let piece = body.data().await?.ok_or(Refusal::Framing("the stream ended before a message"))?;
+        data.push(piece, 0);
+        if let Some([flag, len @ ..]) = data.take_front::<5>() {
+            break (flag, u32::from_be_bytes(len) as usize);
+        }
+    };
+    if flag > 1 {
+        return Err(Refusal::Framing("its first byte is neither 0 nor 1"));
+    }
+    if len > max {
+        return Err(Refusal::TooLarge { what: "on the wire", max });
+    }
+    let paid = gate.reserve(len as u64)?;
+    while data.len() < len {
+        let piece = body.data().await?.ok_or(Refusal::Framing("the stream ended inside the message"))?;
+        data.push(piece, len);
+    }
+    if data.len() > len || body.data().await?.is_some() {
+        return Err(Refusal::Framing("more bytes follow the one message of a unary call"));
+    }
+    Ok(Message { compressed: flag == 1, bytes: data.finish(), paid })
+}

@@ -1,0 +1,319 @@
+//! Listeners, the accept loops, and one task a connection with explicit limits.
+//!
+//! An accept error never ends a loop (faults F30): it backs off and tries again.
+
+use std::future::poll_fn;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::admit::Gate;
+use super::conn::Conn;
+use super::watch::{Patience, Watch, Watched};
+use super::{Inner, Listen, Settings};
+use crate::model::{Clock, Origin, Time};
+
+/// What is in flight when we stop may finish within this.
+const GRACE: Duration = Duration::from_secs(2);
+/// Pauses after an accept error, doubling from one to the other.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Listeners that are bound, and the addresses they got (port 0 is replaced by the real one).
+#[derive(Debug)]
+pub struct Bound {
+    listeners: Vec<(Listen, Listener)>,
+}
+
+impl Bound {
+    /// Where we really listen, in the order of the settings.
+    pub fn addresses(&self) -> impl Iterator<Item = &Listen> {
+        self.listeners.iter().map(|(listen, _)| listen)
+    }
+}
+
+/// A listener that could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {listen}: {cause}")]
+pub struct BindError {
+    pub listen: String,
+    pub cause: io::Error,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, _file: SocketFile },
+}
+
+/// A socket file of ours, gone when we are.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Nobody is left to tell; the next start replaces it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Binds every listener, before anything else starts.
+///
+/// # Errors
+/// The first that can not be had, with the system's reason.
+pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
+    let mut listeners = Vec::with_capacity(settings.listen.len());
+    for listen in &settings.listen {
+        let error = |cause| BindError { listen: listen.to_string(), cause };
+        let bound = match listen {
+            Listen::Tcp(address) => {
+                let listener = TcpListener::bind(address).await.map_err(error)?;
+                let address = listener.local_addr().map_err(error)?;
+                (Listen::Tcp(address), Listener::Tcp(listener))
+            }
+            Listen::Unix(path) => {
+                clear_stale(path).await.map_err(error)?;
+                let listener = UnixListener::bind(path).map_err(error)?;
+                (listen.clone(), Listener::Unix { listener, _file: SocketFile(path.clone()) })
+            }
+        };
+        listeners.push(bound);
+    }
+    Ok(Bound { listeners })
+}
+
+/// Removes a socket file nobody listens on any more. Any other file is left alone, and in the way.
+async fn clear_stale(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    match UnixStream::connect(path).await {
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(e) => Err(e),
+    }
+}
+
+/// Serves until `stop`, then finishes what is in flight (GOAWAY, `connection: close`) and returns.
+pub async fn serve(bound: Bound, settings: Settings, inner: Inner, stop: CancellationToken) {
+    let server = Arc::new(Server {
+        clock: inner.clock,
+        room: Arc::new(Semaphore::new(settings.connections_max)),
+        gate: Arc::new(Gate::new(&settings, inner)),
+        protocol: protocol(),
+        anonymous: Origin::anonymous(),
+        tracker: TaskTracker::new(),
+        stop,
+    });
+    let tracker = server.tracker.clone();
+    for (_, listener) in bound.listeners {
+        tracker.spawn(accept_all(server.clone(), listener));
+    }
+    tracker.close();
+    server.stop.cancelled().await;
+    // Each connection keeps to GRACE by itself; the rest is for the scheduler.
+    if tokio::time::timeout(GRACE * 2, tracker.wait()).await.is_err() {
+        tracing::warn!(connections = tracker.len(), "connections left open at the end");
+    }
+}
+
+/// Every limit of the protocols, stated (faults F34, F35).
+fn protocol() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // `Watch` does this without closing connections that only rest.
+        .header_read_timeout(None)
+        .max_buf_size(256 * 1024)
+        .max_headers(100);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(256)
+        .max_header_list_size(16 * 1024)
+        // A request of a hundred spans arrives in one piece (38 KB), not in three.
+        .max_frame_size(1 << 20)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(2 << 20)
+        .max_send_buf_size(64 * 1024)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(1024)
+        .keep_alive_interval(Duration::from_secs(120))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+struct Server {
+    clock: Clock,
+    room: Arc<Semaphore>,
+    gate: Arc<Gate>,
+    protocol: Builder<TokioExecutor>,
+    anonymous: Arc<Origin>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+async fn accept_all(server: Arc<Server>, listener: Listener) {
+    let mut pause = BACKOFF.0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = server.stop.cancelled() => return,
+        };
+        match accepted {
+            Ok(socket) => {
+                pause = BACKOFF.0;
+                server.clone().take(socket);
+            }
+            Err(e) if is_of_one_connection(&e) => {}
+            Err(error) => {
+                tracing::warn!(%error, ?pause, "can't accept connections; trying again");
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = server.stop.cancelled() => return,
+                }
+                pause = (pause * 2).min(BACKOFF.1);
+            }
+        }
+    }
+}
+
+/// Errors that concern the connection that was about to be accepted, not the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(error.kind(), K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted)
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Listener::Tcp(listener) => listener.accept().await.map(|(socket, _)| Socket::Tcp(socket)),
+            Listener::Unix { listener, .. } => {
+                listener.accept().await.map(|(socket, _)| Socket::Unix(socket))
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Serves a connection on a task of its own, if there is room for one more.
+    fn take(self: Arc<Self>, socket: Socket) {
+        let meters = self.gate.meters().clone();
+        let Ok(room) = self.room.clone().try_acquire_owned() else {
+            meters.refused_connections.with_label_values::<&str>(&[]).inc();
+            return;
+        };
+        self.tracker.clone().spawn(async move {
+            meters.connections.inc();
+            match socket {
+                Socket::Tcp(socket) => {
+                    // Replies are small and awaited; if the system refuses, they are a little later.
+                    let _ = socket.set_nodelay(true);
+                    self.converse(socket).await;
+                }
+                Socket::Unix(socket) => self.converse(socket).await,
+            }
+            meters.connections.dec();
+            drop(room);
+        });
+    }
+
+    /// One connection, to its end: the peer's, ours when we stop, or silence.
+    async fn converse(&self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let watch = Arc::new(Watch::default());
+        let conn = Arc::new(Conn::new(self.gate.clone(), self.anonymous.clone(), watch.clone()));
+        let service = service_fn(move |request| conn.clone().answer(request));
+        let io = TokioIo::new(Watched::new(socket, watch.clone()));
+        let mut http = pin!(self.protocol.serve_connection(io, service));
+        let mut silence = Silence::new(watch, self.clock);
+        // A token of its own: polling the shared one on every wake-up would have all connections meet
+        // at its lock.
+        let stop = self.stop.child_token();
+        let mut stop = pin!(stop.cancelled());
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(result) = http.as_mut().poll(cx) {
+                return Poll::Ready(Some(result));
+            }
+            if stop.as_mut().poll(cx).is_ready() || silence.poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        });
+        let result = match ended.await {
+            Some(result) => result,
+            None => {
+                http.as_mut().graceful_shutdown();
+                match tokio::time::timeout(GRACE, http).await {
+                    Ok(result) => result,
+                    Err(_) => return tracing::debug!("connection closed with requests in flight"),
+                }
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}
+
+/// A timer that follows [`Patience`] without being set anew for every request.
+struct Silence {
+    patience: Patience,
+    clock: Clock,
+    timer: Pin<Box<Sleep>>,
+    set_for: Time,
+}
+
+impl Silence {
+    fn new(watch: Arc<Watch>, clock: Clock) -> Self {
+        let now = clock.now();
+        let mut patience = Patience::new(watch, now);
+        let set_for = patience.until(now).unwrap_or(now);
+        let timer = Box::pin(sleep_until(Instant::from_std(clock.instant(set_for))));
+        Self { patience, clock, timer, set_for }
+    }
+
+    /// Ready when the connection has been silent for too long.
+    fn poll(&mut self, cx: &mut std::task::Context<'_>) -> Poll<()> {
+        loop {
+            let now = self.clock.now();
+            let due = self.patience.until(now);
+            // Later than set: leave the timer, and look again when it rings.
+            if let Some(due) = due.filter(|&due| due < self.set_for) {
+                self.set(due);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match due {
+                Some(due) if due <= now => return Poll::Ready(()),
+                Some(due) => self.set(due),
+                None => self.set(now + Duration::from_secs(10)),
+            }
+        }
+    }
+
+    fn set(&mut self, time: Time) {
+        self.set_for = time;
+        self.timer.as_mut().reset(Instant::from_std(self.clock.instant(time)));
+    }
+}

@@ -1,0 +1,149 @@
+//! Watches a connection for silence: a request head that never ends, or nobody there any more.
+//!
+//! hyper's own header timeout also closes a kept-alive connection that is merely idle between two
+//! exports, which loses a race against the next export of an SDK that sends every minute. So the two
+//! are told apart here: a head begun must end soon, an idle connection may rest for long.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::model::Time;
+
+/// From a request's first byte to the end of its head (faults F31).
+const HEAD: Duration = Duration::from_secs(10);
+/// A connection without a request may stay this long. Metrics come every minute.
+const IDLE: Duration = Duration::from_secs(600);
+/// The length of HTTP/2's connection preface.
+const PREFACE: u64 = 24;
+
+/// What a connection is doing. Written by its socket and its requests, read by [`Patience`].
+#[derive(Debug, Default)]
+pub struct Watch {
+    bytes: AtomicU64,
+    http2: AtomicBool,
+    in_flight: AtomicU32,
+    ended: AtomicU64,
+}
+
+/// A request in flight; ends on drop, answered or not.
+#[derive(Debug)]
+pub struct InFlight<'a>(&'a Watch);
+
+impl Watch {
+    pub fn begin(&self) -> InFlight<'_> {
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight(self)
+    }
+
+    fn came(&self, bytes: &[u8]) {
+        let before = self.bytes.fetch_add(bytes.len() as u64, Relaxed);
+        if before == 0 && bytes.starts_with(b"PRI") {
+            self.http2.store(true, Relaxed);
+        }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Relaxed);
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Decides when a connection has been silent for too long. Pure: told what time it is.
+#[derive(Debug)]
+pub struct Patience {
+    watch: Arc<Watch>,
+    ended: u64,
+    /// Bytes read when the last request was seen to have ended.
+    bytes: u64,
+    quiet_since: Time,
+    head_since: Option<Time>,
+}
+
+impl Patience {
+    pub fn new(watch: Arc<Watch>, now: Time) -> Self {
+        Self { watch, ended: 0, bytes: 0, quiet_since: now, head_since: None }
+    }
+
+    /// When to give the connection up if nothing changes. `None` while a request is in flight.
+    pub fn until(&mut self, now: Time) -> Option<Time> {
+        if self.watch.in_flight.load(Relaxed) > 0 {
+            return None;
+        }
+        let (ended, bytes) = (self.watch.ended.load(Relaxed), self.watch.bytes.load(Relaxed));
+        if ended != self.ended {
+            *self = Self { watch: self.watch.clone(), ended, bytes, quiet_since: now, head_since: None };
+        }
+        // HTTP/2 has frames of its own between requests; after the preface only silence counts.
+        let settled = self.watch.http2.load(Relaxed) && bytes >= PREFACE;
+        if bytes > self.bytes && !settled {
+            self.head_since.get_or_insert(now);
+        } else {
+            self.head_since = None;
+        }
+        Some(self.head_since.map_or(self.quiet_since + IDLE, |since| since + HEAD))
+    }
+}
+
+/// A socket that tells a [`Watch`] what it reads.
+#[derive(Debug)]
+pub struct Watched<S> {
+    socket: S,
+    watch: Arc<Watch>,
+}
+
+impl<S> Watched<S> {
+    pub fn new(socket: S, watch: Arc<Watch>) -> Self {
+        Self { socket, watch }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.socket).poll_read(cx, buf);
+        if let Some(came) = buf.filled().get(before..)
+            && !came.is_empty()
+        {
+            self.watch.came(came);
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
