@@ -1,1 +1,129 @@
-//! The commands: run, demo, check, print-config, tail.
+//! The commands: the command line of `spandrel`, read and sent on its way.
+//!
+//! Exit codes: 0, all is well; 1, it could not be done; 2, the command line or the configuration is
+//! wrong. Each command's work is in the file of its name.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Ask, Loaded};
+
+mod check;
+mod demo;
+mod docs;
+mod print_config;
+mod run;
+mod tail;
+
+/// It could not be done: a port taken, an instance out of reach.
+pub const FAILED: u8 = 1;
+/// The command line or the configuration is wrong. What clap exits with, too.
+pub const WRONG: u8 = 2;
+
+/// Joins, labels, batches and forwards OpenTelemetry data.
+#[derive(Debug, Parser)]
+#[command(name = "spandrel", version, disable_help_subcommand = true)]
+struct Line {
+    /// The configuration file; else $SPANDREL_CONFIG, else /etc/spandrel/spandrel.yaml if it is there
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Give a setting a value, as in `--set join.scope=local`; wins over variables and the file
+    #[arg(long, global = true, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive, join, label and forward until told to stop (the default)
+    Run,
+    /// Start, and play a trace over three services through the real sockets
+    Demo,
+    /// Say everything that is wrong with the configuration, and run nothing
+    Check,
+    /// Show the configuration in force and where each value came from; secrets are masked
+    PrintConfig,
+    /// Follow the joined traces of a running instance
+    Tail {
+        /// Its admin address; else the `admin` of the configuration
+        #[arg(value_name = "ADDRESS")]
+        address: Option<String>,
+    },
+    /// Print a generated page of the documentation
+    #[command(hide = true)]
+    Docs {
+        #[arg(value_enum)]
+        page: docs::Page,
+    },
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let line = Line::parse();
+    let ask = Ask { file: line.config, set: line.set };
+    match line.command.unwrap_or(Command::Run) {
+        Command::Run => with(&ask, |loaded| run::run(loaded.plan)),
+        Command::Demo => with(&ask, |loaded| demo::run(loaded.plan)),
+        Command::Check => check::run(&ask),
+        Command::PrintConfig => with(&ask, print_config::run),
+        Command::Tail { address: Some(address) } => tail::run(&address),
+        Command::Tail { address: None } => with(&ask, |loaded| match loaded.plan.admin {
+            Some(admin) => tail::run(&admin.to_string()),
+            None => fail("`admin` is off in the configuration; name the instance's admin address"),
+        }),
+        Command::Docs { page } => docs::run(page),
+    }
+}
+
+/// Goes on with the configuration, or says what is wrong with it.
+fn with(ask: &Ask, next: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match config::load(ask) {
+        Ok(loaded) => next(loaded),
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            ExitCode::from(WRONG)
+        }
+    }
+}
+
+/// Says why it could not be done.
+fn fail(why: impl std::fmt::Display) -> ExitCode {
+    eprintln!("spandrel: {why}");
+    ExitCode::from(FAILED)
+}
+
+/// Prints to standard output. A reader that has gone (`| head`) has read enough: that is no failure.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => fail(format!("can't print: {cause}")),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_and_flags_stand_on_either_side() {
+        let line = Line::try_parse_from(["spandrel", "--set", "lanes=2"]).unwrap();
+        assert!(line.command.is_none());
+        let line =
+            Line::try_parse_from(["spandrel", "--set", "lanes=2", "run", "--config", "x.yaml"]).unwrap();
+        assert!(matches!(line.command, Some(Command::Run)));
+        assert_eq!(line.config, Some(PathBuf::from("x.yaml")));
+        assert_eq!(line.set, ["lanes=2"]);
+    }
+}

@@ -1,14 +1,44 @@
 //! The file and variables a user writes, checked and turned into each part's settings.
+//!
+//! In order: `raw` is the table of settings, in the user's words; `gather` fills it from the file,
+//! `SPANDREL_*` and `--set`; `found` and `otel` add what the surroundings know; `check` makes it a
+//! [`Plan`], or says everything that is wrong with it. Nothing here listens, connects or logs.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::{export, join, queue, receive, rules};
+
+mod check;
+mod endpoint;
+mod field;
+mod file;
+mod found;
+mod gather;
+mod mistake;
+mod otel;
+mod print;
+mod raw;
+mod reference;
+mod source;
+mod substitute;
+mod surroundings;
+mod tree;
+mod words;
+
+pub use mistake::{Mistake, Mistakes};
+pub use reference::reference;
+pub use source::Source;
+pub use surroundings::{Surroundings, Variables};
+pub use words::{Format, Level};
 
 /// Everything `pipeline` needs, checked.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub receive: receive::Settings,
     pub labels: rules::labels::Settings,
+    /// Where environment and release came from, for people: `env GITHUB_SHA`, `spandrel.yaml:3`.
+    pub labels_from: LabelsFrom,
     /// `None`: pass through.
     pub join: Option<join::Settings>,
     pub batch: queue::batcher::Settings,
@@ -18,4 +48,89 @@ pub struct Plan {
     pub memory: usize,
     pub admin: Option<SocketAddr>,
     pub lanes: usize,
+    pub log: Log,
+    /// What is in force and may surprise: to be said once, at start.
+    pub notes: Vec<String>,
+}
+
+/// Where the labels came from; `None` where there is no value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelsFrom {
+    pub environment: Option<String>,
+    pub release: Option<String>,
+}
+
+/// What we say about ourselves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Log {
+    pub level: Level,
+    pub format: Format,
+}
+
+/// What the command line says about configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// The file; else `SPANDREL_CONFIG`, else `/etc/spandrel/spandrel.yaml` if it is there.
+    pub file: Option<PathBuf>,
+    /// `path=value`, each.
+    pub set: Vec<String>,
+}
+
+/// A configuration without mistakes.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub plan: Plan,
+    /// The file it came from, as named; `None` when there was none.
+    pub file: Option<String>,
+    raw: raw::Raw,
+}
+
+impl Loaded {
+    /// The configuration in force as YAML, each value with where it came from, secrets masked.
+    pub fn print(&self) -> String {
+        print::print(&self.raw, self.file.as_deref().unwrap_or("-"))
+    }
+}
+
+/// Reads the configuration this process is meant to run with.
+///
+/// # Errors
+/// Every mistake in it, not just the first.
+pub fn load(ask: &Ask) -> Result<Loaded, Mistakes> {
+    load_in(ask, &Surroundings::of_process())
+}
+
+/// Reads a configuration as it would be in other surroundings.
+///
+/// # Errors
+/// Every mistake in it, not just the first.
+pub fn load_in(ask: &Ask, surroundings: &Surroundings) -> Result<Loaded, Mistakes> {
+    let variables = &surroundings.variables;
+    let path = file::find(ask.file.as_deref(), surroundings);
+    let name = path.as_deref().map(Path::display).map(|p| p.to_string());
+    let mut mistakes = Vec::new();
+    let mut notes = Vec::new();
+    let mut raw = raw::Raw::default();
+    let text = path.as_deref().map_or_else(String::new, |path| file::read(path, &mut mistakes));
+    match tree::read(&text, &mut mistakes) {
+        Ok(root) => gather::from_file(&root, &mut raw, variables, &mut mistakes),
+        Err(mistake) => mistakes.push(mistake),
+    }
+    gather::from_variables(variables, &mut raw, &mut mistakes);
+    gather::from_arguments(&ask.set, &mut raw, &mut mistakes);
+    check::settle_upstreams(&mut raw, &mut mistakes);
+    if raw.upstreams.entries.is_empty() {
+        otel::fill(&mut raw, variables, &mut mistakes, &mut notes);
+    }
+    found::fill(&mut raw, surroundings);
+    let file = name.clone().unwrap_or_else(|| "-".to_owned());
+    let plan =
+        check::Check { file: &file, surroundings, mistakes: &mut mistakes, notes: &mut notes }.plan(&mut raw);
+    if mistakes.is_empty() {
+        Ok(Loaded { plan: Plan { notes, ..plan }, file: name, raw })
+    } else {
+        mistakes.sort_by_key(|mistake| mistake.place.order());
+        mistakes.dedup();
+        Err(Mistakes { file, text, list: mistakes })
+    }
 }

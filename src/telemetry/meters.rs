@@ -139,3 +139,35 @@ meters! {
     queue_requests: gauge "spandrel_queue_requests" [] NO,
         "Requests waiting for a lane.";
 }
+
+/// docs/metrics.md, written from the table.
+pub fn reference() -> String {
+    use std::fmt::Write;
+    let mut page = String::from(
+        "\
+# Metrics
+
+<!-- Generated: `spandrel docs metrics > docs/metrics.md`. Edit src/telemetry/meters.rs instead. -->
+
+Served in Prometheus' text format at `/metrics` on the admin address (127.0.0.1:8888). Names follow the
+Collector's `otelcol_*` in meaning. For each signal and upstream, once nothing is in flight:
+received = delivered + refused + lost.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+",
+    );
+    for row in Meters::TABLE {
+        // Both kinds of gauge look alike from outside.
+        let kind = if row.kind == "gauges" { "gauge" } else { row.kind };
+        let labels: Vec<String> = row.labels.iter().map(|label| format!("`{label}`")).collect();
+        let _ = writeln!(
+            page,
+            "| `{}` | {kind} | {} | {} |",
+            row.name,
+            labels.join(", "),
+            row.help.replace('|', "\\|")
+        );
+    }
+    page
+}

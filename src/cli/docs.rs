@@ -1,0 +1,21 @@
+//! `spandrel docs`: prints the pages that are generated from tables in the code.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use crate::config;
+use crate::telemetry::meters;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Page {
+    Metrics,
+    Config,
+}
+
+pub fn run(page: Page) -> ExitCode {
+    super::print(&match page {
+        Page::Metrics => meters::reference(),
+        Page::Config => config::reference(),
+    })
+}

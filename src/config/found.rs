@@ -1,0 +1,121 @@
+//! Values nobody wrote into our configuration but the surroundings know: environment, release, memory.
+
+use std::path::Path;
+
+use super::otel::pairs;
+use super::raw::Raw;
+use super::source::Source;
+use super::surroundings::{Surroundings, Variables};
+use super::words::Size;
+
+/// The tracing SDKs' own variables for the environment (semantics §2).
+const ENVIRONMENT_VARIABLES: [&str; 2] =
+    ["INTERACTIVEAI_TRACING_ENVIRONMENT", "LANGFUSE_TRACING_ENVIRONMENT"];
+
+/// The tracing SDKs' own variables for the release, then what build systems and platforms call the
+/// commit, in the SDKs' order (semantics §2).
+const RELEASE_VARIABLES: [&str; 12] = [
+    "INTERACTIVEAI_RELEASE",
+    "LANGFUSE_RELEASE",
+    "RENDER_GIT_COMMIT",
+    "CI_COMMIT_SHA",
+    "CIRCLE_SHA1",
+    "SOURCE_VERSION",
+    "TRAVIS_COMMIT",
+    "GIT_COMMIT",
+    "GITHUB_SHA",
+    "BITBUCKET_COMMIT",
+    "BUILD_SOURCEVERSION",
+    "DRONE_COMMIT_SHA",
+];
+
+const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
+/// Fills in what was not given.
+pub fn fill(raw: &mut Raw, surroundings: &Surroundings) {
+    let variables = &surroundings.variables;
+    if raw.environment.value.is_none()
+        && let Some((value, name)) = label(
+            variables,
+            &["deployment.environment.name", "deployment.environment"],
+            &ENVIRONMENT_VARIABLES,
+        )
+    {
+        raw.environment.put(Some(value), Source::Borrowed(name));
+    }
+    if raw.release.value.is_none()
+        && let Some((value, name)) = label(variables, &["service.version"], &RELEASE_VARIABLES)
+    {
+        raw.release.put(Some(value), Source::Borrowed(name));
+    }
+    if raw.memory.value.is_none() {
+        let (bytes, how) = memory(&surroundings.root);
+        raw.memory.put(Some(Size(bytes)), Source::Derived(how));
+    }
+}
+
+/// The value and the variable it is from.
+fn label(variables: &Variables, attributes: &[&str], names: &[&str]) -> Option<(String, String)> {
+    let given = variables.get(RESOURCE_ATTRIBUTES).map(pairs).unwrap_or_default();
+    let of_resource = attributes.iter().find_map(|wanted| {
+        let (_, value) = given.iter().find(|(key, value)| key == wanted && !value.is_empty())?;
+        Some((value.clone(), RESOURCE_ATTRIBUTES.to_owned()))
+    });
+    of_resource.or_else(|| {
+        names.iter().find_map(|name| Some((variables.get(name)?.trim().to_owned(), (*name).to_owned())))
+    })
+}
+
+const MEMORY_MIN: usize = 16 << 20;
+const MEMORY_UNLIMITED: usize = 256 << 20;
+
+/// The byte budget when none is given, and how it came about: a quarter of the cgroup's limit; without
+/// one, 256 MiB or a quarter of the machine, whichever is less. The other three quarters are for what is
+/// not counted: the program, buffers of sockets and TLS, the allocator's slack.
+pub fn memory(root: &Path) -> (usize, String) {
+    let physical = physical(root);
+    let limit = cgroup_limit(root).filter(|limit| physical.is_none_or(|physical| *limit < physical));
+    match (limit, physical) {
+        (Some(limit), _) => ((limit / 4).max(MEMORY_MIN), format!("a quarter of the cgroup's {limit} bytes")),
+        (None, Some(physical)) if physical / 4 < MEMORY_UNLIMITED => {
+            ((physical / 4).max(MEMORY_MIN), "a quarter of the machine".to_owned())
+        }
+        (None, _) => (MEMORY_UNLIMITED, "default without a cgroup limit".to_owned()),
+    }
+}
+
+/// The smallest limit on the way from our cgroup up to the root; version 2 and version 1.
+fn cgroup_limit(root: &Path) -> Option<usize> {
+    let membership = std::fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    membership
+        .lines()
+        .filter_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            let (mount, file) = match controllers {
+                "" => ("sys/fs/cgroup", "memory.max"),
+                _ if controllers.split(',').any(|c| c == "memory") => {
+                    ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+                }
+                _ => return None,
+            };
+            let mount = root.join(mount);
+            let inside = mount.join(path.trim_start_matches('/'));
+            // In a container the path may be the host's, and only the mount itself is there.
+            let upwards = inside.ancestors().take_while(|dir| dir.starts_with(&mount));
+            upwards.filter_map(|dir| read_number(&dir.join(file))).min()
+        })
+        .min()
+}
+
+/// `None` for `max` and for what is not there.
+fn read_number(file: &Path) -> Option<usize> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn physical(root: &Path) -> Option<usize> {
+    let text = std::fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}

@@ -1,0 +1,103 @@
+//! What is wrong with a configuration: where, what, and what to try instead.
+//!
+//! Mistakes are collected, never thrown one at a time: a user mends a file once. Values that may be
+//! secret are never quoted, and a line that may hold one is never shown.
+
+use std::fmt;
+
+use super::source::Source;
+
+/// One thing wrong. The text is lower case, quotes the value and ends in a hint where there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub place: Source,
+    pub text: String,
+}
+
+impl Mistake {
+    pub fn new(place: Source, text: impl Into<String>) -> Self {
+        Self { place, text: text.into() }
+    }
+}
+
+/// Everything wrong with one configuration. Never empty.
+#[derive(Clone, Debug)]
+pub struct Mistakes {
+    /// The file as the user named it, and its text, to show the lines at fault.
+    pub file: String,
+    pub text: String,
+    pub list: Vec<Mistake>,
+}
+
+impl std::error::Error for Mistakes {}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, mistake) in self.list.iter().enumerate() {
+            if nth > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}: {}", mistake.place.place(&self.file), mistake.text)?;
+            if let Source::File { line, column } = mistake.place {
+                self.write_line(f, line, column)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Mistakes {
+    /// The source line with a caret below the column, unless the line may hold a secret.
+    fn write_line(&self, f: &mut fmt::Formatter<'_>, line: usize, column: usize) -> fmt::Result {
+        let Some(source) = self.text.lines().nth(line.saturating_sub(1)) else { return Ok(()) };
+        if source.trim().is_empty() || source.chars().count() > LINE_SHOWN_MAX || may_hold_secret(source) {
+            return Ok(());
+        }
+        // Tabs and control characters would shift the caret or speak to the terminal.
+        let shown: String = source.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let number = line.to_string();
+        let margin = " ".repeat(number.len());
+        let gap = " ".repeat(column.saturating_sub(1));
+        write!(f, "\n  {number} | {}\n  {margin} | {gap}^", shown.trim_end())
+    }
+}
+
+const LINE_SHOWN_MAX: usize = 200;
+
+/// Whether a header of this name usually carries a credential.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["authorization", "key", "token", "secret", "password", "cookie"].iter().any(|word| name.contains(word))
+}
+
+fn may_hold_secret(line: &str) -> bool {
+    // Our own names that speak of keys and hold none.
+    let line =
+        ["key_file", "release_key"].iter().fold(line.to_ascii_lowercase(), |l, own| l.replace(own, ""));
+    is_secret(&line)
+}
+
+/// `; did you mean …?` for the known name nearest to `name`, when one is near enough to be meant.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4);
+    near.map(|(_, candidate)| format!("; did you mean `{candidate}`?")).unwrap_or_default()
+}
+
+/// A value from outside, fit to be quoted: no control characters, no more than a line.
+pub fn quoted(value: &str) -> String {
+    let mut shown = String::from("`");
+    for c in value.chars().take(QUOTED_MAX) {
+        if c.is_control() { shown.extend(c.escape_debug()) } else { shown.push(c) }
+    }
+    if value.chars().nth(QUOTED_MAX).is_some() {
+        shown.push('…');
+    }
+    shown.push('`');
+    shown
+}
+
+const QUOTED_MAX: usize = 80;

@@ -1,0 +1,43 @@
+//! `print-config`: what is in force, as YAML that is itself a configuration, with where each value
+//! came from beside it. Secrets are masked.
+
+use std::fmt::Write;
+
+use super::field::{Field, Row, Seen};
+use super::raw::Raw;
+
+const MASK: &str = "*****";
+/// Where the remarks stand, when the line is not longer.
+const REMARK_COLUMN: usize = 44;
+
+pub fn print(raw: &Raw, file: &str) -> String {
+    let mut out = String::new();
+    let mut open: Vec<String> = Vec::new();
+    raw.walk(Row { path: &[], doc: &[] }, &mut |row, seen| {
+        let Seen::Leaf { value: Some(value), from, secret, .. } = seen else { return };
+        let Some((leaf, groups)) = row.path.split_last() else { return };
+        let shared = open.iter().zip(groups).take_while(|(a, b)| a == b).count();
+        for (depth, group) in groups.iter().enumerate().skip(shared) {
+            let _ = writeln!(out, "{}{}:", indent(depth), scalar(group));
+        }
+        open = groups.to_vec();
+        let value = if secret { MASK.to_owned() } else { value };
+        let line = format!("{}{}: {}", indent(groups.len()), scalar(leaf), scalar(&value.replace('$', "$$")));
+        let _ = writeln!(out, "{line:REMARK_COLUMN$} # {}", from.describe(file));
+    });
+    out
+}
+
+fn indent(depth: usize) -> String {
+    "  ".repeat(depth)
+}
+
+/// Plain where YAML reads it back as the same text, else quoted; JSON's quoting is YAML's.
+fn scalar(text: &str) -> String {
+    let begins_well = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+@$[]".contains(c);
+    let colons_inside = !text.ends_with(':');
+    let is_plain =
+        begins_well && colons_inside && text.chars().all(|c| plain(c) || c == ':') && text != "null";
+    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}

@@ -1,0 +1,161 @@
+//! Everything a user can write: the one table of settings.
+//!
+//! Each line gives a leaf its name, type, default and bounds; the comment above it is its entry in
+//! docs/config.md. The file, `SPANDREL_*`, `--set`, `print-config` and the reference all read this.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::field::{Named, Pairs, Slot, group};
+use super::words::{AddressOrOff, Compression, Format, Level, ListenAt, Protocol, Scope, Size};
+
+group! {
+    /// The whole configuration, as the user says it.
+    Raw {
+        /// Where requests come in.
+        receive: Receive;
+        /// Short for one upstream: the `endpoint` of `upstreams.default`. Without any upstream, joined
+        /// traces are shown and kept here, and nothing is forwarded.
+        upstream: Slot<Option<String>> = "";
+        /// Where data goes, by a name of your choice, which is also the `upstream` label of metrics. Every
+        /// upstream gets everything, through a queue and retries of its own. The same protocol variables
+        /// as an SDK's (`OTEL_EXPORTER_OTLP_*`) make an upstream when there is none here.
+        upstreams: Named<Upstream>;
+        /// Written as `deployment.environment.name` on every resource that does not say its own. Found
+        /// elsewhere when not given: see "Environment and release" below.
+        environment: Slot<Option<String>> = "";
+        /// Written as `release_key` on every resource that lacks it. Found elsewhere when not given: see
+        /// "Environment and release" below.
+        release: Slot<Option<String>> = "";
+        /// The resource attribute the release is written as.
+        release_key: Slot<String> = "service.version";
+        /// Also write the deprecated `deployment.environment`, for backends that still read it.
+        legacy_environment: Slot<bool> = "false";
+        /// Overwrite what resources say themselves. Off, what a service says of itself stands.
+        enforce: Slot<bool> = "false";
+        /// Further attributes for every resource that lacks them.
+        resource: Pairs;
+        /// How spans of one trace are held until it is whole.
+        join: Join;
+        /// When a batch is closed and sent.
+        batch: Batch;
+        /// Bytes held in all: requests, open traces, batches. Full, callers are told to try again later.
+        /// Not given, a quarter of the cgroup's limit; where there is none, 256MiB.
+        memory: Slot<Option<Size>> = "" in "4MiB" to "1024GiB";
+        /// Worker threads that join, label and batch. A trace always lands in the same one. One is right
+        /// beside a service; a gateway takes one for each core.
+        lanes: Slot<usize> = "1" in "1" to "256";
+        /// Where `/metrics`, `/livez`, `/readyz`, `/tracez`, the local page and `spandrel tail` are served;
+        /// `off`: nowhere. Whoever reaches it can read traces: keep it on loopback or behind a policy.
+        admin: Slot<AddressOrOff> = "127.0.0.1:8888";
+        /// What Spandrel says about itself, on standard error.
+        log: Log;
+    }
+}
+
+group! {
+    /// Where requests come in.
+    Receive {
+        /// The OTLP/gRPC port by custom; both listeners speak gRPC and HTTP, and content type decides.
+        /// `unix:/path` listens on a socket, `off` not at all. Listen on `0.0.0.0:4317` only where
+        /// others than this pod or machine must reach it.
+        grpc: Slot<ListenAt> = "127.0.0.1:4317";
+        /// The OTLP/HTTP port by custom; otherwise as `grpc`.
+        http: Slot<ListenAt> = "127.0.0.1:4318";
+        /// The path of a UNIX socket to listen on beside the two ports.
+        unix: Slot<Option<PathBuf>> = "";
+        /// Largest request, on the wire and again inflated. Larger ones are refused for good, so callers
+        /// do not send them again. Never more than `memory` in effect.
+        max_request: Slot<Size> = "64MiB" in "1KiB" to "1GiB";
+    }
+}
+
+group! {
+    /// One place data goes to.
+    Upstream {
+        /// `http://host:4317`, `https://host/base`. Without a scheme it is `http://`; without a scheme and
+        /// a port, the protocol's own port. For HTTP, `/v1/traces` and the like are appended. An address
+        /// of our own is refused: data would go round for ever.
+        endpoint: Slot<Option<String>> = "";
+        /// Not given: `http/protobuf` when the endpoint's port is 4318 or it has a path, else `grpc`.
+        protocol: Slot<Option<Protocol>> = "";
+        /// Sent with every call. They win over the callers' own headers of the same name, which travel with
+        /// their data otherwise. Write credentials as `${env:NAME}`, not into the file.
+        headers: Pairs;
+        /// How requests are compressed.
+        compression: Slot<Compression> = "gzip";
+        /// For endpoints that begin with `https://`.
+        tls: Tls;
+        /// For one attempt.
+        timeout: Slot<Duration> = "10s" in "10ms" to "10m";
+        /// When to try again, and when to give up.
+        retry: Retry;
+        /// Calls in flight at once. Raise it for an upstream far away; order is not kept above 1.
+        parallel: Slot<usize> = "4" in "1" to "256";
+        /// Largest request sent, before compression; 4 MiB is what gRPC servers take by default.
+        max_request: Slot<Size> = "4MiB" in "1KiB" to "1GiB";
+    }
+}
+
+group! {
+    /// TLS towards an upstream.
+    Tls {
+        /// Certificates to trust instead of the system's (PEM).
+        ca_file: Slot<Option<PathBuf>> = "";
+        /// Our own certificate, for mutual TLS (PEM); needs `key_file`.
+        cert_file: Slot<Option<PathBuf>> = "";
+        /// The key of `cert_file` (PEM).
+        key_file: Slot<Option<PathBuf>> = "";
+        /// Trust whoever answers. For trying things out: anyone between can read and change the data.
+        insecure_skip_verify: Slot<bool> = "false";
+    }
+}
+
+group! {
+    /// When to try again, and when to give up.
+    Retry {
+        /// The first pause. Pauses double, with jitter; a pause the server asks for is kept instead.
+        initial: Slot<Duration> = "1s" in "1ms" to "10m";
+        /// The longest pause.
+        max: Slot<Duration> = "30s" in "1ms" to "1h";
+        /// A batch not accepted for this long is counted as lost (`gave_up`).
+        give_up: Slot<Duration> = "5m" in "0s" to "24h";
+    }
+}
+
+group! {
+    /// How spans of one trace are held until it is whole.
+    Join {
+        /// `trace` waits for the trace's own root. `local`, for a sidecar in front of a gateway, lets each
+        /// process's part leave as soon as it is whole. `off` passes spans through as they come.
+        scope: Slot<Scope> = "trace";
+        /// A whole trace leaves after this much silence.
+        quiet: Slot<Duration> = "50ms" in "0s" to "1m";
+        /// A trace that is not whole leaves after this much silence: a little more than the SDKs' export
+        /// interval, which is 5 s by default.
+        idle: Slot<Duration> = "6s" in "1ms" to "1h";
+        /// No trace is held for longer; a longer one leaves in parts, labelled alike.
+        hold: Slot<Duration> = "30s" in "1ms" to "1h";
+    }
+}
+
+group! {
+    /// When a batch is closed and sent.
+    Batch {
+        /// A batch this large is sent at once. A single trace may exceed it, up to the upstream's
+        /// `max_request`.
+        bytes: Slot<Size> = "1MiB" in "1KiB" to "256MiB";
+        /// No batch waits for longer.
+        age: Slot<Duration> = "200ms" in "0s" to "1m";
+    }
+}
+
+group! {
+    /// What Spandrel says about itself.
+    Log {
+        /// The least that is worth saying.
+        level: Slot<Level> = "info";
+        /// `auto`: text on a terminal, otherwise one JSON object a line.
+        format: Slot<Format> = "auto";
+    }
+}

@@ -1,0 +1,137 @@
+//! `${env:NAME}`, `${env:NAME:-default}`, `${NAME}` and `$$` in the values of the file.
+//!
+//! What a variable holds is taken as it is: it is never searched for further references, so data
+//! can not turn into syntax. `SPANDREL_*` and `--set` are not substituted; the shell did that.
+
+use super::surroundings::Variables;
+
+/// What is wrong with a reference, and where in the text it begins.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadReference {
+    /// Bytes from the start of the text.
+    pub at: usize,
+    /// The reference as written.
+    pub reference: String,
+    pub text: String,
+}
+
+/// The text with every reference replaced.
+///
+/// # Errors
+/// Every reference that is malformed, or names a variable that is not set and has no default. Empty
+/// variables count as unset.
+pub fn substitute(text: &str, variables: &Variables) -> Result<String, Vec<BadReference>> {
+    let mut out = String::with_capacity(text.len());
+    let mut wrong = Vec::new();
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        out.push_str(&rest[..dollar]);
+        let at = text.len() - rest.len() + dollar;
+        let after = &rest[dollar + 1..];
+        rest = if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            after
+        } else if let Some(inner) = after.strip_prefix('{') {
+            let Some(end) = inner.find('}') else {
+                let text = "lacks its `}`; write `$$` for a plain `$`".to_owned();
+                wrong.push(BadReference { at, reference: format!("${after}"), text });
+                break;
+            };
+            match resolve(&inner[..end], variables) {
+                Ok(value) => out.push_str(&value),
+                Err(text) => {
+                    wrong.push(BadReference { at, reference: format!("${{{}}}", &inner[..end]), text })
+                }
+            }
+            &inner[end + 1..]
+        } else {
+            out.push('$');
+            after
+        };
+    }
+    out.push_str(rest);
+    if wrong.is_empty() { Ok(out) } else { Err(wrong) }
+}
+
+/// `env:NAME:-default`, `env:NAME`, `NAME:-default` or `NAME`.
+fn resolve(inner: &str, variables: &Variables) -> Result<String, String> {
+    let (name, default) = match inner.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (inner, None),
+    };
+    let name = name.strip_prefix("env:").unwrap_or(name);
+    if let Some((provider, _)) = name.split_once(':') {
+        return Err(format!("has an unknown provider `{provider}:`; only `env:` is known"));
+    }
+    let mut chars = name.chars();
+    let begins_well = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if !begins_well || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(
+            "does not name a variable; write it like `${env:NAME}` or `${env:NAME:-default}`".to_owned()
+        );
+    }
+    match (variables.get(name), default) {
+        (Some(value), _) => Ok(value.to_owned()),
+        (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) => {
+            Err(format!("names a variable that is not set; set {name}, or write `${{env:{name}:-default}}`"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expect: &str) {
+        let variables = Variables::from([("SHA", "abc"), ("EMPTY", ""), ("TRICK", "${SHA}")]);
+        let got = match substitute(text, &variables) {
+            Ok(text) => text,
+            Err(wrong) => {
+                wrong.into_iter().map(|w| format!("@{} {} {}\n", w.at, w.reference, w.text)).collect()
+            }
+        };
+        assert_eq!(got.trim_end(), expect, "{text}");
+    }
+
+    #[test]
+    fn references_are_replaced() {
+        check("${env:SHA}", "abc");
+        check("v-${SHA}-${SHA}!", "v-abc-abc!");
+        check("${env:NONE:-fallback}", "fallback");
+        check("${SHA:-unused}", "abc");
+        check("${NONE:-}", "");
+        check("${NONE:-a:-b}", "a:-b");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        check("${env:EMPTY:-x}", "x");
+    }
+
+    #[test]
+    fn dollars_are_escaped_by_doubling_and_lone_ones_stand() {
+        check("a$$b", "a$b");
+        check("$${SHA}", "${SHA}");
+        check("5$ and $SHA", "5$ and $SHA");
+    }
+
+    #[test]
+    fn what_a_variable_holds_is_not_searched_again() {
+        check("${TRICK}", "${SHA}");
+    }
+
+    #[test]
+    fn mistakes_say_which_and_where() {
+        check(
+            "ab${env:GONE}",
+            "@2 ${env:GONE} names a variable that is not set; set GONE, or write `${env:GONE:-default}`",
+        );
+        check("${file:/x}", "@0 ${file:/x} has an unknown provider `file:`; only `env:` is known");
+        check("${SHA", "@0 ${SHA lacks its `}`; write `$$` for a plain `$`");
+        check(
+            "${}",
+            "@0 ${} does not name a variable; write it like `${env:NAME}` or `${env:NAME:-default}`",
+        );
+    }
+}
