@@ -1,0 +1,64 @@
+//! OTLP/JSON to the same protobuf bytes, and back, streaming: the crates lose data here.
+//!
+//! [`to_protobuf`] reads the text once and writes one buffer; there is no tree of values in between.
+//! What OTLP calls a field stands in one table per message ([`tables`]), used in both directions.
+//! Unknown names are skipped, whatever their value. A mistake the protobuf walk can pin on one item (an id
+//! of the wrong length, values nested too deep) is passed on for the walk to refuse that item alone;
+//! any other mistake refuses the request, with path, line and column.
+
+mod binary;
+mod error;
+mod from_protobuf;
+mod number;
+mod reader;
+mod schema;
+mod tables;
+mod text;
+mod to_protobuf;
+mod writer;
+
+use super::Signal;
+
+pub use error::JsonError;
+
+/// What is taken beyond the letter of the OTLP/JSON mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Also accept enum names (`"SPAN_KIND_SERVER"`) and snake_case field names, as the Collector does
+    /// (conformance J02, J04). Off by default.
+    pub lenient: bool,
+}
+
+/// Transcodes an OTLP/JSON export request to protobuf bytes. The result never exceeds `max` bytes.
+///
+/// # Errors
+/// [`JsonError`] says what is wrong and where; the request is the sender's to mend, a retry does not help.
+pub fn to_protobuf(signal: Signal, json: &[u8], max: usize) -> Result<Vec<u8>, JsonError> {
+    to_protobuf_with(signal, json, max, Options::default())
+}
+
+/// [`to_protobuf`], with `options`.
+///
+/// # Errors
+/// As [`to_protobuf`].
+pub fn to_protobuf_with(
+    signal: Signal,
+    json: &[u8],
+    max: usize,
+    options: Options,
+) -> Result<Vec<u8>, JsonError> {
+    to_protobuf::transcode(tables::request(signal), json, max, options)
+}
+
+/// Writes an export request (walked before, so well formed) as OTLP/JSON. Unknown fields have no JSON name
+/// and are left out. Bytes that can not be followed end the message they are in.
+pub fn from_protobuf(signal: Signal, body: &[u8]) -> Vec<u8> {
+    from_protobuf::transcode(tables::request(signal), body)
+}
+
+/// AnyValue levels written or shown: two more than the walk accepts (conformance P11), so that the walk
+/// sees a value that is too deep, and refuses its item alone, while deeper levels cost nothing.
+const LEVELS_MAX: u32 = 32;
+
+#[cfg(test)]
+mod tests;
