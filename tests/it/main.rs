@@ -1,10 +1,16 @@
 //! The integration tests: one binary, a module per behaviour, the real program and real sockets.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails, saying where")]
+
 mod harness;
 
 mod captures;
+mod limits;
+mod readme;
 mod sdk_go;
 mod sdk_java;
 mod sdk_node;
 mod sdk_python;
 mod three_processes;
+mod tidy;
+mod xservice;

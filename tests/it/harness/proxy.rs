@@ -161,10 +161,21 @@ impl Proxy {
         }
     }
 
-    /// Resident memory now, bytes.
-    pub fn resident(&self) -> usize {
+    /// Waits until its metrics are as wanted.
+    pub async fn await_metrics(&self, what: &str, wanted: impl Fn(&Metrics) -> bool) {
+        let come = async {
+            while !wanted(&self.metrics().await) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let come = tokio::time::timeout(PATIENCE, come).await;
+        assert!(come.is_ok(), "waited {PATIENCE:?} for {what}; it wrote:\n{}", self.stderr());
+    }
+
+    /// The most memory it ever had resident, bytes.
+    pub fn resident_max(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it has memory");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("it has memory");
         let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok());
         kib.expect("a number of KiB") * 1024
     }
