@@ -30,6 +30,7 @@ pub enum Kind {
     /// So many bytes or none; anything else is this fault (conformance P13).
     Id(usize, Fault),
     Message(&'static Table),
+    KeyValue,
     /// An AnyValue: one level deeper.
     Any,
     /// Repeated varints, packed or not (conformance P10).
@@ -96,7 +97,7 @@ const fn messages(name: &'static str, table: &'static Table) -> Def {
     many(name, Kind::Message(table))
 }
 
-use Kind::{Any, Bytes, Fixed32, Fixed64, Fixed64s, Id, Str, Varint, Varints};
+use Kind::{Any, Bytes, Fixed32, Fixed64, Fixed64s, Id, KeyValue, Str, Varint, Varints};
 
 static TRACES: Table = Table(&[GAP, messages("resource_spans", &RESOURCE_SPANS)]);
 static METRICS: Table = Table(&[GAP, messages("resource_metrics", &RESOURCE_METRICS)]);
@@ -138,7 +139,7 @@ static OPAQUE: Table = Table(&[]);
 
 static RESOURCE: Table = Table(&[
     GAP,
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("dropped_attributes_count", Varint),
     messages("entity_refs", &ENTITY_REF),
 ]);
@@ -153,7 +154,7 @@ static SCOPE: Table = Table(&[
     GAP,
     one("name", Str),
     one("version", Str),
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("dropped_attributes_count", Varint),
 ]);
 
@@ -170,7 +171,7 @@ pub static ANY_VALUE: Table = Table(&[
     one("string_value_strindex", Varint),
 ]);
 static ARRAY_VALUE: Table = Table(&[GAP, many("values", Any)]);
-static KEY_VALUE_LIST: Table = Table(&[GAP, messages("values", &KEY_VALUE)]);
+static KEY_VALUE_LIST: Table = Table(&[GAP, many("values", KeyValue)]);
 
 pub static SPAN: Table = Table(&[
     GAP,
@@ -182,7 +183,7 @@ pub static SPAN: Table = Table(&[
     one("kind", Varint),
     one("start_time_unix_nano", Fixed64),
     one("end_time_unix_nano", Fixed64),
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("dropped_attributes_count", Varint),
     messages("events", &EVENT),
     one("dropped_events_count", Varint),
@@ -195,7 +196,7 @@ static EVENT: Table = Table(&[
     GAP,
     one("time_unix_nano", Fixed64),
     one("name", Str),
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("dropped_attributes_count", Varint),
 ]);
 static LINK: Table = Table(&[
@@ -203,7 +204,7 @@ static LINK: Table = Table(&[
     one("trace_id", Id(16, Fault::LinkId)),
     one("span_id", Id(8, Fault::LinkId)),
     one("trace_state", Str),
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("dropped_attributes_count", Varint),
     one("flags", Fixed32),
 ]);
@@ -217,7 +218,7 @@ static LOG_RECORD: Table = Table(&[
     one("severity_text", Str),
     GAP,
     one("body", Any),
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("dropped_attributes_count", Varint),
     one("flags", Fixed32),
     one("trace_id", Bytes),
@@ -239,7 +240,7 @@ pub static METRIC: Table = Table(&[
     message("histogram", &HISTOGRAM),
     message("exponential_histogram", &EXPONENTIAL_HISTOGRAM),
     message("summary", &SUMMARY),
-    messages("metadata", &KEY_VALUE),
+    many("metadata", KeyValue),
 ]);
 static GAUGE: Table = Table(&[GAP, messages("data_points", &NUMBER_POINT)]);
 static SUM: Table = Table(&[
@@ -262,7 +263,7 @@ static NUMBER_POINT: Table = Table(&[
     one("as_double", Fixed64),
     messages("exemplars", &EXEMPLAR),
     one("as_int", Fixed64),
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("flags", Varint),
 ]);
 static HISTOGRAM_POINT: Table = Table(&[
@@ -275,14 +276,14 @@ static HISTOGRAM_POINT: Table = Table(&[
     many("bucket_counts", Fixed64s),
     many("explicit_bounds", Fixed64s),
     messages("exemplars", &EXEMPLAR),
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("flags", Varint),
     one("min", Fixed64),
     one("max", Fixed64),
 ]);
 static EXPONENTIAL_POINT: Table = Table(&[
     GAP,
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("start_time_unix_nano", Fixed64),
     one("time_unix_nano", Fixed64),
     one("count", Fixed64),
@@ -306,7 +307,7 @@ static SUMMARY_POINT: Table = Table(&[
     one("count", Fixed64),
     one("sum", Fixed64),
     messages("quantile_values", &QUANTILE),
-    messages("attributes", &KEY_VALUE),
+    many("attributes", KeyValue),
     one("flags", Varint),
 ]);
 static QUANTILE: Table = Table(&[GAP, one("quantile", Fixed64), one("value", Fixed64)]);
@@ -318,5 +319,5 @@ static EXEMPLAR: Table = Table(&[
     one("span_id", Bytes),
     one("trace_id", Bytes),
     one("as_int", Fixed64),
-    messages("filtered_attributes", &KEY_VALUE),
+    many("filtered_attributes", KeyValue),
 ]);

@@ -13,4 +13,5 @@ mod sdk_node;
 mod sdk_python;
 mod three_processes;
 mod tidy;
+mod wire;
 mod xservice;
