@@ -53,7 +53,8 @@ impl Head {
             ),
             Kind::Scope => (scope_name(message), Default::default(), Default::default()),
         };
-        let name = name.into();
+        let cut = (0..=NAME_MAX.min(name.len())).rev().find(|&at| name.is_char_boundary(at));
+        let name = name.get(..cut.unwrap_or(0)).unwrap_or_default().into();
         Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, kind, name, environment, release }
     }
 
@@ -62,7 +63,7 @@ impl Head {
         body(&self.bytes.first)
     }
 
-    /// `service.name` of a resource, the name of a scope; empty when it says none.
+    /// `service.name` of a resource, the name of a scope, its first 128 bytes; empty when it says none.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -83,6 +84,8 @@ impl Head {
     }
 }
 
+/// Longer names are cut: they tell shapes apart, and are shown.
+const NAME_MAX: usize = 128;
 /// The struct, its place in the table, the shared buffer's own bookkeeping.
 const OVERHEAD: usize = size_of::<Head>() + 96;
 

@@ -22,6 +22,9 @@ pub struct Context {
 
 /// A trace (or one late part of it) on its way out. Blocks and spans are in an order that depends
 /// on the spans alone, never on how they arrived; parents stand before their children.
+///
+/// It may hold no spans at all, only `repairs.duplicates`: copies of spans that had left before. There
+/// is nothing to send then, only to settle.
 #[derive(Debug)]
 pub struct Leaving {
     pub trace: TraceId,
@@ -104,7 +107,7 @@ impl Leaving {
 }
 
 /// Takes a trace apart, in the order worked out for it; with what is to be remembered of it.
-pub(super) fn let_go(trace: Trace, order: &Order, reason: Reason) -> (Leaving, Earlier) {
+pub(super) fn let_go(trace: Trace, order: &Order, reason: Reason, gone: Vec<Gone>) -> (Leaving, Earlier) {
     let first = order.ranked().first().and_then(|&at| trace.records.get(at as usize));
     let root = first.filter(|r| r.parent.is_none() || trace.scope == Scope::Local);
     let context = context(&trace, root);
@@ -115,7 +118,7 @@ pub(super) fn let_go(trace: Trace, order: &Order, reason: Reason) -> (Leaving, E
         zero_parents: count(trace.records.iter().filter(|r| r.marks.has(trace::Marks::ZERO_PARENT))),
         ..trace.repairs
     };
-    let earlier = remembered(&trace, &context, &origin, reason);
+    let earlier = remembered(&trace, &context, &origin, reason, gone);
     let (blocks, places) = blocks(&trace, order);
     let leaving = Leaving {
         trace: trace.id,
@@ -139,15 +142,15 @@ fn count<'a>(records: impl Iterator<Item = &'a Record>) -> u32 {
     u32::try_from(records.count()).unwrap_or(u32::MAX)
 }
 
-fn remembered(trace: &Trace, context: &Context, origin: &Arc<Origin>, reason: Reason) -> Earlier {
+fn remembered(
+    trace: &Trace,
+    context: &Context,
+    origin: &Arc<Origin>,
+    reason: Reason,
+    gone: Vec<Gone>,
+) -> Earlier {
     let earlier = trace.earlier.as_deref();
     let root_known = trace.roots > 0 || earlier.is_some_and(|earlier| earlier.root_known);
-    let gone = trace.records.iter().map(|r| Gone {
-        id: r.id,
-        shape: r.shape,
-        arrived: trace.first + std::time::Duration::from_millis(r.after_ms.into()),
-        len: r.place.len,
-    });
     Earlier::new(context.clone(), origin.clone(), reason, root_known).with_spans(earlier, gone)
 }
 

@@ -26,9 +26,27 @@ const ENTRY_OVERHEAD: usize = size_of::<Entry>() + size_of::<Earlier>() + size_o
 pub(super) struct Gone {
     pub id: SpanId,
     pub shape: u64,
-    pub arrived: Time,
+    /// See [`Gone::instant`].
+    pub arrived: u32,
+    /// Whatever tells its process from others.
+    pub process: u32,
     /// Length of its body: a copy sent twice has the same.
     pub len: u32,
+    /// Its children so far, and those of them from other processes.
+    pub all: u16,
+    pub remote: u16,
+}
+
+impl Gone {
+    /// A time in four bytes: milliseconds, of which only differences mean anything.
+    pub fn instant(time: Time) -> u32 {
+        (time.0 / 1_000_000) as u32
+    }
+
+    /// How long after this span something came, a millisecond at least.
+    pub fn lag_at(&self, time: Time) -> Duration {
+        Duration::from_millis(u64::from(Self::instant(time).wrapping_sub(self.arrived)) + 1)
+    }
 }
 
 /// What left of a trace, in all its parts so far.
@@ -45,24 +63,25 @@ pub(super) struct Earlier {
 
 impl Earlier {
     pub fn new(context: Context, origin: Arc<Origin>, reason: Reason, root_known: bool) -> Self {
-        Self { context, origin, reason, root_known, spans: Some(Box::default()) }
+        Self { context, origin, reason, root_known, spans: None }
     }
 
-    /// Adds the spans of this part to those of the parts before.
-    pub fn with_spans(mut self, before: Option<&Earlier>, now: impl ExactSizeIterator<Item = Gone>) -> Self {
-        let earlier = match before {
-            Some(Earlier { spans: None, .. }) => None,
-            Some(Earlier { spans: Some(spans), .. }) => Some(&**spans),
-            None => Some(&[][..]),
-        };
-        self.spans = earlier.filter(|earlier| earlier.len() + now.len() <= SPANS_MAX).map(|earlier| {
-            let mut spans: Vec<Gone> = Vec::with_capacity(earlier.len() + now.len());
-            spans.extend(earlier);
-            spans.extend(now);
-            spans.sort_unstable_by_key(|gone| gone.id);
-            spans.into_boxed_slice()
-        });
+    /// Remembers the spans of all parts so far, sorted by id, unless some were forgotten before or
+    /// there are too many.
+    pub fn with_spans(mut self, before: Option<&Earlier>, spans: Vec<Gone>) -> Self {
+        let forgotten = before.is_some_and(|before| before.spans.is_none());
+        self.spans = (!forgotten && spans.len() <= SPANS_MAX).then(|| spans.into_boxed_slice());
         self
+    }
+
+    /// Spans that are remembered, sorted by id.
+    pub fn spans(&self) -> &[Gone] {
+        self.spans.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it left because there was no more to wait for, so that what comes now is late.
+    pub fn had_its_time(&self) -> bool {
+        matches!(self.reason, Reason::Complete | Reason::Idle | Reason::Late)
     }
 
     /// Whether a span with this id has left, or may have.
@@ -70,14 +89,18 @@ impl Earlier {
         self.spans.is_none() || self.gone(id).is_some()
     }
 
-    /// The span with this id, if it is remembered.
-    pub fn gone(&self, id: SpanId) -> Option<&Gone> {
-        let spans = self.spans.as_deref()?;
+    /// Whether the very same span has left: a caller that got no answer sends again.
+    pub fn had_copy(&self, id: SpanId, len: usize) -> bool {
+        self.gone(id).is_some_and(|gone| gone.len as usize == len)
+    }
+
+    fn gone(&self, id: SpanId) -> Option<&Gone> {
+        let spans = self.spans();
         spans.binary_search_by_key(&id, |gone| gone.id).ok().and_then(|at| spans.get(at))
     }
 
     fn cost(&self) -> usize {
-        ENTRY_OVERHEAD + self.spans.as_ref().map_or(0, |spans| spans.len() * size_of::<Gone>())
+        ENTRY_OVERHEAD + std::mem::size_of_val(self.spans())
     }
 }
 

@@ -12,6 +12,7 @@
 //! trace leaves, never what is in it; and whatever is wrong with a trace, it leaves in the end.
 
 mod alarms;
+mod habit;
 mod heads;
 mod kin;
 mod leaving;
@@ -19,7 +20,9 @@ mod ledger;
 mod order;
 mod origins;
 mod settings;
+mod shapes;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -36,15 +39,18 @@ use crate::wire::{Index, TraceId};
 pub use heads::{Head, Kind};
 pub use leaving::{Context, Leaving, LeavingBlock, SpanBytes};
 pub use settings::{Scope, Settings};
+pub use shapes::ShapeInfo;
 
 use alarms::Alarms;
 use heads::Heads;
 use ledger::Ledger;
 use order::Order;
 use origins::Origins;
+use shapes::Shapes;
 use table::Table;
+use tally::Tallies;
 use trace::{Incoming, Trace};
-use whole::Verdict;
+use whole::{Judge, Verdict};
 
 /// The trace table of one lane.
 #[derive(Debug)]
@@ -56,13 +62,23 @@ pub struct Join {
     table: Table,
     alarms: Alarms,
     ledger: Ledger,
+    shapes: Shapes,
     order: Order,
+    tallies: Tallies,
     /// Requests taken so far.
     requests: u64,
     /// Bytes charged for open traces.
     held: usize,
     /// Heads of the request being taken, by its scope blocks.
-    request_heads: Vec<Option<(Arc<Head>, Arc<Head>)>>,
+    request_heads: Vec<Option<BlockHeads>>,
+}
+
+/// Resource and scope of a block, and what the shapes of its spans have in common.
+#[derive(Clone, Debug)]
+struct BlockHeads {
+    resource: Arc<Head>,
+    scope: Arc<Head>,
+    shape: u64,
 }
 
 impl Join {
@@ -75,7 +91,9 @@ impl Join {
             table: Table::new(hasher.clone()),
             alarms: Alarms::default(),
             ledger: Ledger::new(settings.ledger_max, settings.held_bytes_max / 4, hasher.clone()),
+            shapes: Shapes::new(settings.shapes_max, hasher.clone()),
             order: Order::default(),
+            tallies: Tallies::default(),
             requests: 0,
             held: 0,
             request_heads: Vec::new(),
@@ -110,14 +128,15 @@ impl Join {
             let mut last_block = None;
             while let Some(entry) = spans.next_if(|entry| entry.trace == id) {
                 taken += 1;
-                let block = match last_block {
+                let (block, block_shape) = match last_block {
                     Some((scope, block)) if scope == entry.scope => block,
                     _ => self.block(slot, body, index, entry.scope),
                 };
-                last_block = Some((entry.scope, block));
+                last_block = Some((entry.scope, (block, block_shape)));
+                let shape = self.shapes.key(block_shape, entry.name.of(body), entry.kind);
                 let Some(trace) = self.table.get_mut(slot) else { break };
                 let origin = trace.origin_index(&origin);
-                trace.add(now, Incoming { request: body, entry, block, origin, shape: 0 }, &self.hasher);
+                trace.add(now, Incoming { request: body, entry, block, origin, shape }, &self.hasher);
             }
             self.settle_cost(slot);
         }
@@ -134,7 +153,13 @@ impl Join {
         }
         while let Some((at, ticket)) = self.alarms.due(now) {
             let Some(trace) = self.table.of(ticket).filter(|trace| trace.alarm == at) else { continue };
-            match whole::judge(trace, now, &self.settings) {
+            let mut judge = Judge {
+                settings: &self.settings,
+                shapes: &self.shapes,
+                order: &mut self.order,
+                tallies: &mut self.tallies,
+            };
+            match judge.judge(trace, now) {
                 Verdict::Leave(reason) => return self.let_go(now, ticket.slot, reason),
                 Verdict::Wait(until) => self.set_alarm(ticket.slot, until),
             }
@@ -168,6 +193,25 @@ impl Join {
         self.ledger.bytes()
     }
 
+    /// The span shapes learned so far.
+    pub fn shapes(&self) -> impl Iterator<Item = ShapeInfo<'_>> {
+        self.shapes.iter()
+    }
+
+    pub fn shapes_known(&self) -> usize {
+        self.shapes.len()
+    }
+
+    /// What was learned, to be kept across a restart.
+    pub fn save(&self) -> Vec<u8> {
+        self.shapes.save()
+    }
+
+    /// Takes in what an earlier process saved, as far as it can be read. Returns the shapes taken.
+    pub fn load(&mut self, saved: &[u8]) -> usize {
+        self.shapes.load(saved)
+    }
+
     /// The place of the trace a span belongs to, opened if need be, with its times brought up to now.
     fn seat(&mut self, now: Time, origin: &Arc<Origin>, id: TraceId) -> u32 {
         let slot = match self.table.find(origin.tenant, id) {
@@ -199,22 +243,24 @@ impl Join {
             return Trace::new(id, tenant, scope, now);
         };
         let mut trace = Trace::new(id, tenant, scope, now);
-        let had_its_time = matches!(earlier.reason, Reason::Complete | Reason::Idle | Reason::Late);
-        trace.late = had_its_time && scope == Scope::Trace;
+        trace.late = earlier.had_its_time() && scope == Scope::Trace;
         trace.earlier = Some(earlier);
         trace
     }
 
-    /// The trace's block for a scope of the request being taken.
-    fn block(&mut self, slot: u32, body: &Bytes, index: &Index, scope: u32) -> u32 {
-        let Some(place) = self.request_heads.get_mut(scope as usize) else { return 0 };
-        let (resource, scope) = place.get_or_insert_with(|| {
+    /// The trace's block for a scope of the request being taken, and what its shapes have in common.
+    fn block(&mut self, slot: u32, body: &Bytes, index: &Index, scope: u32) -> (u32, u64) {
+        let Some(place) = self.request_heads.get_mut(scope as usize) else { return (0, 0) };
+        let heads = place.get_or_insert_with(|| {
             let entry = index.scopes.get(scope as usize).copied().unwrap_or_default();
             let resource = index.resources.get(entry.resource as usize).copied().unwrap_or_default();
             let resource = self.heads.intern(Kind::Resource, body, index, &resource.head);
-            (resource, self.heads.intern(Kind::Scope, body, index, &entry.head))
+            let scope = self.heads.intern(Kind::Scope, body, index, &entry.head);
+            let shape = self.shapes.block_key(resource.name(), scope.name());
+            BlockHeads { resource, scope, shape }
         });
-        self.table.get_mut(slot).map_or(0, |trace| trace.block_index(resource, scope))
+        let block = self.table.get_mut(slot).map_or(0, |t| t.block_index(&heads.resource, &heads.scope));
+        (block, heads.shape)
     }
 
     fn set_alarm(&mut self, slot: u32, at: Time) {
@@ -239,10 +285,15 @@ impl Join {
     fn let_go(&mut self, now: Time, slot: u32, reason: Reason) -> Option<Leaving> {
         let trace = self.table.close(slot)?;
         self.held -= trace.charged;
+        self.order.link(&trace);
+        self.tallies.count(&trace, &self.order);
+        tally::learn(&mut self.shapes, &trace, &self.tallies, reason);
+        let gone = tally::settle_late(&mut self.shapes, &trace, &self.tallies);
         self.order.work_out(&trace);
         let (tenant, id) = (trace.tenant, trace.id);
-        let (leaving, earlier) = leaving::let_go(*trace, &self.order, reason);
+        let (leaving, earlier) = leaving::let_go(*trace, &self.order, reason, gone);
         self.order.trim();
+        self.tallies.trim();
         self.ledger.remember(now, tenant, id, earlier);
         Some(leaving)
     }

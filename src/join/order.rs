@@ -10,7 +10,7 @@ use super::trace::{Record, Trace};
 
 const NONE: u32 = u32::MAX;
 /// Scratch larger than this many records is given back after use.
-const KEEP_MAX: usize = 4096;
+pub(super) const KEEP_MAX: usize = 4096;
 
 /// The tree of one trace, as indices into its records.
 #[derive(Debug, Default)]
@@ -31,9 +31,8 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Works the order out. Read it with [`Order::ranked`] and [`Order::parent_of`].
+    /// Works the order out, of a trace that is linked. Read it with [`Order::ranked`].
     pub fn work_out(&mut self, trace: &Trace) {
-        self.link(trace);
         self.walk_from_tops(&trace.records);
         if self.ranked.len() < trace.records.len() {
             self.walk_rings();
@@ -44,7 +43,7 @@ impl Order {
         &self.ranked
     }
 
-    /// The record that is the parent of record `at`, if it is here.
+    /// The record that is the parent of record `at`, if it is here and until a ring is cut.
     pub fn parent_of(&self, at: u32) -> Option<u32> {
         self.parent.get(at as usize).copied().filter(|&parent| parent != NONE)
     }
@@ -56,7 +55,8 @@ impl Order {
         }
     }
 
-    fn link(&mut self, trace: &Trace) {
+    /// Finds every span's parent and children. What was worked out before is forgotten.
+    pub fn link(&mut self, trace: &Trace) {
         let records = &trace.records;
         let count = records.len();
         for list in [&mut self.first_child, &mut self.next_sibling] {

@@ -3,3 +3,4 @@
 mod make;
 mod order;
 mod reasons;
+mod simulation;

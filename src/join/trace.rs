@@ -238,6 +238,10 @@ impl Trace {
             marks,
         };
         let body = entry.body.of(incoming.request);
+        if self.earlier.as_ref().is_some_and(|earlier| earlier.had_copy(entry.span, body.len())) {
+            self.repairs.duplicates += 1;
+            return false;
+        }
         match self.find(entry.span) {
             Some(at) => self.collapse(at, record, body, incoming.request),
             None => {

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::Settings;
-use super::trace::Trace;
+use super::habit::Expect;
+use super::order::Order;
+use super::shapes::Shapes;
+use super::tally::Tallies;
+use super::trace::{Record, Trace};
 use crate::model::{Reason, Time};
 
 /// What is to be done with a trace.
@@ -15,32 +19,61 @@ pub(super) enum Verdict {
 }
 
 /// Asking a large trace costs about this much for each span …
-const ASKING: Duration = Duration::from_nanos(100);
+const ASKING: Duration = Duration::from_nanos(200);
 /// … and is to take no more than one part in this many of the time.
 const ASKING_SHARE: u32 = 20;
 
-/// Decides about one trace. Asked again for every quiet time, so cheap where traces are small, and
-/// rare where they are large.
-pub(super) fn judge(trace: &Trace, now: Time, settings: &Settings) -> Verdict {
-    if trace.late {
-        return Verdict::Leave(Reason::Late);
+/// What judging needs besides the trace. `order` and `tallies` are its to use; after
+/// `Verdict::Leave` of a whole trace they are those of that trace.
+pub(super) struct Judge<'a> {
+    pub settings: &'a Settings,
+    pub shapes: &'a Shapes,
+    pub order: &'a mut Order,
+    pub tallies: &'a mut Tallies,
+}
+
+impl Judge<'_> {
+    /// Decides about one trace. Asked again for every quiet time: cheap where traces are small, rare
+    /// where they are large.
+    pub fn judge(&mut self, trace: &Trace, now: Time) -> Verdict {
+        if trace.late {
+            return Verdict::Leave(Reason::Late);
+        }
+        let aged = trace.first + self.settings.hold;
+        if now >= aged {
+            return Verdict::Leave(Reason::Aged);
+        }
+        let quiet = trace.last + quiet_for(trace, self.settings);
+        if now < quiet {
+            return Verdict::Wait(quiet.min(aged));
+        }
+        let idle = trace.last + self.settings.idle;
+        if now >= idle {
+            return Verdict::Leave(Reason::Idle);
+        }
+        if !trace.has_root() || !trace.has_all_parents() {
+            return Verdict::Wait(idle.min(aged));
+        }
+        match self.expected(trace).map(|(_, until)| until).max() {
+            Some(until) if until > now => Verdict::Wait(until.min(idle).min(aged)),
+            _ => Verdict::Leave(Reason::Complete),
+        }
     }
-    let aged = trace.first + settings.hold;
-    if now >= aged {
-        return Verdict::Leave(Reason::Aged);
+
+    /// Children that experience says are still to come: of which span, and until when to wait.
+    pub fn expected<'t>(&'t mut self, trace: &'t Trace) -> impl Iterator<Item = (&'t Record, Time)> {
+        self.order.link(trace);
+        self.tallies.count(trace, self.order);
+        let (shapes, tallies, quiet) = (self.shapes, &*self.tallies, self.settings.quiet);
+        trace.records.iter().zip(0..).filter_map(move |(record, at)| {
+            let arrived = trace.first + Duration::from_millis(record.after_ms.into());
+            match shapes.expect(record.shape, &tallies.of(at), quiet) {
+                Expect::Nothing => None,
+                Expect::Child(Some(lag)) => Some((record, arrived + lag)),
+                Expect::Child(None) | Expect::Unknown => Some((record, Time(u64::MAX))),
+            }
+        })
     }
-    let quiet = trace.last + quiet_for(trace, settings);
-    if now < quiet {
-        return Verdict::Wait(quiet.min(aged));
-    }
-    if trace.has_root() && trace.has_all_parents() {
-        return Verdict::Leave(Reason::Complete);
-    }
-    let idle = trace.last + settings.idle;
-    if now >= idle {
-        return Verdict::Leave(Reason::Idle);
-    }
-    Verdict::Wait(idle.min(aged))
 }
 
 fn quiet_for(trace: &Trace, settings: &Settings) -> Duration {

@@ -87,9 +87,10 @@ fn named_tenants_never_mix() {
 
 #[test]
 fn late_spans_go_on_at_once_labelled_like_their_trace() {
-    let mut join = Join::new(settings(), 1);
+    let root = span(1, 1, 0).of("in-prod").says("langfuse.release", "r7");
+    let mut join = taught(settings(), std::slice::from_ref(&root));
     let who = named(5, "a");
-    give(&mut join, ms(0), &who, &[span(1, 1, 0).of("in-prod").says("langfuse.release", "r7")]);
+    give(&mut join, ms(0), &who, &[root]);
     assert_eq!(run(&mut join, ms(1_000))[0].1.reason, Reason::Complete);
     give(&mut join, ms(2_000), &nobody(), &[span(1, 2, 1), span(2, 1, 0), span(1, 3, 2)]);
     let late = join.leave(ms(2_000)).unwrap();
@@ -103,13 +104,20 @@ fn late_spans_go_on_at_once_labelled_like_their_trace() {
 
 #[test]
 fn locally_a_subtree_leaves_by_itself_and_the_next_is_not_late() {
-    let mut join = Join::new(Settings { scope: Scope::Local, ..settings() }, 1);
-    let entry = |id, parent| span(1, id, parent).kind(SERVER);
+    let entry = |id, parent| span(1, id, parent).named("handle").kind(SERVER);
+    let known = [
+        entry(10, 99),
+        span(1, 11, 10),
+        span(1, 21, 20),
+        entry(20, 98).kind(1).flags(REMOTE),
+        span(1, 12, 10),
+    ];
+    let mut join = taught(Settings { scope: Scope::Local, ..settings() }, &known);
     give(&mut join, ms(0), &nobody(), &[span(1, 11, 10), entry(10, 99)]);
     let first = run(&mut join, ms(1_000));
     assert_eq!((first[0].0, first[0].1.reason), (ms(50), Reason::Complete));
     give(&mut join, ms(1_000), &nobody(), &[span(1, 21, 20)]);
-    give(&mut join, ms(1_500), &nobody(), &[span(1, 20, 98).flags(REMOTE), span(1, 12, 10)]);
+    give(&mut join, ms(1_500), &nobody(), &[entry(20, 98).kind(1).flags(REMOTE), span(1, 12, 10)]);
     let second = run(&mut join, ms(10_000));
     assert_eq!((second[0].0, second[0].1.reason), (ms(1_550), Reason::Complete));
     assert_eq!(ids(&second[0].1), [vec![12, 20, 21]]);
@@ -126,7 +134,7 @@ fn a_large_span_stays_a_slice_and_its_request_is_charged() {
     join.take(ms(0), &nobody(), &body, &index, |id| id == trace_id(1));
     assert!(join.held >= body.len(), "the whole request is pinned");
     drop(index);
-    let (_, leaving) = run(&mut join, ms(1_000)).remove(0);
+    let (_, leaving) = run(&mut join, ms(10_000)).remove(0);
     let block = leaving.blocks[0].clone();
     assert!(
         matches!(leaving.spans(&block).next(), Some(crate::join::SpanBytes::Shared(b)) if b.len() > 100_000)
@@ -149,10 +157,10 @@ fn a_hundred_thousand_open_traces_are_bounded_and_all_leave() {
 
 #[test]
 fn a_trace_of_a_hundred_thousand_spans_costs_each_span_the_same() {
-    let mut join = Join::new(Settings { held_bytes_max: 1 << 30, ..settings() }, 1);
+    let link = |id| span(1, id, id - 1).named("link");
+    let mut join = taught(Settings { held_bytes_max: 1 << 30, ..settings() }, &[link(1)]);
     for chunk in (0..100u64).rev() {
-        let spans: Vec<Span> =
-            (0..1000).map(|n| chunk * 1000 + n + 1).map(|id| span(1, id, id - 1)).collect();
+        let spans: Vec<Span> = (0..1000).map(|n| link(chunk * 1000 + n + 1)).collect();
         give(&mut join, ms(100 - chunk), &nobody(), &spans);
         assert!(join.leave(ms(100 - chunk)).is_none());
     }

@@ -1,0 +1,335 @@
+//! The span shapes the join has learned: service, scope, span name and kind, each with its habit.
+//!
+//! Bounded: when full, a shape not used since the hand last passed makes room (clock eviction). Ids
+//! inside span names are read as `*`, or every name would be a shape of its own and never be known.
+//!
+//! The one surprise: the key of a shape is the seeded hash of its names, so two shapes may share a key
+//! once in 2^64; they would then share a habit, which changes when traces leave and nothing else.
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
+
+use super::habit::{Expect, Habit, Tally};
+use super::heads::Head;
+
+/// Names are told apart, and shown, up to here.
+const NAME_MAX: usize = 128;
+
+/// One shape, as people are shown it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShapeInfo<'a> {
+    pub service: &'a str,
+    pub scope: &'a str,
+    /// The span name; ids in it stand as `*`.
+    pub name: &'a str,
+    /// `Span.kind`.
+    pub kind: u8,
+    /// Traces it was seen in, of those that are remembered.
+    pub seen: u32,
+    /// Traces in which a child came later than the span.
+    pub late: u32,
+    /// The longest such lag.
+    pub lag: Duration,
+    /// Fewest and most children from other processes (or at all, where those of its own come late).
+    pub children: (u32, u32),
+    /// Seen too seldom to be trusted: waited for in full.
+    pub learning: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Shape {
+    #[serde(skip)]
+    key: u64,
+    service: Box<str>,
+    scope: Box<str>,
+    name: Box<str>,
+    kind: u8,
+    habit: Habit,
+    #[serde(skip)]
+    used: bool,
+}
+
+/// The shapes one join knows.
+#[derive(Debug)]
+pub(super) struct Shapes {
+    by_key: HashTable<u32>,
+    shapes: Vec<Shape>,
+    max: usize,
+    hand: usize,
+    /// Traces that have left.
+    traces: u64,
+    hasher: RandomState,
+}
+
+impl Shapes {
+    pub fn new(max: usize, hasher: RandomState) -> Self {
+        Self { by_key: HashTable::new(), shapes: Vec::new(), max: max.max(1), hand: 0, traces: 0, hasher }
+    }
+
+    pub fn len(&self) -> usize {
+        self.shapes.len()
+    }
+
+    /// The part of the key all spans of a block share.
+    pub fn block_key(&self, service: &str, scope: &str) -> u64 {
+        self.hasher.hash_one((service, scope))
+    }
+
+    /// The key of a span's shape.
+    pub fn key(&self, block_key: u64, name: &[u8], kind: u8) -> u64 {
+        let mut state = self.hasher.build_hasher();
+        state.write_u64(block_key);
+        state.write_u8(kind);
+        state.write(&plain(name));
+        state.finish()
+    }
+
+    /// A trace is about to be observed.
+    pub fn next_trace(&mut self) {
+        self.traces += 1;
+    }
+
+    /// What a span of this shape with these children still has to come.
+    pub fn expect(&self, key: u64, tally: &Tally, quiet: Duration) -> Expect {
+        self.get(key).map_or(Expect::Unknown, |shape| shape.habit.expect(tally, quiet))
+    }
+
+    /// A span of this shape has left. `name` is asked for a shape not known.
+    pub fn observe<'a>(
+        &mut self,
+        key: u64,
+        tally: &Tally,
+        heads: &(Arc<Head>, Arc<Head>),
+        kind: u8,
+        name: impl FnOnce() -> &'a [u8],
+    ) {
+        let traces = self.traces;
+        if let Some(shape) = self.get_mut(key) {
+            shape.used = true;
+            return shape.habit.observe(traces, tally);
+        }
+        let name = String::from_utf8_lossy(&plain(name())).into();
+        let (service, scope) = (heads.0.name().into(), heads.1.name().into());
+        let mut habit = Habit::default();
+        habit.observe(traces, tally);
+        self.insert(Shape { key, service, scope, name, kind, habit, used: false });
+    }
+
+    /// A child came after the trace of its parent, of this shape, had left.
+    pub fn correct(&mut self, key: u64, tally: &Tally) {
+        let traces = self.traces;
+        if let Some(shape) = self.get_mut(key) {
+            shape.used = true;
+            shape.habit.correct(traces, tally);
+        }
+    }
+
+    pub fn info(&self, key: u64) -> Option<ShapeInfo<'_>> {
+        self.get(key).map(Shape::info)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = ShapeInfo<'_>> {
+        self.shapes.iter().map(Shape::info)
+    }
+
+    /// All shapes, a JSON object a line.
+    pub fn save(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for shape in &self.shapes {
+            let start = out.len();
+            if serde_json::to_writer(&mut out, shape).is_err() {
+                out.truncate(start);
+                continue;
+            }
+            out.push(b'\n');
+        }
+        out
+    }
+
+    /// Takes saved shapes in, as far as they can be read and are not known; says how many.
+    pub fn load(&mut self, saved: &[u8]) -> usize {
+        let before = self.len();
+        for line in saved.split(|&byte| byte == b'\n') {
+            let Ok(mut shape) = serde_json::from_slice::<Shape>(line) else { continue };
+            shape.key =
+                self.key(self.block_key(&shape.service, &shape.scope), shape.name.as_bytes(), shape.kind);
+            if self.len() < self.max && self.get(shape.key).is_none() && shape.name.len() <= 4 * NAME_MAX {
+                self.insert(shape);
+            }
+        }
+        self.len() - before
+    }
+
+    fn at(&self, key: u64) -> Option<u32> {
+        let is = |&at: &u32| self.shapes.get(at as usize).is_some_and(|shape| shape.key == key);
+        self.by_key.find(key, is).copied()
+    }
+
+    fn get(&self, key: u64) -> Option<&Shape> {
+        self.at(key).and_then(|at| self.shapes.get(at as usize))
+    }
+
+    fn get_mut(&mut self, key: u64) -> Option<&mut Shape> {
+        self.at(key).and_then(|at| self.shapes.get_mut(at as usize))
+    }
+
+    fn insert(&mut self, shape: Shape) {
+        let key = shape.key;
+        let at = if self.shapes.len() < self.max {
+            self.shapes.push(shape);
+            self.shapes.len() - 1
+        } else {
+            let at = self.make_room();
+            if let Some(place) = self.shapes.get_mut(at) {
+                *place = shape;
+            }
+            at
+        };
+        let shapes = &self.shapes;
+        self.by_key.insert_unique(key, at as u32, |&at| shapes.get(at as usize).map_or(0, |s| s.key));
+    }
+
+    /// The place of the next shape not used since the hand last passed, taken out of the index.
+    fn make_room(&mut self) -> usize {
+        loop {
+            let at = self.hand;
+            self.hand = (self.hand + 1) % self.shapes.len().max(1);
+            match self.shapes.get_mut(at) {
+                Some(shape) if shape.used => shape.used = false,
+                Some(shape) => {
+                    if let Ok(entry) = self.by_key.find_entry(shape.key, |&is| is as usize == at) {
+                        entry.remove();
+                    }
+                    return at;
+                }
+                None => return at,
+            }
+        }
+    }
+}
+
+impl Shape {
+    fn info(&self) -> ShapeInfo<'_> {
+        let known = self.habit.known();
+        ShapeInfo {
+            service: &self.service,
+            scope: &self.scope,
+            name: &self.name,
+            kind: self.kind,
+            seen: known.seen,
+            late: known.late,
+            lag: Duration::from_millis(known.lag_ms.into()),
+            children: if known.local_late { known.all } else { known.remote },
+            learning: known.seen < super::habit::SEEN_MIN,
+        }
+    }
+}
+
+/// A span name without the ids in it: five digits or more in a row, and eight hexadecimal digits or
+/// more (dashes between them, as in UUIDs) with a decimal one among them, read as `*`.
+fn plain(name: &[u8]) -> Cow<'_, [u8]> {
+    let name = name.get(..NAME_MAX).unwrap_or(name);
+    let mut digits = 0;
+    let has_id = name.iter().any(|byte| {
+        digits += u32::from(byte.is_ascii_digit());
+        digits >= 3
+    });
+    if has_id { Cow::Owned(without_ids(name)) } else { Cow::Borrowed(name) }
+}
+
+fn without_ids(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(&byte) = rest.first() {
+        let run = rest.iter().take_while(|b| b.is_ascii_hexdigit() || **b == b'-').count();
+        if run == 0 {
+            out.push(byte);
+            rest = rest.get(1..).unwrap_or_default();
+            continue;
+        }
+        let (word, after) = rest.split_at(run);
+        if is_id(word) {
+            out.push(b'*')
+        } else {
+            out.extend_from_slice(word)
+        }
+        rest = after;
+    }
+    out
+}
+
+fn is_id(word: &[u8]) -> bool {
+    let hex = word.iter().filter(|b| b.is_ascii_hexdigit()).count();
+    let decimal = word.iter().filter(|b| b.is_ascii_digit()).count();
+    (hex == decimal && decimal >= 5) || (hex >= 8 && decimal >= 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::join::heads::Kind;
+    use crate::wire::block::BlockHead;
+
+    fn heads() -> (Arc<Head>, Arc<Head>) {
+        let head = |kind| Arc::new(Head::new(kind, BlockHead::default()));
+        (head(Kind::Resource), head(Kind::Scope))
+    }
+
+    fn see(shapes: &mut Shapes, name: &'static str, tally: Tally) -> u64 {
+        let key = shapes.key(shapes.block_key("", ""), name.as_bytes(), 1);
+        shapes.next_trace();
+        shapes.observe(key, &tally, &heads(), 1, || name.as_bytes());
+        key
+    }
+
+    #[test]
+    fn ids_in_names_are_one_shape_and_plain_numbers_are_not() {
+        let plain = |name: &str| String::from_utf8(super::plain(name.as_bytes()).into_owned()).unwrap();
+        for (name, expect) in [
+            ("GET /users/812734/cart", "GET /users/*/cart"),
+            ("job 0b5c1e0e-8f0e-4d9a-9d52-2f0a6c1c9f11", "job *"),
+            ("GET /v1/users", "GET /v1/users"),
+            ("step-17 of 2024", "step-17 of 2024"),
+            ("SELECT feedface", "SELECT feedface"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(name), expect);
+        }
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_keeps_what_is_used() {
+        let mut shapes = Shapes::new(10, RandomState::with_seeds(1, 2, 3, 4));
+        let names: Vec<&'static str> = (0..100).map(|n| &*format!("op {n}").leak()).collect();
+        let kept = see(&mut shapes, "often", Tally::default());
+        for name in names {
+            see(&mut shapes, name, Tally::default());
+            see(&mut shapes, "often", Tally::default());
+        }
+        assert_eq!((shapes.len(), shapes.by_key.len()), (10, 10));
+        assert_eq!(shapes.info(kept).map(|info| info.seen), Some(101));
+    }
+
+    #[test]
+    fn what_was_learned_survives_a_restart_and_rubbish_is_left_out() {
+        let mut shapes = Shapes::new(10, RandomState::with_seeds(1, 2, 3, 4));
+        let late = Tally { all: 1, remote: 1, lag: Some(Duration::from_millis(70)), local_late: false };
+        (0..200).for_each(|_| {
+            see(&mut shapes, "GET /users/812734", late);
+        });
+        let mut saved = b"{\"not\": \"a shape\"}\n\xff\xfe\n[1,2\n".to_vec();
+        saved.extend(shapes.save());
+        let mut other = Shapes::new(10, RandomState::with_seeds(9, 9, 9, 9));
+        assert_eq!(other.load(&saved), 1);
+        assert_eq!(other.load(&saved), 0, "known already");
+        let known = other.key(other.block_key("", ""), b"GET /users/999999", 1);
+        assert_eq!(other.info(known), shapes.iter().next());
+        assert!(matches!(other.expect(known, &Tally::default(), Duration::ZERO), Expect::Child(Some(_))));
+    }
+}

@@ -1,0 +1,118 @@
+//! Counts each span's children: how many are here, how many from other processes, how late they came.
+//!
+//! A process is its resource: equal resource bytes are one process, which is as near as the wire lets
+//! us come. Replicas that call each other mostly differ in host, pod or instance id.
+
+use std::time::Duration;
+
+use super::habit::Tally;
+use super::ledger::{Earlier, Gone};
+use super::order::Order;
+use super::shapes::Shapes;
+use super::trace::{Record, Trace};
+use crate::model::{Reason, Time};
+
+/// One tally for each record of a trace; kept between traces.
+#[derive(Debug, Default)]
+pub(super) struct Tallies(Vec<Tally>);
+
+impl Tallies {
+    /// Counts the children of every span, with the parents `order` has linked.
+    pub fn count(&mut self, trace: &Trace, order: &Order) {
+        self.0.clear();
+        self.0.resize(trace.records.len(), Tally::default());
+        for (child, at) in trace.records.iter().zip(0..) {
+            let Some(parent) = order.parent_of(at).filter(|&parent| parent != at) else { continue };
+            let Some(span) = trace.records.get(parent as usize) else { continue };
+            let Some(tally) = self.0.get_mut(parent as usize) else { continue };
+            let remote = resource(trace, child) != resource(trace, span);
+            tally.all += 1;
+            tally.remote += u32::from(remote);
+            if child.request > span.request {
+                // Times are kept in whole milliseconds: a later one is never taken for none.
+                let lag =
+                    Duration::from_millis(u64::from(child.after_ms - span.after_ms.min(child.after_ms)) + 1);
+                tally.lag = tally.lag.max(Some(lag));
+                tally.local_late |= !remote;
+            }
+        }
+    }
+
+    pub fn of(&self, at: u32) -> Tally {
+        self.0.get(at as usize).copied().unwrap_or_default()
+    }
+
+    /// Gives back what an unusually large trace needed.
+    pub fn trim(&mut self) {
+        if self.0.capacity() > super::order::KEEP_MAX {
+            self.0 = Vec::new();
+        }
+    }
+}
+
+fn resource(trace: &Trace, record: &Record) -> u64 {
+    trace.blocks.get(record.block as usize).map_or(0, |(resource, _)| resource.id)
+}
+
+/// A trace that had its time leaves: every span's habit is seen once more. One that was cut short
+/// says nothing of what would have come.
+pub(super) fn learn(shapes: &mut Shapes, trace: &Trace, tallies: &Tallies, reason: Reason) {
+    shapes.next_trace();
+    if !matches!(reason, Reason::Complete | Reason::Idle) {
+        return;
+    }
+    for (record, at) in trace.records.iter().zip(0..) {
+        let Some(heads) = trace.blocks.get(record.block as usize) else { continue };
+        let name = || crate::wire::span::SpanView(trace.body(record.place)).name();
+        shapes.observe(record.shape, &tallies.of(at), heads, record.kind, name);
+    }
+}
+
+/// The spans that have now left, with those of the parts before. A span whose parent had left by
+/// itself is that parent's late child: its shape is corrected.
+pub(super) fn settle_late(shapes: &mut Shapes, trace: &Trace, tallies: &Tallies) -> Vec<Gone> {
+    let earlier = trace.earlier.as_deref();
+    let mut gone: Vec<Gone> = earlier.map(|earlier| earlier.spans().to_vec()).unwrap_or_default();
+    if earlier.is_some_and(Earlier::had_its_time) {
+        for record in &trace.records {
+            if let Ok(at) = gone.binary_search_by_key(&record.parent, |gone| gone.id)
+                && let Some(parent) = gone.get_mut(at)
+            {
+                let tally = late_child(parent, trace, record);
+                shapes.correct(parent.shape, &tally);
+            }
+        }
+    }
+    gone.reserve_exact(trace.records.len());
+    gone.extend(trace.records.iter().zip(0..).map(|(record, at)| {
+        let tally = tallies.of(at);
+        Gone {
+            id: record.id,
+            shape: record.shape,
+            arrived: Gone::instant(arrived(trace, record)),
+            process: resource(trace, record) as u32,
+            len: record.place.len,
+            all: u16::try_from(tally.all).unwrap_or(u16::MAX),
+            remote: u16::try_from(tally.remote).unwrap_or(u16::MAX),
+        }
+    }));
+    gone.sort_unstable_by_key(|gone| gone.id);
+    gone
+}
+
+/// One more child for a span that has left.
+fn late_child(parent: &mut Gone, trace: &Trace, child: &Record) -> Tally {
+    let remote = parent.process != resource(trace, child) as u32;
+    parent.all = parent.all.saturating_add(1);
+    parent.remote = parent.remote.saturating_add(u16::from(remote));
+    Tally {
+        all: parent.all.into(),
+        remote: parent.remote.into(),
+        lag: Some(parent.lag_at(arrived(trace, child))),
+        local_late: !remote,
+    }
+}
+
+fn arrived(trace: &Trace, record: &Record) -> Time {
+    trace.first + Duration::from_millis(record.after_ms.into())
+}
