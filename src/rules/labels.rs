@@ -1,4 +1,19 @@
 //! Environment, release and static attributes, written on every resource that lacks them.
+//!
+//! A label's value is, in this order: what the resource says already (in any convention we read),
+//! what the joined trace's root says, what the configuration says. A resource's own word is never
+//! overwritten unless `enforce` is set, and then only by the configuration's.
+
+use crate::semantics::{RESOURCE_ATTRIBUTES as ATTRIBUTES, environment, said};
+use crate::wire::attr::{self, Value};
+use crate::wire::splice::{self, Edit};
+
+/// `deployment.environment.name`: OpenTelemetry semantic conventions 1.27 and later.
+const ENVIRONMENT: &str = "deployment.environment.name";
+/// Its deprecated name.
+const ENVIRONMENT_OLD: &str = "deployment.environment";
+/// What Langfuse's and InteractiveAI's SDKs write; read, never written.
+const VENDOR_RELEASE: &str = "langfuse.release";
 
 /// What to write. Empty strings are never written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,5 +40,155 @@ impl Default for Settings {
             resource: Vec::new(),
             enforce: false,
         }
+    }
+}
+
+/// What a trace says of itself, for the resources in it that say nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Known<'a> {
+    pub environment: Option<&'a str>,
+    pub release: Option<&'a str>,
+}
+
+impl Settings {
+    /// The Resource message `resource` with its labels, its keys unique, and all else bit for bit.
+    pub fn apply(&self, resource: &[u8], known: Known<'_>) -> Vec<u8> {
+        let environment = self.value(environment::of(&[], resource), known.environment, &self.environment);
+        let own_release = text(attr::find(resource, ATTRIBUTES, self.release_key.as_bytes()))
+            .or_else(|| said(&[VENDOR_RELEASE], resource, ATTRIBUTES)[0]);
+        let release = self.value(own_release, known.release, &self.release);
+
+        let mut edits = Vec::with_capacity(3 + self.resource.len());
+        if let Some((value, overwrite)) = environment {
+            edits.push(Edit { key: ENVIRONMENT, value: Value::Str(value), overwrite });
+            if self.legacy_environment {
+                edits.push(Edit { key: ENVIRONMENT_OLD, value: Value::Str(value), overwrite });
+            }
+        }
+        if let Some((value, overwrite)) = release {
+            edits.push(Edit { key: &self.release_key, value: Value::Str(value), overwrite });
+        }
+        edits.extend(self.resource.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| Edit {
+            key,
+            value: Value::Str(value.as_bytes()),
+            overwrite: self.enforce,
+        }));
+        splice::attributes(resource, ATTRIBUTES, &edits)
+    }
+
+    /// The value to write, and whether it replaces one that is there.
+    fn value<'a>(
+        &self,
+        own: Option<&'a str>,
+        known: Option<&'a str>,
+        configured: &'a Option<String>,
+    ) -> Option<(&'a [u8], bool)> {
+        let configured = configured.as_deref().filter(|value| !value.is_empty());
+        let value = match configured {
+            Some(value) if self.enforce => value,
+            _ => own.or(known).or(configured).filter(|value| !value.is_empty())?,
+        };
+        Some((value.as_bytes(), self.enforce && configured.is_some()))
+    }
+}
+
+fn text(value: Option<Value<'_>>) -> Option<&str> {
+    match value? {
+        Value::Str(bytes) => std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+    use opentelemetry_proto::tonic::resource::v1::Resource;
+    use prost::Message;
+
+    use super::*;
+
+    fn resource(attributes: &[(&str, &str)]) -> Vec<u8> {
+        let attributes = attributes
+            .iter()
+            .map(|(key, value)| KeyValue {
+                key: (*key).to_owned(),
+                value: Some(AnyValue { value: Some(any_value::Value::StringValue((*value).to_owned())) }),
+                ..KeyValue::default()
+            })
+            .collect();
+        Resource { attributes, ..Resource::default() }.encode_to_vec()
+    }
+
+    fn read(bytes: &[u8]) -> Vec<(String, String)> {
+        let text = |v: Option<AnyValue>| match v.and_then(|v| v.value) {
+            Some(any_value::Value::StringValue(text)) => text,
+            other => panic!("not text: {other:?}"),
+        };
+        let resource = Resource::decode(bytes).unwrap();
+        resource.attributes.into_iter().map(|a| (a.key, text(a.value))).collect()
+    }
+
+    fn settings() -> Settings {
+        Settings { environment: Some("staging".into()), release: Some("r1".into()), ..Settings::default() }
+    }
+
+    #[track_caller]
+    fn check(settings: &Settings, known: Known<'_>, input: &[(&str, &str)], expect: &[(&str, &str)]) {
+        let expect: Vec<_> = expect.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        assert_eq!(read(&settings.apply(&resource(input), known)), expect);
+    }
+
+    #[test]
+    fn a_silent_resource_gets_the_configured_labels() {
+        check(
+            &settings(),
+            Known::default(),
+            &[("service.name", "a")],
+            &[("service.name", "a"), (ENVIRONMENT, "staging"), ("service.version", "r1")],
+        );
+    }
+
+    #[test]
+    fn the_root_speaks_before_the_configuration() {
+        let known = Known { environment: Some("production"), release: Some("r9") };
+        check(&settings(), known, &[], &[(ENVIRONMENT, "production"), ("service.version", "r9")]);
+    }
+
+    #[test]
+    fn a_resource_keeps_its_own_word() {
+        let known = Known { environment: Some("production"), release: Some("r9") };
+        let own = [(ENVIRONMENT, "dev"), ("service.version", "7")];
+        check(&settings(), known, &own, &own);
+    }
+
+    #[test]
+    fn the_old_name_is_read_and_written_on_request() {
+        let both = [(ENVIRONMENT_OLD, "dev"), (ENVIRONMENT, "dev")];
+        check(&Settings::default(), Known::default(), &both[..1], &both);
+        let legacy =
+            Settings { legacy_environment: true, environment: Some("qa".into()), ..Settings::default() };
+        check(&legacy, Known::default(), &[], &[(ENVIRONMENT, "qa"), (ENVIRONMENT_OLD, "qa")]);
+    }
+
+    #[test]
+    fn enforce_lets_the_configuration_win() {
+        let enforce = Settings { enforce: true, release: None, ..settings() };
+        let own = [(ENVIRONMENT, "dev"), ("service.version", "7")];
+        check(&enforce, Known::default(), &own, &[("service.version", "7"), (ENVIRONMENT, "staging")]);
+    }
+
+    #[test]
+    fn static_attributes_fill_gaps_and_the_release_goes_where_it_is_told() {
+        let named = Settings {
+            release_key: "app.release".into(),
+            resource: vec![("team".into(), "payments".into()), ("none".into(), String::new())],
+            ..settings()
+        };
+        check(
+            &named,
+            Known::default(),
+            &[("team", "own"), ("service.version", "7")],
+            &[("team", "own"), ("service.version", "7"), (ENVIRONMENT, "staging"), ("app.release", "r1")],
+        );
     }
 }

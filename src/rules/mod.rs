@@ -1,3 +1,4 @@
 //! What the user wants written: settings compiled once into edits on bytes. Pure.
 
 pub mod labels;
+pub mod memo;
