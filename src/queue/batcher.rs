@@ -1,6 +1,21 @@
 //! Collects labelled blocks and traces into batches, closed by size or age.
+//!
+//! One open batch per signal and origin. Whole blocks of passed-through requests are appended as
+//! they are; spans of joined traces gather under the block of their resource and scope, so that a
+//! batch of a thousand traces over three services carries three resource blocks.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
+
+use ahash::RandomState;
+
+use super::{Batch, Budget};
+use crate::join::SpanBytes;
+use crate::model::{Origin, Time};
+use crate::wire::block::{self, BlockHead, ScopeBlock};
+use crate::wire::splice::{self, Edit};
+use crate::wire::{Rope, Signal};
 
 /// When a batch is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,5 +27,357 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { bytes: 1 << 20, age: Duration::from_millis(200) }
+    }
+}
+
+/// Why a batch was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    Size,
+    Age,
+    Drain,
+}
+
+impl Closed {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Closed::Size => "size",
+            Closed::Age => "age",
+            Closed::Drain => "drain",
+        }
+    }
+}
+
+/// Names a resource's or a scope's bytes; equal ids mean equal bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockKey {
+    /// The resource's labelled bytes, and its head's.
+    pub resource: (u64, u64),
+    pub scope: u64,
+}
+
+/// `Span.attributes`.
+const SPAN_ATTRIBUTES: u32 = 9;
+/// Room a span needs in a batch besides its own bytes: a tag and its length.
+pub const ITEM_OVERHEAD: usize = 6;
+/// The same for a resource or scope block.
+pub const BLOCK_OVERHEAD: usize = 12;
+
+#[derive(Debug)]
+struct Open {
+    origin: Arc<Origin>,
+    opened: Time,
+    /// Finished blocks.
+    rope: Rope,
+    resources: Vec<(BlockHead, Vec<ScopeBlock>)>,
+    resource_at: HashMap<(u64, u64), usize, RandomState>,
+    scope_at: HashMap<BlockKey, (usize, usize), RandomState>,
+    /// At least what the finished body will measure.
+    len: usize,
+    items: u64,
+}
+
+/// Open batches by signal and origin, and closed ones waiting to be taken.
+#[derive(Debug)]
+pub struct Batcher {
+    settings: Settings,
+    budget: Arc<Budget>,
+    open: HashMap<(Signal, u64), Open, RandomState>,
+    closed: VecDeque<(Batch, Closed)>,
+}
+
+impl Batcher {
+    pub fn new(settings: Settings, budget: Arc<Budget>) -> Self {
+        Self { settings, budget, open: HashMap::default(), closed: VecDeque::new() }
+    }
+
+    /// Makes room for something of `len` bytes that must not be divided: a batch that could not
+    /// hold it as well is closed first. Returns whether it fits into one batch at all.
+    pub fn make_room(&mut self, signal: Signal, origin: &Origin, len: usize) -> bool {
+        let key = (signal, origin.key);
+        if self.open.get(&key).is_some_and(|open| open.len + len > self.settings.bytes) {
+            self.close(key, Closed::Size);
+        }
+        len <= self.settings.bytes
+    }
+
+    /// Appends finished resource blocks of about `len` bytes that hold `items`, laid down by `write`.
+    pub fn add_blocks(
+        &mut self,
+        now: Time,
+        signal: Signal,
+        origin: &Arc<Origin>,
+        (len, items): (usize, u64),
+        write: impl FnOnce(&mut Rope),
+    ) {
+        self.make_room(signal, origin, len);
+        let open = self.open(now, signal, origin);
+        let before = open.rope.len();
+        write(&mut open.rope);
+        open.len += open.rope.len() - before;
+        open.items += items;
+        self.close_if_full(signal, origin);
+    }
+
+    /// A request that must go out as it came: a batch of its own.
+    pub fn add_whole(&mut self, now: Time, signal: Signal, origin: &Arc<Origin>, body: Rope, items: u64) {
+        let reservation = self.budget.reserve(body.len());
+        let batch = Batch { signal, origin: origin.clone(), body, items, opened: now, reservation };
+        self.closed.push_back((batch, Closed::Size));
+    }
+
+    /// Opens (or finds) the block for spans of one resource and scope; `heads` is asked only for a new one.
+    pub fn block(
+        &mut self,
+        now: Time,
+        origin: &Arc<Origin>,
+        key: BlockKey,
+        heads: impl FnOnce() -> (BlockHead, BlockHead),
+    ) -> Place<'_> {
+        let full_at = self.settings.bytes;
+        let open = self.open(now, Signal::Traces, origin);
+        let at = match open.scope_at.get(&key) {
+            Some(&at) => at,
+            None => open.new_block(key, heads()),
+        };
+        Place { open, at, full_at }
+    }
+
+    /// Closes the open batch if it has reached its size.
+    pub fn close_if_full(&mut self, signal: Signal, origin: &Origin) -> bool {
+        let key = (signal, origin.key);
+        let full = self.open.get(&key).is_some_and(|open| open.len >= self.settings.bytes);
+        if full {
+            self.close(key, Closed::Size);
+        }
+        full
+    }
+
+    /// Closes what has been open for long enough, or everything when draining.
+    pub fn close_due(&mut self, now: Time, drain: bool) {
+        let reason = if drain { Closed::Drain } else { Closed::Age };
+        let due = |open: &Open| drain || now.since(open.opened) >= self.settings.age;
+        let keys: Vec<_> = self.open.iter().filter(|(_, open)| due(open)).map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|key| self.close(key, reason));
+    }
+
+    /// When `close_due` has something to do, if nothing comes before.
+    pub fn next_due(&self) -> Option<Time> {
+        self.open.values().map(|open| open.opened).min().map(|opened| opened + self.settings.age)
+    }
+
+    /// The next closed batch.
+    pub fn take(&mut self) -> Option<(Batch, Closed)> {
+        self.closed.pop_front()
+    }
+
+    /// Bytes in open batches.
+    pub fn open_bytes(&self) -> usize {
+        self.open.values().map(|open| open.len).sum()
+    }
+
+    fn open(&mut self, now: Time, signal: Signal, origin: &Arc<Origin>) -> &mut Open {
+        self.open.entry((signal, origin.key)).or_insert_with(|| Open {
+            origin: origin.clone(),
+            opened: now,
+            rope: Rope::default(),
+            resources: Vec::new(),
+            resource_at: HashMap::default(),
+            scope_at: HashMap::default(),
+            len: 0,
+            items: 0,
+        })
+    }
+
+    fn close(&mut self, key: (Signal, u64), why: Closed) {
+        let Some(open) = self.open.remove(&key) else { return };
+        let (origin, opened, items) = (open.origin.clone(), open.opened, open.items);
+        let body = open.into_body();
+        let reservation = self.budget.reserve(body.len());
+        self.closed.push_back((Batch { signal: key.0, origin, body, items, opened, reservation }, why));
+    }
+}
+
+impl Open {
+    fn new_block(&mut self, key: BlockKey, (resource, scope): (BlockHead, BlockHead)) -> (usize, usize) {
+        self.len += scope.first.len() + scope.rest.len() + BLOCK_OVERHEAD;
+        let at = *self.resource_at.entry(key.resource).or_insert_with(|| {
+            self.len += resource.first.len() + resource.rest.len() + BLOCK_OVERHEAD;
+            self.resources.push((resource, Vec::new()));
+            self.resources.len() - 1
+        });
+        let scopes = &mut self.resources[at].1;
+        scopes.push(ScopeBlock { head: scope, items: Rope::default() });
+        let place = (at, scopes.len() - 1);
+        self.scope_at.insert(key, place);
+        place
+    }
+
+    fn into_body(self) -> Rope {
+        let mut body = self.rope;
+        self.resources
+            .into_iter()
+            .for_each(|(head, scopes)| block::write_resource_block(&head, scopes, &mut body));
+        body
+    }
+}
+
+/// Where spans of one resource and scope go.
+#[derive(Debug)]
+pub struct Place<'a> {
+    open: &'a mut Open,
+    at: (usize, usize),
+    full_at: usize,
+}
+
+impl Place<'_> {
+    /// Counts items that settle with this batch though they are not in it.
+    pub fn settle_too(&mut self, items: u64) {
+        self.open.items += items;
+    }
+
+    /// Appends Span messages, each with `edits` to its attributes, until there are no more or the
+    /// batch is full.
+    pub fn fill<'a>(&mut self, spans: &mut impl Iterator<Item = SpanBytes<'a>>, edits: &[Edit<'_>]) {
+        let items = &mut self.open.resources[self.at.0].1[self.at.1].items;
+        while self.open.len < self.full_at {
+            let Some(span) = spans.next() else { return };
+            let before = items.len();
+            put_span(span, edits, items);
+            self.open.len += items.len() - before;
+            self.open.items += 1;
+        }
+    }
+}
+
+/// Appends one span to a scope block's items, sharing its bytes where they are worth it.
+pub fn put_span(span: SpanBytes<'_>, edits: &[Edit<'_>], items: &mut Rope) {
+    match span {
+        _ if !edits.is_empty() => block::put_item(&splice::attributes(&span, SPAN_ATTRIBUTES, edits), items),
+        SpanBytes::Copied(bytes) => block::put_item(bytes, items),
+        SpanBytes::Shared(bytes) => block::put_item_bytes(bytes.clone(), items),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+    use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
+    use prost::Message;
+
+    use super::*;
+
+    fn head(name: &str) -> BlockHead {
+        // A ScopeSpans holding only its scope is the scope's tagged field.
+        let scope = Some(InstrumentationScope { name: name.to_owned(), ..Default::default() });
+        let first = ScopeSpans { scope, ..Default::default() }.encode_to_vec();
+        BlockHead { first: first.into(), rest: Bytes::new() }
+    }
+
+    fn span(name: &str) -> Vec<u8> {
+        Span { name: name.to_owned(), ..Default::default() }.encode_to_vec()
+    }
+
+    fn batcher(bytes: usize) -> Batcher {
+        Batcher::new(Settings { bytes, age: Duration::from_millis(200) }, Budget::new(1 << 20))
+    }
+
+    fn add(batcher: &mut Batcher, now: u64, origin: &Arc<Origin>, resource: u64, scope: u64, spans: &[&str]) {
+        let key = BlockKey { resource: (resource, 0), scope };
+        let heads = || (BlockHead::default(), head(&scope.to_string()));
+        let spans: Vec<_> = spans.iter().map(|name| span(name)).collect();
+        let mut spans = spans.iter().map(|span| SpanBytes::Copied(span)).peekable();
+        while spans.peek().is_some() {
+            batcher.block(Time::from_millis(now), origin, key, heads).fill(&mut spans, &[]);
+            batcher.close_if_full(Signal::Traces, origin);
+        }
+    }
+
+    fn read(batch: Batch) -> Vec<Vec<(String, Vec<String>)>> {
+        let request = ExportTraceServiceRequest::decode(batch.body.into_bytes()).unwrap();
+        let names = |scope: ScopeSpans| {
+            let spans = scope.spans.into_iter().map(|span| span.name).collect();
+            (scope.scope.unwrap_or_default().name, spans)
+        };
+        request.resource_spans.into_iter().map(|r| r.scope_spans.into_iter().map(names).collect()).collect()
+    }
+
+    #[test]
+    fn spans_of_one_resource_and_scope_share_a_block_across_traces() {
+        let (mut batcher, origin) = (batcher(1 << 20), Origin::anonymous());
+        add(&mut batcher, 0, &origin, 1, 1, &["a"]);
+        add(&mut batcher, 0, &origin, 2, 1, &["b"]);
+        add(&mut batcher, 0, &origin, 1, 1, &["c"]);
+        add(&mut batcher, 0, &origin, 1, 2, &["d"]);
+        batcher.close_due(Time::from_millis(0), true);
+        let (batch, why) = batcher.take().unwrap();
+        assert_eq!((why, batch.items), (Closed::Drain, 4));
+        let block =
+            |scope: &str, spans: &[&str]| (scope.to_owned(), spans.iter().map(|s| (*s).to_owned()).collect());
+        assert_eq!(
+            read(batch),
+            [vec![block("1", &["a", "c"]), block("2", &["d"])], vec![block("1", &["b"])]]
+                as [Vec<(String, Vec<String>)>; 2]
+        );
+    }
+
+    #[test]
+    fn a_batch_closes_by_age_and_not_before() {
+        let (mut batcher, origin) = (batcher(1 << 20), Origin::anonymous());
+        add(&mut batcher, 10, &origin, 1, 1, &["a"]);
+        assert_eq!(batcher.next_due(), Some(Time::from_millis(210)));
+        batcher.close_due(Time::from_millis(209), false);
+        assert!(batcher.take().is_none());
+        batcher.close_due(Time::from_millis(210), false);
+        assert_eq!(batcher.take().unwrap().1, Closed::Age);
+        assert_eq!(batcher.next_due(), None);
+    }
+
+    #[test]
+    fn what_must_stay_together_closes_a_batch_that_has_no_room_for_it() {
+        let (mut batcher, origin) = (batcher(100), Origin::anonymous());
+        add(&mut batcher, 0, &origin, 1, 1, &["a"]);
+        assert!(batcher.make_room(Signal::Traces, &origin, 90), "it fits a batch of its own");
+        assert_eq!(batcher.take().unwrap().1, Closed::Size);
+        assert!(!batcher.make_room(Signal::Traces, &origin, 101));
+    }
+
+    #[test]
+    fn what_is_larger_than_a_batch_goes_in_consecutive_ones() {
+        let (mut batcher, origin) = (batcher(64), Origin::anonymous());
+        let name = "x".repeat(40);
+        add(&mut batcher, 0, &origin, 1, 1, &[&name, &name, &name]);
+        batcher.close_due(Time::from_millis(0), true);
+        let batches: Vec<_> = std::iter::from_fn(|| batcher.take()).collect();
+        assert_eq!(batches.iter().map(|(b, _)| b.items).sum::<u64>(), 3);
+        assert!(batches.len() > 1);
+    }
+
+    #[test]
+    fn origins_and_signals_never_mix() {
+        let mut batcher = batcher(1 << 20);
+        let named = Arc::new(Origin { key: 7, ..Origin::default() });
+        add(&mut batcher, 0, &Origin::anonymous(), 1, 1, &["a"]);
+        add(&mut batcher, 0, &named, 1, 1, &["b"]);
+        batcher.add_blocks(Time::from_millis(0), Signal::Logs, &named, (1, 1), |rope| rope.put(b"\x0a\x00"));
+        batcher.close_due(Time::from_millis(0), true);
+        let mut seen: Vec<_> =
+            std::iter::from_fn(|| batcher.take()).map(|(b, _)| (b.signal, b.origin.key)).collect();
+        seen.sort();
+        assert_eq!(seen, [(Signal::Traces, 0), (Signal::Traces, 7), (Signal::Logs, 7)]);
+    }
+
+    #[test]
+    fn a_closed_batch_is_paid_for_until_it_is_gone() {
+        let budget = Budget::new(1 << 20);
+        let mut batcher = Batcher::new(Settings::default(), budget.clone());
+        add(&mut batcher, 0, &Origin::anonymous(), 1, 1, &["a"]);
+        batcher.close_due(Time::from_millis(0), true);
+        let (batch, _) = batcher.take().unwrap();
+        assert_eq!(budget.used(), batch.body.len());
+        drop(batch);
+        assert_eq!(budget.used(), 0);
     }
 }

@@ -50,6 +50,11 @@ impl Reservation {
         self.bytes
     }
 
+    /// What this is a share of.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Takes `more` bytes if they fit under the limit.
     pub fn try_grow(&mut self, more: usize) -> bool {
         let fits = self.budget.used.fetch_update(Relaxed, Relaxed, |used| {
@@ -75,5 +80,34 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_not_taken() {
+        let budget = Budget::new(100);
+        let first = budget.try_reserve(60).unwrap();
+        assert!(budget.try_reserve(41).is_none());
+        assert_eq!(budget.used(), 60);
+        let mut second = budget.try_reserve(40).unwrap();
+        assert!(!second.try_grow(1));
+        drop(first);
+        assert!(second.try_grow(60));
+        drop(second);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_held_already_may_overshoot_and_then_nothing_new_fits() {
+        let budget = Budget::new(100);
+        let mut held = budget.reserve(150);
+        assert!(budget.try_reserve(1).is_none());
+        held.resize(20);
+        assert_eq!(budget.used(), 20);
+        assert!(budget.try_reserve(80).is_some());
     }
 }

@@ -6,27 +6,42 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use thiserror::Error;
 
 use super::Admitted;
+use crate::join::HeldTrace;
 use crate::wire::{Signal, TraceId};
 
-/// Every lane the request needs is full, or gone: try again later.
+/// The lane the request needs is full, or gone: try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the queue is full")]
 pub struct Busy;
 
+/// More than there are threads that offer.
+const OFFERS_AT_ONCE: usize = 64;
+
+/// What a lane is asked to do.
+#[derive(Debug)]
+pub enum Work {
+    Take(Arc<Admitted>),
+    /// Say what you hold, at most this many traces.
+    Show(usize, Sender<Vec<HeldTrace>>),
+    /// Let go of everything and end.
+    Drain,
+}
+
 /// The sending side of all lanes.
 #[derive(Clone, Debug)]
 pub struct Lanes {
-    senders: Arc<[Sender<Arc<Admitted>>]>,
+    senders: Arc<[Sender<Work>]>,
 }
 
 impl Lanes {
     /// `count` lanes with room for `depth` requests each, and the receiving ends for their threads.
-    pub fn new(count: usize, depth: usize) -> (Self, Vec<Receiver<Arc<Admitted>>>) {
+    pub fn new(count: usize, depth: usize) -> (Self, Vec<Receiver<Work>>) {
         let (senders, receivers) = (0..count.max(1)).map(|_| bounded(depth)).unzip::<_, _, Vec<_>, Vec<_>>();
         (Self { senders: senders.into() }, receivers)
     }
 
-    /// The lane that owns a trace. Trace ids are random in their low half (W3C Trace Context level 2).
+    /// The lane that owns a trace. The low half of a trace id is the random one (W3C Trace Context
+    /// level 2, "random-trace-id").
     pub fn of(trace: TraceId, lanes: usize) -> usize {
         let low = u64::from_be_bytes(trace.0[8..].try_into().unwrap_or_default());
         usize::try_from(low % lanes.max(1) as u64).unwrap_or(0)
@@ -41,22 +56,51 @@ impl Lanes {
         let request = Arc::new(request);
         match (self.senders.len(), request.signal, request.index.spans.as_slice()) {
             (1, _, _) => self.give(0, request),
-            (n, Signal::Traces, spans @ [_, ..]) => {
-                let mut wanted = vec![false; n];
-                spans.iter().for_each(|s| wanted[Self::of(s.trace, n)] = true);
-                if wanted.iter().zip(self.senders.iter()).any(|(w, s)| *w && s.is_full()) {
+            (lanes, Signal::Traces, spans @ [_, ..]) => {
+                let mut wanted = vec![false; lanes];
+                spans.iter().for_each(|span| wanted[Self::of(span.trace, lanes)] = true);
+                let mut wanted = (0..lanes).filter(|&lane| wanted[lane]);
+                if wanted.clone().any(|lane| self.is_nearly_full(lane)) {
                     return Err(Busy);
                 }
-                (0..n).filter(|&i| wanted[i]).try_for_each(|i| self.give(i, request.clone()))
+                wanted.try_for_each(|lane| self.give(lane, request.clone()))
             }
-            (n, _, _) => self.give(usize::try_from(request.arrived.0 % n as u64).unwrap_or(0), request),
+            // Nothing to keep together: spread by arrival.
+            (lanes, _, _) => {
+                self.give(usize::try_from(request.arrived.0 % lanes as u64).unwrap_or(0), request)
+            }
         }
     }
 
+    /// Looks at every lane before giving to any, with room for the offers other threads make meanwhile.
+    fn is_nearly_full(&self, lane: usize) -> bool {
+        let lane = &self.senders[lane];
+        lane.len() + OFFERS_AT_ONCE >= lane.capacity().unwrap_or(usize::MAX)
+    }
+
     fn give(&self, lane: usize, request: Arc<Admitted>) -> Result<(), Busy> {
-        self.senders[lane].try_send(request).map_err(|e| match e {
+        self.senders[lane].try_send(Work::Take(request)).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Busy,
         })
+    }
+
+    /// Asks every lane what it holds; blocks until all have answered, so never call it on a lane or
+    /// an async worker. A lane that is gone or full says nothing.
+    pub fn held(&self, limit: usize) -> Vec<HeldTrace> {
+        let (reply, answers) = bounded(self.senders.len());
+        self.senders.iter().for_each(|lane| {
+            let _ = lane.try_send(Work::Show(limit, reply.clone()));
+        });
+        drop(reply);
+        answers.iter().flatten().take(limit).collect()
+    }
+
+    /// Tells every lane to let go and end, after what it was given before. Blocks while one is full.
+    pub fn drain(&self) {
+        self.senders.iter().for_each(|lane| {
+            // A lane that is gone has nothing to let go of.
+            let _ = lane.send(Work::Drain);
+        });
     }
 
     /// Requests waiting in all lanes.
@@ -66,5 +110,53 @@ impl Lanes {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Origin, Time};
+    use crate::queue::Budget;
+    use crate::wire::{Index, Rope};
+
+    fn request(signal: Signal, arrived: u64) -> Admitted {
+        let body = Rope::default().into_bytes();
+        let reservation = Budget::new(0).reserve(0);
+        let (origin, index) = (Origin::anonymous(), Index::default());
+        Admitted { signal, origin, body, index, arrived: Time(arrived), reservation }
+    }
+
+    #[test]
+    fn a_full_lane_says_so_at_once() {
+        let (lanes, _queues) = Lanes::new(1, 1);
+        assert_eq!(lanes.offer(request(Signal::Logs, 0)), Ok(()));
+        assert_eq!(lanes.offer(request(Signal::Logs, 0)), Err(Busy));
+        assert_eq!(lanes.len(), 1);
+    }
+
+    #[test]
+    fn a_lane_that_is_gone_is_busy() {
+        let (lanes, queues) = Lanes::new(1, 1);
+        drop(queues);
+        assert_eq!(lanes.offer(request(Signal::Logs, 0)), Err(Busy));
+    }
+
+    #[test]
+    fn what_has_no_trace_is_spread_over_the_lanes() {
+        let (lanes, queues) = Lanes::new(2, 8);
+        (0..4).for_each(|n| lanes.offer(request(Signal::Metrics, n)).unwrap());
+        assert_eq!(queues.iter().map(Receiver::len).collect::<Vec<_>>(), [2, 2]);
+    }
+
+    #[test]
+    fn a_trace_always_lands_in_the_same_lane() {
+        let mut id = [7; 16];
+        for low in 0..=255 {
+            id[15] = low;
+            let lane = Lanes::of(TraceId(id), 3);
+            assert!(lane < 3);
+            assert_eq!(lane, Lanes::of(TraceId(id), 3));
+        }
     }
 }

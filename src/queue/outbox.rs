@@ -87,3 +87,69 @@ impl Outbox {
         self.bytes.load(Ordering::Acquire)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Origin, Time};
+    use crate::queue::Budget;
+    use crate::wire::{Rope, Signal};
+
+    fn batch(len: usize) -> Arc<Batch> {
+        let mut body = Rope::default();
+        body.put(&vec![0; len]);
+        let reservation = Budget::new(usize::MAX).reserve(len);
+        let origin = Origin::anonymous();
+        Arc::new(Batch {
+            signal: Signal::Traces,
+            origin,
+            body,
+            items: 1,
+            opened: Time::default(),
+            reservation,
+        })
+    }
+
+    #[test]
+    fn it_is_bounded_in_bytes_and_in_number() {
+        let outbox = Outbox::new(2, 100);
+        assert!(outbox.offer(batch(60)).is_ok());
+        assert!(outbox.offer(batch(41)).is_err(), "bytes");
+        assert!(outbox.offer(batch(40)).is_ok());
+        assert!(outbox.try_take().is_some());
+        assert!(outbox.offer(batch(1)).is_ok());
+        assert!(outbox.offer(batch(1)).is_err(), "number");
+        assert_eq!(outbox.bytes(), 41);
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_bound_goes_when_it_is_alone() {
+        let outbox = Outbox::new(2, 100);
+        assert!(outbox.offer(batch(500)).is_ok());
+        assert!(outbox.offer(batch(1)).is_err());
+    }
+
+    #[tokio::test]
+    async fn closing_ends_every_taker_once_it_is_empty() {
+        let outbox = Outbox::new(8, 100);
+        outbox.offer(batch(1)).unwrap();
+        let takers: Vec<_> = (0..4)
+            .map(|_| {
+                let outbox = outbox.clone();
+                tokio::spawn(async move {
+                    let mut taken = 0;
+                    while outbox.take().await.is_some() {
+                        taken += 1;
+                    }
+                    taken
+                })
+            })
+            .collect();
+        outbox.close();
+        let mut taken = 0;
+        for taker in takers {
+            taken += taker.await.unwrap();
+        }
+        assert_eq!(taken, 1);
+    }
+}
