@@ -1,10 +1,90 @@
-//! `spandrel run`.
+//! `spandrel run`: starts the pipeline, says what it does, and ends when told to.
 
 use std::process::ExitCode;
 
-use crate::config::Plan;
+use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::Plan;
+use crate::export::Protocol;
+use crate::page::banner::{Banner, Forward, Written};
+use crate::pipeline::{self, Running};
+use crate::receive::Listen;
+
+use super::fail;
+
+/// Runs until SIGTERM or SIGINT, then drains.
 pub fn run(plan: Plan) -> ExitCode {
-    let _ = plan;
-    super::fail("`run` is not built yet")
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("io").build() {
+        Ok(runtime) => runtime,
+        Err(cause) => return fail(&format!("can't start the runtime: {cause}")),
+    };
+    runtime.block_on(async {
+        let banner = banner(&plan);
+        match pipeline::start(plan).await {
+            Ok(running) => until_told(running, banner).await,
+            Err(cause) => fail(&cause.to_string()),
+        }
+    })
+}
+
+async fn until_told(running: Running, banner: Banner) -> ExitCode {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+        return fail("can't listen for signals");
+    };
+    let listening = running.listening().iter().map(Listen::to_string).collect();
+    let admin = running.admin().map(|address| address.to_string());
+    eprint!("{}", Banner { listening, admin, ..banner }.render());
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining");
+    let left = running.drain().await;
+    if left.items > 0 {
+        tracing::error!(items = left.items, "ended with items unsent; they are lost");
+    } else {
+        tracing::info!("ended with nothing left");
+    }
+    ExitCode::SUCCESS
+}
+
+/// What the plan will do; addresses are known once bound.
+fn banner(plan: &Plan) -> Banner {
+    let labels = &plan.labels;
+    let written = |key: &str, value: &Option<String>, source: &Option<String>| {
+        value.clone().map(|value| Written {
+            key: key.to_owned(),
+            value,
+            source: source.clone().unwrap_or_default(),
+        })
+    };
+    let upstreams = plan.upstreams.iter().map(|upstream| Forward {
+        name: upstream.name.clone(),
+        endpoint: upstream.endpoint.to_string(),
+        protocol: match upstream.protocol {
+            Protocol::Grpc => "grpc",
+            Protocol::HttpProtobuf => "http/protobuf",
+            Protocol::HttpJson => "http/json",
+        }
+        .to_owned(),
+    });
+    Banner {
+        upstreams: upstreams.collect(),
+        environment: written(
+            "deployment.environment.name",
+            &labels.environment,
+            &plan.labels_from.environment,
+        ),
+        release: written(&labels.release_key, &labels.release, &plan.labels_from.release),
+        resource: labels.resource.clone(),
+        enforce: labels.enforce,
+        join: match plan.join.as_ref().map(|join| join.scope) {
+            Some(crate::join::Scope::Trace) => "trace scope".to_owned(),
+            Some(crate::join::Scope::Local) => "local scope".to_owned(),
+            None => "off".to_owned(),
+        },
+        memory: plan.memory,
+        ..Banner::default()
+    }
 }

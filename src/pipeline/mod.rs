@@ -1,1 +1,10 @@
 //! Everything put together: the journey on one screen, start, drain, admin.
+
+pub mod build;
+pub mod journey;
+pub mod keep;
+pub mod lane;
+pub mod shelf;
+pub mod watch;
+
+pub use build::{LeftOver, Running, StartError, start};

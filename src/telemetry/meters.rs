@@ -171,3 +171,17 @@ received = delivered + refused + lost.
     }
     page
 }
+
+impl Meters {
+    /// Items lost because the process ended before they were sent, over all signals and upstreams.
+    pub fn lost_to_shutdown(&self) -> u64 {
+        use prometheus::core::Collector;
+        let of_shutdown = |metric: &prometheus::proto::Metric| {
+            metric.get_label().iter().any(|l| l.name() == "reason" && l.value() == "shutdown")
+        };
+        let families = self.lost_items.collect();
+        let lost = families.iter().flat_map(|f| f.get_metric()).filter(|m| of_shutdown(m));
+        // A counter of items never leaves the range a double holds exactly.
+        lost.map(|m| m.get_counter().get_value() as u64).sum()
+    }
+}

@@ -1,0 +1,231 @@
+//! Puts the parts together, in the order of a span's journey, and takes them apart again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::journey::Journey;
+use super::lane::{Lane, LaneMeters, Pulse};
+use super::shelf::Shelf;
+use super::{keep, watch};
+use crate::config::Plan;
+use crate::export::{self, SetupError};
+use crate::join::Join;
+use crate::model::Clock;
+use crate::page::{Watchers, admin};
+use crate::queue::batcher::Batcher;
+use crate::queue::{Budget, Lanes, Outbox};
+use crate::receive::{self, BindError, Listen};
+use crate::rules::memo::Memo;
+use crate::telemetry::Meters;
+
+/// Requests a lane's queue holds; their bytes are bounded by the budget.
+const LANE_DEPTH: usize = 4096;
+/// Batches an outbox holds; their bytes are bounded by the budget.
+const OUTBOX_DEPTH: usize = 16 * 1024;
+/// How long a drain may take before what is left is counted as lost.
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// The name of the upstream that is nobody: traces are shown here and go no further.
+pub const PAGE: &str = "page";
+
+/// Why the process can not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Admin(#[from] admin::BindError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error("can't start a lane's thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A pipeline at work.
+#[derive(Debug)]
+pub struct Running {
+    listening: Vec<Listen>,
+    admin: Option<SocketAddr>,
+    lanes: Lanes,
+    threads: Vec<thread::JoinHandle<()>>,
+    outboxes: Vec<(String, Arc<Outbox>)>,
+    exporters: Vec<JoinHandle<()>>,
+    edge: JoinHandle<()>,
+    watch: watch::Handles,
+    meters: Arc<Meters>,
+    stop: CancellationToken,
+    give_up: CancellationToken,
+    lanes_give_up: Arc<AtomicBool>,
+}
+
+/// Starts everything the plan names. Listeners are bound first: nothing has begun when one can't be had.
+pub async fn start(plan: Plan) -> Result<Running, StartError> {
+    let bound = receive::bind(&plan.receive).await?;
+    let listening: Vec<_> = bound.addresses().cloned().collect();
+    let clock = Clock::new();
+    let meters = Arc::new(Meters::new());
+    let budget = Budget::new(plan.memory);
+    let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
+
+    let (outboxes, exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
+    let watchers = watch::watchers(&plan, &meters);
+    let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
+    let lanes_give_up = Arc::new(AtomicBool::new(false));
+    let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
+    let mut threads = Vec::new();
+    for (number, work) in queues.into_iter().enumerate() {
+        let lane = Lane {
+            number,
+            lanes: plan.lanes,
+            work,
+            clock,
+            pulse: pulses[number].clone(),
+            give_up: lanes_give_up.clone(),
+            meters: meters.clone(),
+            upstreams: outboxes.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        let fresh = journeys(&plan, &budget, &meters, clock, &outboxes, &watchers);
+        let thread = thread::Builder::new().name(format!("lane-{number}"));
+        threads.push(thread.spawn(move || lane.run(fresh)).map_err(StartError::Thread)?);
+    }
+
+    let state = watch::State {
+        lanes: lanes.clone(),
+        pulses,
+        budget: budget.clone(),
+        outboxes: outboxes.clone(),
+        meters: meters.clone(),
+        clock,
+        listening: listening.clone(),
+    };
+    let watch = watch::start(&plan, state, watchers, stop.clone()).await?;
+    let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock };
+    let edge = tokio::spawn(receive::serve(bound, plan.receive, inner, stop.clone()));
+    let admin = watch.admin();
+    Ok(Running {
+        listening,
+        admin,
+        lanes,
+        threads,
+        outboxes,
+        exporters,
+        edge,
+        watch,
+        meters,
+        stop,
+        give_up,
+        lanes_give_up,
+    })
+}
+
+type Outboxes = Vec<(String, Arc<Outbox>)>;
+
+/// One outbox and its senders for each upstream; without any, one that keeps everything here.
+fn start_exporters(
+    plan: &Plan,
+    budget: &Arc<Budget>,
+    meters: &Arc<Meters>,
+    clock: Clock,
+    give_up: &CancellationToken,
+) -> Result<(Outboxes, Vec<JoinHandle<()>>), StartError> {
+    // One upstream may use the whole budget and push back; among several none may starve the others.
+    let bytes_max = if plan.upstreams.len() > 1 { budget.limit() / 2 } else { usize::MAX };
+    if plan.upstreams.is_empty() {
+        let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
+        let keeper = tokio::spawn(keep::settle_here(outbox.clone(), meters.clone()));
+        return Ok((vec![(PAGE.to_owned(), outbox)], vec![keeper]));
+    }
+    let mut started = (Vec::new(), Vec::new());
+    for upstream in &plan.upstreams {
+        let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
+        let inner = export::Inner { outbox: outbox.clone(), meters: meters.clone(), clock };
+        started.1.push(export::start(upstream.clone(), inner, give_up.clone())?);
+        started.0.push((upstream.name.clone(), outbox));
+    }
+    Ok(started)
+}
+
+/// Makes journeys for a lane: one at its start, and one after each panic.
+fn journeys(
+    plan: &Plan,
+    budget: &Arc<Budget>,
+    meters: &Arc<Meters>,
+    clock: Clock,
+    outboxes: &Outboxes,
+    watchers: &Arc<Watchers>,
+) -> impl Fn() -> Journey + Send + use<> {
+    let (labels, batch) = (plan.labels.clone(), plan.batch);
+    let lanes = plan.lanes.max(1);
+    // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
+    let join = plan.join.clone().map(|settings| crate::join::Settings {
+        held_bytes_max: settings.held_bytes_max / lanes,
+        ..settings
+    });
+    let memo_bytes = (budget.limit() / 64 / lanes).clamp(64 << 10, 4 << 20);
+    let (budget, meters, outboxes, watchers) =
+        (budget.clone(), meters.clone(), outboxes.clone(), watchers.clone());
+    move || Journey {
+        join: join.clone().map(|settings| Join::new(settings, rand::random())),
+        labels: Memo::new(labels.clone(), memo_bytes),
+        batcher: Batcher::new(batch, budget.clone()),
+        held: budget.reserve(0),
+        shelf: Shelf::new(&outboxes, &meters),
+        watchers: watchers.clone(),
+        clock,
+        meters: LaneMeters::new(&meters),
+        in_hand: [0; 4],
+    }
+}
+
+/// What a drain could not deliver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOver {
+    /// Items lost because time ran out.
+    pub items: u64,
+}
+
+impl Running {
+    /// The addresses OTLP is taken on.
+    pub fn listening(&self) -> &[Listen] {
+        &self.listening
+    }
+
+    /// The admin port, if there is one.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Stops taking requests, lets the join go, sends what there is, within [`DRAIN`].
+    pub async fn drain(self) -> LeftOver {
+        let deadline = tokio::time::sleep(DRAIN);
+        let (give_up, lanes_give_up) = (self.give_up.clone(), self.lanes_give_up.clone());
+        let alarm = tokio::spawn(async move {
+            deadline.await;
+            lanes_give_up.store(true, Ordering::Release);
+            give_up.cancel();
+        });
+        self.stop.cancel();
+        let _ = self.edge.await;
+        let (lanes, threads) = (self.lanes, self.threads);
+        let _ = tokio::task::spawn_blocking(move || {
+            lanes.drain();
+            threads.into_iter().for_each(|lane| {
+                let _ = lane.join();
+            });
+        })
+        .await;
+        self.outboxes.iter().for_each(|(_, outbox)| outbox.close());
+        for exporter in self.exporters {
+            let _ = exporter.await;
+        }
+        alarm.abort();
+        self.watch.end().await;
+        LeftOver { items: self.meters.lost_to_shutdown() }
+    }
+}

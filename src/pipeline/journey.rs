@@ -1,0 +1,256 @@
+//! A span's journey after it was admitted, read downward.
+//!
+//! A `Journey` is what one lane does with a request: join (traces), label, batch, hand over. It is
+//! told what time it is and owns no thread; `lane` gives it both.
+
+use std::sync::Arc;
+
+use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
+use crate::model::{Clock, JoinedTrace, Reason, Time};
+use crate::page::Watchers;
+use crate::queue::batcher::{self, Batcher, BlockKey};
+use crate::queue::{Admitted, Reservation};
+use crate::rules::labels::Known;
+use crate::rules::memo::{Labelled, Memo};
+use crate::wire::attr::Value;
+use crate::wire::block::{self, BlockHead, ScopeBlock};
+use crate::wire::splice::Edit;
+use crate::wire::walk::ResourceEntry;
+use crate::wire::{Rope, Signal, TraceId};
+
+use super::lane::LaneMeters;
+use super::shelf::Shelf;
+
+/// Marks a span that came after its trace had left.
+const LATE: Edit<'static> = Edit { key: "spandrel.late", value: Value::Bool(true), overwrite: true };
+/// Bytes the mark adds to a span.
+const LATE_BYTES: usize = 24;
+
+/// One lane's share of the road from admission to the outboxes.
+#[derive(Debug)]
+pub struct Journey {
+    pub join: Option<Join>,
+    pub labels: Memo,
+    pub batcher: Batcher,
+    /// Pays for what the join, the memo and open batches hold.
+    pub held: Reservation,
+    pub shelf: Shelf,
+    pub watchers: Arc<Watchers>,
+    pub clock: Clock,
+    pub meters: LaneMeters,
+    /// Items taken and not yet in a closed batch: what a panic would lose.
+    pub in_hand: [u64; 4],
+}
+
+impl Journey {
+    /// Takes one admitted request; `mine` says which traces are this lane's.
+    pub fn take(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
+        match (request.signal, &mut self.join) {
+            (Signal::Traces, Some(join)) => {
+                let taken = join.take(now, &request.origin, &request.body, &request.index, mine);
+                self.in_hand[Signal::Traces as usize] += taken;
+            }
+            (Signal::Profiles, _) => self.pass_whole(now, request),
+            _ => self.pass_blocks(now, request),
+        }
+    }
+
+    /// Lets everything go that is due, and hands closed batches over.
+    pub fn advance(&mut self, now: Time) {
+        while let Some(trace) = self.join.as_mut().and_then(|join| join.leave(now)) {
+            self.emit(now, trace);
+        }
+        self.batcher.close_due(now, false);
+        self.hand_over();
+        self.relieve(now);
+    }
+
+    /// Lets everything go.
+    pub fn drain(&mut self, now: Time) {
+        while let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(now, Reason::Drain)) {
+            self.emit(now, trace);
+        }
+        self.batcher.close_due(now, true);
+        self.hand_over();
+    }
+
+    /// When `advance` has something to do, if no request comes before.
+    pub fn next_due(&self) -> Option<Time> {
+        let join = self.join.as_ref().and_then(Join::next_due);
+        [join, self.batcher.next_due()].into_iter().flatten().min()
+    }
+
+    /// What the join holds, for `/tracez`.
+    pub fn show(&self, now: Time, limit: usize) -> Vec<HeldTrace> {
+        self.join.as_ref().map(|join| join.held(now, limit)).unwrap_or_default()
+    }
+
+    /// Metrics, logs, and traces when nothing is joined: each resource block with its labels.
+    fn pass_blocks(&mut self, now: Time, request: &Admitted) {
+        self.in_hand[request.signal as usize] += request.index.items;
+        for entry in &request.index.resources {
+            let resource = block::first_body(&request.body, &request.index, &entry.head);
+            let labelled = self.labels.label(&resource, Known::default());
+            self.pass_block(now, request, entry, &labelled);
+        }
+    }
+
+    fn pass_block(&mut self, now: Time, request: &Admitted, entry: &ResourceEntry, labelled: &Labelled) {
+        let len = entry.block.len as usize + labelled.body.len();
+        self.batcher.add_blocks(
+            now,
+            request.signal,
+            &request.origin,
+            (len, u64::from(entry.items)),
+            |rope| {
+                block::put_block_with(&request.body, entry.block, &labelled.body, rope);
+            },
+        );
+    }
+
+    /// Profiles share one dictionary a request, so requests can not be concatenated (conformance P15).
+    fn pass_whole(&mut self, now: Time, request: &Admitted) {
+        self.in_hand[request.signal as usize] += request.index.items;
+        let mut body = Rope::default();
+        body.put_bytes(request.body.clone());
+        self.batcher.add_whole(now, request.signal, &request.origin, body, request.index.items);
+    }
+
+    /// A trace that leaves the join: labelled, shown to whoever looks, put into a batch.
+    fn emit(&mut self, now: Time, mut trace: Leaving) {
+        let labelled = self.label(&mut trace);
+        self.meters.left(&trace, now);
+        if self.watchers.wanted() {
+            self.watchers.offer(self.shown(now, &trace, &labelled));
+        }
+        self.batch(now, &trace, &labelled);
+    }
+
+    /// The labelled resource of each block, in the order of the blocks.
+    fn label(&mut self, trace: &mut Leaving) -> Vec<Arc<Labelled>> {
+        let known = Known {
+            environment: trace.context.environment.as_deref(),
+            release: trace.context.release.as_deref(),
+        };
+        let labels = &mut self.labels;
+        let labelled: Vec<_> =
+            trace.blocks.iter().map(|block| labels.label(block.resource.body(), known)).collect();
+        trace.repairs.labelled =
+            u32::try_from(labelled.iter().filter(|l| l.changed).count()).unwrap_or(u32::MAX);
+        labelled
+    }
+
+    /// One request upstream holds the whole trace, unless the trace is larger than a batch.
+    fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>]) {
+        if !self.batcher.make_room(Signal::Traces, &trace.origin, trace_len(trace, labelled)) {
+            self.meters.split.inc();
+        }
+        // A collapsed duplicate settles with the spans of its trace.
+        let mut duplicates = u64::from(trace.repairs.duplicates);
+        for (block, labelled) in trace.blocks.iter().zip(labelled) {
+            let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
+            let mut spans = trace.spans(block).peekable();
+            while spans.peek().is_some() {
+                let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
+                place.settle_too(std::mem::take(&mut duplicates));
+                place.fill(&mut spans, edits(trace));
+                self.batcher.close_if_full(Signal::Traces, &trace.origin);
+            }
+        }
+    }
+
+    /// The trace as a request of its own, for those who look.
+    fn shown(&self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>]) -> JoinedTrace {
+        JoinedTrace {
+            trace: trace.trace,
+            reason: trace.reason,
+            held: now.since(trace.first_arrival),
+            quiet: now.since(trace.last_arrival),
+            left_unix_nano: self.clock.unix_nanos(),
+            spans: u32::try_from(trace.span_count()).unwrap_or(u32::MAX),
+            requests: trace.requests,
+            repairs: trace.repairs,
+            body: request_of(trace, labelled).into_bytes(),
+        }
+    }
+
+    /// Closed batches go to every outbox; what has no room waits on the shelf.
+    fn hand_over(&mut self) {
+        while let Some((batch, why)) = self.batcher.take() {
+            let in_hand = &mut self.in_hand[batch.signal as usize];
+            *in_hand = in_hand.saturating_sub(batch.items);
+            self.meters.closed(batch.signal, why);
+            self.shelf.put(batch);
+        }
+        self.shelf.retry();
+        let join = self.join.as_ref().map_or(0, Join::held_bytes);
+        self.held.resize(join + self.batcher.open_bytes() + self.labels.bytes());
+        self.meters.holding(join, self.join.as_ref().map_or(0, Join::held_traces));
+    }
+
+    /// The budget is nearly spent and somebody could send: the oldest traces make room.
+    fn relieve(&mut self, now: Time) {
+        while self.is_pressed() {
+            let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(now, Reason::Pressure)) else {
+                return;
+            };
+            self.emit(now, trace);
+            self.hand_over();
+        }
+    }
+
+    fn is_pressed(&self) -> bool {
+        let budget = self.held.budget();
+        let held = self.join.as_ref().map_or(0, Join::held_bytes);
+        budget.used() / 7 > budget.limit() / 8 && held > budget.limit() / 4 && self.shelf.flows()
+    }
+}
+
+/// What a whole trace takes in a batch, at most.
+fn trace_len(trace: &Leaving, labelled: &[Arc<Labelled>]) -> usize {
+    let heads: usize = trace
+        .blocks
+        .iter()
+        .zip(labelled)
+        .map(|(block, labelled)| {
+            let scope = &block.scope.bytes;
+            let rest = block.resource.bytes.rest.len() + scope.first.len() + scope.rest.len();
+            batcher::BLOCK_OVERHEAD * 2 + labelled.body.len() + rest
+        })
+        .sum();
+    let late = if trace.reason == Reason::Late { LATE_BYTES } else { 0 };
+    heads + trace.span_bytes() + trace.span_count() * (batcher::ITEM_OVERHEAD + late)
+}
+
+/// The heads a block is written with: the labelled resource, the scope as it came.
+fn heads(block: &LeavingBlock, labelled: &Labelled) -> (BlockHead, BlockHead) {
+    (block.resource.bytes.with_first(&labelled.body), block.scope.bytes.clone())
+}
+
+/// What is written on the spans themselves.
+fn edits(trace: &Leaving) -> &'static [Edit<'static>] {
+    match trace.reason {
+        Reason::Late => &[LATE],
+        _ => &[],
+    }
+}
+
+/// An export request of this trace alone; neighbouring blocks of one resource share it.
+fn request_of(trace: &Leaving, labelled: &[Arc<Labelled>]) -> Rope {
+    let mut body = Rope::default();
+    let blocks: Vec<_> = trace.blocks.iter().zip(labelled).collect();
+    for same in blocks.chunk_by(|a, b| (a.1.id, a.0.resource.id) == (b.1.id, b.0.resource.id)) {
+        let scopes = same.iter().map(|(block, _)| scope_block(trace, block)).collect();
+        let (first, labelled) = same[0];
+        block::write_resource_block(&heads(first, labelled).0, scopes, &mut body);
+    }
+    body
+}
+
+fn scope_block(trace: &Leaving, block: &LeavingBlock) -> ScopeBlock {
+    let mut items = Rope::default();
+    for span in trace.spans(block) {
+        batcher::put_span(span, edits(trace), &mut items);
+    }
+    ScopeBlock { head: block.scope.bytes.clone(), items }
+}

@@ -1,0 +1,230 @@
+//! A lane: one thread that takes requests from its queue and carries them through the journey.
+//!
+//! A panic here would be our bug; it loses what the lane had in hand, which is counted, and the lane
+//! begins anew with nothing in hand.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+
+use super::journey::Journey;
+use crate::join::Leaving;
+use crate::model::{Clock, Reason, Time};
+use crate::queue::Lanes;
+use crate::queue::batcher::Closed;
+use crate::queue::lanes::Work;
+use crate::telemetry::Meters;
+use crate::wire::Signal;
+
+/// Longest sleep, so that a lane looks at the budget now and then.
+const NAP: Duration = Duration::from_millis(250);
+/// How long to wait for a full outbox before trying again.
+const FULL_NAP: Duration = Duration::from_millis(5);
+/// Requests taken before looking at what is due.
+const BURST: usize = 64;
+
+/// When a lane last came round: proof that the journey moves, whatever the upstreams do.
+#[derive(Clone, Debug)]
+pub struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    pub fn new(now: Time) -> Self {
+        Self(Arc::new(AtomicU64::new(now.0)))
+    }
+
+    fn beat(&self, now: Time) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
+    pub fn last(&self) -> Time {
+        Time(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What a lane's thread is given.
+#[derive(Debug)]
+pub struct Lane {
+    pub number: usize,
+    pub lanes: usize,
+    pub work: Receiver<Work>,
+    pub clock: Clock,
+    pub pulse: Pulse,
+    /// Set when the drain's time is over: what waits is lost.
+    pub give_up: Arc<AtomicBool>,
+    pub meters: Arc<Meters>,
+    /// The names of the upstreams, for counting what a panic loses.
+    pub upstreams: Vec<String>,
+}
+
+/// Whether the thread goes on.
+enum Next {
+    Go,
+    End,
+}
+
+impl Lane {
+    /// Runs until told to drain. `fresh` makes a journey with nothing in hand.
+    pub fn run(self, fresh: impl Fn() -> Journey) {
+        let mut journey = fresh();
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.work(&mut journey))) {
+                Ok(()) => return,
+                Err(_) => {
+                    tracing::error!(lane = self.number, "a lane panicked; what it held is lost and counted");
+                    self.count_lost(&journey, "lane_panic");
+                    journey = fresh();
+                }
+            }
+        }
+    }
+
+    fn work(&self, journey: &mut Journey) {
+        loop {
+            let now = self.clock.now();
+            self.pulse.beat(now);
+            journey.advance(now);
+            if let Next::End = self.turn(now, journey) {
+                return self.end(journey);
+            }
+        }
+    }
+
+    /// Waits for work, or until something is due, and does a burst of it.
+    fn turn(&self, now: Time, journey: &mut Journey) -> Next {
+        if journey.shelf.is_full() {
+            std::thread::sleep(FULL_NAP);
+            return Next::Go;
+        }
+        let wait = journey.next_due().map_or(NAP, |due| due.since(now).min(NAP));
+        let mut next = match self.work.recv_timeout(wait) {
+            Ok(work) => work,
+            Err(RecvTimeoutError::Timeout) => return Next::Go,
+            Err(RecvTimeoutError::Disconnected) => return Next::End,
+        };
+        for _ in 0..BURST {
+            if let Next::End = self.step(next, journey) {
+                return Next::End;
+            }
+            match self.work.try_recv() {
+                Ok(work) => next = work,
+                Err(_) => break,
+            }
+        }
+        Next::Go
+    }
+
+    fn step(&self, work: Work, journey: &mut Journey) -> Next {
+        let now = self.clock.now();
+        match work {
+            Work::Take(request) => {
+                journey.take(now, &request, |trace| {
+                    self.lanes == 1 || Lanes::of(trace, self.lanes) == self.number
+                });
+                Next::Go
+            }
+            Work::Show(limit, reply) => {
+                // Whoever asked may be gone.
+                let _ = reply.try_send(journey.show(now, limit));
+                Next::Go
+            }
+            Work::Drain => Next::End,
+        }
+    }
+
+    /// Lets everything go, waiting for room in the outboxes until told to give up.
+    fn end(&self, journey: &mut Journey) {
+        for work in self.work.try_iter() {
+            self.step(work, journey);
+        }
+        journey.drain(self.clock.now());
+        while journey.shelf.is_full() && !self.give_up.load(Ordering::Acquire) {
+            std::thread::sleep(FULL_NAP);
+            journey.shelf.retry();
+        }
+        journey.shelf.give_up();
+    }
+
+    fn count_lost(&self, journey: &Journey, reason: &str) {
+        for (signal, items) in Signal::ALL.iter().zip(journey.in_hand) {
+            for upstream in &self.upstreams {
+                self.meters.lost_items.with_label_values(&[signal.name(), upstream, reason]).inc_by(items);
+            }
+        }
+    }
+}
+
+/// Metric handles, looked up once.
+#[derive(Debug)]
+pub struct LaneMeters {
+    left: [IntCounter; 6],
+    left_spans: [IntCounter; 6],
+    duplicates: IntCounter,
+    orphans: IntCounter,
+    zero_parents: IntCounter,
+    cycles: IntCounter,
+    pub split: IntCounter,
+    quiet: Histogram,
+    spans: Histogram,
+    closed: IntCounterVec,
+    held_bytes: IntGauge,
+    held_traces: IntGauge,
+    /// What this lane added to the gauges all lanes share.
+    said: (i64, i64),
+}
+
+impl LaneMeters {
+    pub fn new(meters: &Meters) -> Self {
+        let odd = |kind: &str| meters.oddities.with_label_values(&[kind]);
+        Self {
+            left: Reason::ALL.map(|reason| meters.left.with_label_values(&[reason.name()])),
+            left_spans: Reason::ALL.map(|reason| meters.left_spans.with_label_values(&[reason.name()])),
+            duplicates: meters.duplicates.with_label_values::<&str>(&[]),
+            orphans: odd("orphan"),
+            zero_parents: odd("zero_parent"),
+            cycles: odd("cycle"),
+            split: meters.split.with_label_values::<&str>(&[]),
+            quiet: meters.hold_seconds.clone(),
+            spans: meters.trace_spans.clone(),
+            closed: meters.batches.clone(),
+            held_bytes: meters.held_bytes.clone(),
+            held_traces: meters.held_traces.clone(),
+            said: (0, 0),
+        }
+    }
+
+    /// Counts a trace that leaves.
+    pub fn left(&self, trace: &Leaving, now: Time) {
+        let spans = trace.span_count();
+        self.left[trace.reason as usize].inc();
+        self.left_spans[trace.reason as usize].inc_by(spans as u64);
+        self.duplicates.inc_by(u64::from(trace.repairs.duplicates));
+        self.orphans.inc_by(u64::from(trace.repairs.orphans));
+        self.zero_parents.inc_by(u64::from(trace.repairs.zero_parents));
+        self.cycles.inc_by(u64::from(trace.repairs.cycles));
+        self.quiet.observe(now.since(trace.last_arrival).as_secs_f64());
+        self.spans.observe(spans as f64);
+    }
+
+    pub fn closed(&self, signal: Signal, why: Closed) {
+        self.closed.with_label_values(&[signal.name(), why.name()]).inc();
+    }
+
+    /// Says what this lane's join holds.
+    pub fn holding(&mut self, bytes: usize, traces: usize) {
+        let now = (i64::try_from(bytes).unwrap_or(i64::MAX), i64::try_from(traces).unwrap_or(i64::MAX));
+        self.held_bytes.add(now.0 - self.said.0);
+        self.held_traces.add(now.1 - self.said.1);
+        self.said = now;
+    }
+}
+
+impl Drop for LaneMeters {
+    /// A lane that ends, or begins anew, holds nothing.
+    fn drop(&mut self) {
+        self.holding(0, 0);
+    }
+}

@@ -1,0 +1,86 @@
+//! Between a lane and the outboxes: every upstream gets every batch, and none waits for another.
+//!
+//! With one upstream a batch that finds its outbox full waits here, the lane stops taking requests,
+//! and callers are told to try later. With several, the full one loses that batch, counted, because
+//! the others must not wait for it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+
+use crate::queue::{Batch, Outbox};
+use crate::telemetry::Meters;
+use crate::wire::Signal;
+
+/// One outbox and what it loses.
+#[derive(Debug)]
+struct Slot {
+    outbox: Arc<Outbox>,
+    full: [IntCounter; 4],
+    shutdown: [IntCounter; 4],
+}
+
+/// Closed batches on their way to the outboxes.
+#[derive(Debug)]
+pub struct Shelf {
+    slots: Vec<Slot>,
+    waiting: VecDeque<Arc<Batch>>,
+}
+
+impl Shelf {
+    /// One outbox for each named upstream.
+    pub fn new(outboxes: &[(String, Arc<Outbox>)], meters: &Meters) -> Self {
+        let slots = outboxes
+            .iter()
+            .map(|(name, outbox)| {
+                let lost = |reason: &str| {
+                    Signal::ALL
+                        .map(|signal| meters.lost_items.with_label_values(&[signal.name(), name, reason]))
+                };
+                Slot { outbox: outbox.clone(), full: lost("queue_full"), shutdown: lost("shutdown") }
+            })
+            .collect();
+        Self { slots, waiting: VecDeque::new() }
+    }
+
+    /// Gives a batch to every outbox.
+    pub fn put(&mut self, batch: Batch) {
+        let batch = Arc::new(batch);
+        if let [_] = self.slots.as_slice() {
+            return self.waiting.push_back(batch);
+        }
+        for slot in &self.slots {
+            if let Err(batch) = slot.outbox.offer(batch.clone()) {
+                slot.full[batch.signal as usize].inc_by(batch.items);
+            }
+        }
+    }
+
+    /// Tries again with what waits.
+    pub fn retry(&mut self) {
+        let [only] = self.slots.as_slice() else { return };
+        while let Some(batch) = self.waiting.pop_front() {
+            if let Err(batch) = only.outbox.offer(batch) {
+                return self.waiting.push_front(batch);
+            }
+        }
+    }
+
+    /// Something waits for room: take no more requests.
+    pub fn is_full(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// At least one upstream keeps up, so that letting go of something frees memory.
+    pub fn flows(&self) -> bool {
+        self.slots.iter().any(|slot| slot.outbox.is_empty())
+    }
+
+    /// What still waits is lost: the process ends.
+    pub fn give_up(&mut self) {
+        for batch in self.waiting.drain(..) {
+            self.slots.iter().for_each(|slot| slot.shutdown[batch.signal as usize].inc_by(batch.items));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What can be seen of a running pipeline: traces on the console, the latest kept, the admin port.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::build::{PAGE, StartError};
+use super::lane::Pulse;
+use crate::config::Plan;
+use crate::model::Clock;
+use crate::page::Watchers;
+use crate::page::admin::{Admin, Sources, StatusInfo};
+use crate::page::console::{Console, Form};
+use crate::queue::{Budget, Lanes, Outbox};
+use crate::receive::Listen;
+use crate::telemetry::Meters;
+
+/// A lane that has not come round for this long is stuck.
+const STUCK: Duration = Duration::from_secs(30);
+/// For the console to print what it has when the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What the closures behind the admin port look at.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub lanes: Lanes,
+    pub pulses: Vec<Pulse>,
+    pub budget: Arc<Budget>,
+    pub outboxes: Vec<(String, Arc<Outbox>)>,
+    pub meters: Arc<Meters>,
+    pub clock: Clock,
+    pub listening: Vec<Listen>,
+}
+
+/// Who looks at joined traces. Without an upstream the latest are kept, in an eighth of the budget.
+pub fn watchers(plan: &Plan, meters: &Arc<Meters>) -> Arc<Watchers> {
+    let recent = if plan.upstreams.is_empty() { plan.memory / 8 } else { 0 };
+    Watchers::new(meters.clone(), recent)
+}
+
+/// The console and the admin port, while they run.
+#[derive(Debug)]
+pub struct Handles {
+    watchers: Arc<Watchers>,
+    console: Option<Console>,
+    admin: Option<(SocketAddr, JoinHandle<()>)>,
+}
+
+/// Binds the admin port and starts the console where nothing is forwarded.
+pub async fn start(
+    plan: &Plan,
+    state: State,
+    watchers: Arc<Watchers>,
+    stop: CancellationToken,
+) -> Result<Handles, StartError> {
+    let admin = match plan.admin {
+        Some(listen) => {
+            let admin = Admin::bind(listen).await?;
+            let address = admin.address();
+            Some((address, tokio::spawn(admin.serve(sources(plan, state, watchers.clone()), stop))))
+        }
+        None => None,
+    };
+    // The first looker of a new process always finds room.
+    let console = plan
+        .upstreams
+        .is_empty()
+        .then(|| Console::start(&watchers, io::stdout(), Form::for_stdout()).ok())
+        .flatten();
+    Ok(Handles { watchers, console, admin })
+}
+
+impl Handles {
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Prints what is left to print, and closes the admin port.
+    pub async fn end(self) {
+        self.watchers.close();
+        if let Some(console) = self.console {
+            console.finish(LAST_WORDS).await;
+        }
+        if let Some((_, admin)) = self.admin {
+            let _ = admin.await;
+        }
+    }
+}
+
+fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
+    let upstreams = match plan.upstreams.as_slice() {
+        [] => vec![(PAGE.to_owned(), String::new())],
+        upstreams => upstreams.iter().map(|u| (u.name.clone(), u.endpoint.to_string())).collect(),
+    };
+    let limit = i64::try_from(plan.memory).unwrap_or(i64::MAX);
+    state.meters.memory_limit.set(limit);
+    let (refreshed, live, ready, held, status) =
+        (state.clone(), state.clone(), state.clone(), state.clone(), state.clone());
+    Sources {
+        meters: state.meters,
+        watchers,
+        refresh: Arc::new(move || refreshed.refresh()),
+        live: Arc::new(move || live.live()),
+        ready: Arc::new(move || ready.ready()),
+        held: Arc::new(move |most| held.held(most)),
+        status: Arc::new(move || StatusInfo {
+            uptime: status.clock.now().since(crate::model::Time::default()),
+            listeners: status.listening.iter().map(Listen::to_string).collect(),
+            upstreams: upstreams.clone(),
+        }),
+    }
+}
+
+impl State {
+    fn refresh(&self) {
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        self.meters.memory_used.set(gauge(self.budget.used()));
+        self.meters.queue_requests.set(gauge(self.lanes.len()));
+        for (name, outbox) in &self.outboxes {
+            self.meters.outbox_bytes.with_label_values(&[name]).set(gauge(outbox.bytes()));
+            self.meters.outbox_batches.with_label_values(&[name]).set(gauge(outbox.len()));
+        }
+    }
+
+    /// Spans get through the lanes. Whether an upstream takes them is not asked: restarting would
+    /// only lose what is held for it.
+    fn live(&self) -> Result<String, String> {
+        let now = self.clock.now();
+        match self.pulses.iter().map(|pulse| now.since(pulse.last())).max() {
+            Some(still) if still > STUCK => Err(format!(
+                "a lane has stood still for {} s with {} requests waiting",
+                still.as_secs(),
+                self.lanes.len()
+            )),
+            _ => Ok(format!("{} lanes move, {} requests wait", self.pulses.len(), self.lanes.len())),
+        }
+    }
+
+    /// Requests are taken; a spent budget answers callers by itself, so it says so but stays ready.
+    fn ready(&self) -> Result<String, String> {
+        let listening: Vec<_> = self.listening.iter().map(Listen::to_string).collect();
+        let (used, limit) = (self.budget.used(), self.budget.limit());
+        Ok(format!("listening on {}; {used} of {limit} bytes held", listening.join(", ")))
+    }
+
+    fn held(&self, most: usize) -> serde_json::Value {
+        let now = self.clock.now();
+        let traces: Vec<_> = self.lanes.held(most).iter().map(|trace| trace.to_json(now)).collect();
+        serde_json::json!({
+            "held_traces": self.meters.held_traces.get(),
+            "held_bytes": self.meters.held_bytes.get(),
+            "traces": traces,
+        })
+    }
+}
