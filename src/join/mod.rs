@@ -299,7 +299,7 @@ impl Join {
     }
 }
 
-// STUB-BEGIN
+// Replaced by `held.rs` of the join.
 #[derive(Debug, Clone)]
 pub struct HeldTrace;
 impl HeldTrace {
