@@ -5,6 +5,8 @@
 mod harness;
 
 mod captures;
+mod forwarding;
+mod life;
 mod limits;
 mod readme;
 mod sdk_go;

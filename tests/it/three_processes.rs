@@ -17,7 +17,7 @@ const SPANS: usize = 6;
 async fn at_one_instance() {
     let upstream = Upstream::start().await;
     let proxy = Proxy::with(format!("upstream: {}\n{LABELS}", upstream.endpoint())).await;
-    let services = Services::start([&proxy, &proxy, &proxy]).await;
+    let services = Services::start([proxy.grpc(), proxy.grpc(), proxy.http()]).await;
     services.call().await;
     assert_one_whole_trace(&upstream).await;
     services.stop().await;
@@ -31,7 +31,7 @@ async fn with_a_sidecar_each_and_a_gateway() {
     let sidecars = [(); 3].map(|()| Proxy::with(sidecar.clone()));
     let [front, middle, back] = sidecars;
     let (front, middle, back) = tokio::join!(front, middle, back);
-    let services = Services::start([&front, &middle, &back]).await;
+    let services = Services::start([front.grpc(), middle.grpc(), back.http()]).await;
     services.call().await;
     assert_one_whole_trace(&upstream).await;
     services.stop().await;
@@ -46,8 +46,8 @@ struct Services {
 }
 
 impl Services {
-    /// Each exports to its own proxy, on its own timer; the one nearest to the caller is the slowest.
-    async fn start([front, middle, back]: [&Proxy; 3]) -> Self {
+    /// Each exports to its own address, on its own timer; the one nearest to the caller is the slowest.
+    async fn start([front, middle, back]: [SocketAddr; 3]) -> Self {
         let mut program = sdk::python("service.py").await;
         let (back, address) = serve(&mut program, "agent", back, "http/protobuf", 300, None).await;
         let mut program = sdk::java_agent("Service").await;
@@ -69,13 +69,12 @@ impl Services {
 async fn serve(
     program: &mut Program,
     name: &str,
-    proxy: &Proxy,
+    exports_to: SocketAddr,
     protocol: &str,
     delay_ms: u32,
     downstream: Option<SocketAddr>,
 ) -> (Service, SocketAddr) {
-    let port = if protocol == "grpc" { proxy.grpc() } else { proxy.http() };
-    program.exporting(&format!("http://{port}"), protocol);
+    program.exporting(&format!("http://{exports_to}"), protocol);
     program.env("OTEL_SERVICE_NAME", name).env("OTEL_BSP_SCHEDULE_DELAY", &delay_ms.to_string());
     if let Some(downstream) = downstream {
         program.env("DOWNSTREAM", &format!("http://{downstream}/"));

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use checks::signal_of;
 pub use client::{Client, Reply};
 pub use metrics::Metrics;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, Start};
 pub use upstream::{Answer, Received, Transport, Upstream};
 
 /// How long a test waits for what must happen. Generous: a loaded machine is slow, not wrong.

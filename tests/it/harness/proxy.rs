@@ -53,13 +53,32 @@ impl Proxy {
         Self::start(Start { config: config.into(), ..Start::default() }).await
     }
 
+    /// Starts what can not run, and returns its exit code and what it wrote to standard error.
+    pub async fn fails(start: Start) -> (i32, String) {
+        let (child, _directory) = Self::spawn(start);
+        let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        let output = output.expect("it runs, though it should not").expect("it is our child");
+        let code = output.status.code().expect("it was not killed");
+        (code, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Starts, and returns when it says that it is ready.
     pub async fn start(start: Start) -> Self {
+        let (mut child, directory) = Self::spawn(start);
+        let stdout = Lines::of(child.stdout.take().expect("piped"));
+        let stderr = Lines::of(child.stderr.take().expect("piped"));
+        let ports = Ports::announced(&mut child, &stderr).await;
+        let proxy = Self { child, stdout, stderr, ports, directory };
+        proxy.await_ready().await;
+        proxy
+    }
+
+    fn spawn(start: Start) -> (Child, TempDir) {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("spandrel.yaml");
         let ports = if start.config.contains("receive:") { "" } else { FREE_PORTS };
         std::fs::write(&file, format!("{ports}{}", start.config)).expect("a writable directory");
-        let mut child = command()
+        let child = command()
             .arg("run")
             .arg("--config")
             .arg(&file)
@@ -72,12 +91,7 @@ impl Proxy {
             .kill_on_drop(true)
             .spawn()
             .expect("the binary was built with the tests");
-        let stdout = Lines::of(child.stdout.take().expect("piped"));
-        let stderr = Lines::of(child.stderr.take().expect("piped"));
-        let ports = Ports::announced(&mut child, &stderr).await;
-        let proxy = Self { child, stdout, stderr, ports, directory };
-        proxy.await_ready().await;
-        proxy
+        (child, directory)
     }
 
     /// Where gRPC is expected; HTTP is served there too.
@@ -213,7 +227,7 @@ pub fn command() -> Command {
 }
 
 impl Ports {
-    /// Reads the banner: `listening on ADDRESS (…)` for gRPC then HTTP, `admin on ADDRESS`.
+    /// Reads the banner: `listening` with the addresses for gRPC and HTTP in this order, and `admin`.
     async fn announced(child: &mut Child, stderr: &Lines) -> Self {
         let mut lines = stderr.0.subscribe();
         let read = lines.wait_for(|lines| Self::parse(lines).is_some());
@@ -227,15 +241,15 @@ impl Ports {
     }
 
     fn parse(lines: &[String]) -> Option<Self> {
-        let after = |words: &'static str| {
-            lines.iter().filter_map(move |line| {
-                let (_, rest) = line.split_once(words)?;
-                rest.split_whitespace().next()?.trim_end_matches([',', ';']).parse::<SocketAddr>().ok()
-            })
+        let after = |word: &'static str| {
+            let lines = lines.iter().filter(move |line| line.trim_start().starts_with(word));
+            lines
+                .flat_map(|line| line.split([' ', ',']))
+                .filter_map(|part| part.trim_start_matches("http://").parse::<SocketAddr>().ok())
         };
-        let mut listening = after("listening on ");
+        let mut listening = after("listening");
         let (grpc, http) = (listening.next()?, listening.next()?);
-        Some(Self { grpc, http, admin: after("admin on ").next()? })
+        Some(Self { grpc, http, admin: after("admin").next()? })
     }
 }
 
