@@ -153,3 +153,25 @@ fn millis(duration: Duration) -> f64 {
     // A u64 of microseconds is exact in a double for 285 years.
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::testing::captured;
+
+    #[test]
+    fn the_captured_trace_as_a_line() {
+        let line = Line::of(&Summary::read(&captured())).render();
+        assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "one line");
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let golden: serde_json::Value = serde_json::from_str(include_str!("golden/xservice.json")).unwrap();
+        assert_eq!(object, golden, "now: {}", serde_json::to_string_pretty(&object).unwrap());
+    }
+
+    #[test]
+    fn an_overview_has_no_spans() {
+        let object = serde_json::to_value(Line::overview(&Summary::read(&captured()))).unwrap();
+        assert_eq!(object["span_count"], 6);
+        assert!(object.get("spans").is_none());
+    }
+}

@@ -157,3 +157,28 @@ impl Repairs {
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::testing::{captured, written};
+
+    #[test]
+    fn what_is_sent_reads_back_the_same() {
+        for trace in [captured(), written(&[(1, 9, "orphan", 0, 0), (2, 1, "child", 1, 2)])] {
+            let summary = Summary::read(&trace);
+            let message = JoinedTrace::of(&summary, Bytes::new());
+            assert!(message.processes.len() <= 3, "one a resource, not one a span");
+            assert_eq!(message.into_summary(), summary);
+        }
+    }
+
+    #[test]
+    fn a_message_full_of_nonsense_reads_as_something() {
+        let span = Span { span_id: vec![1; 3], process: 99, kind: 1_000, status: 77, ..Span::default() };
+        let message = JoinedTrace { reason: "new".to_owned(), spans: vec![span], ..JoinedTrace::default() };
+        let summary = message.into_summary();
+        assert_eq!(summary.spans[0].id, SpanId::NONE);
+        assert_eq!(summary.spans[0].kind_name(), "unspecified");
+    }
+}

@@ -24,3 +24,39 @@ pub fn trace_of(n: u8, len: usize) -> JoinedTrace {
         body: Bytes::from(vec![0; len]),
     }
 }
+
+/// The captured trace over three services (Python, Node, Python), its exports in one request.
+pub fn captured() -> JoinedTrace {
+    let body = [
+        include_bytes!("../../tests/data/captures/xservice.http01.pb").as_slice(),
+        include_bytes!("../../tests/data/captures/xservice.grpc01.pb"),
+        include_bytes!("../../tests/data/captures/xservice.http02.pb"),
+    ];
+    let id = u128::from_str_radix("e74af16a04dc117a5df19dbb56d10845", 16).unwrap();
+    let repairs = Repairs { duplicates: 1, labelled: 2, ..Repairs::default() };
+    let trace = TraceId(id.to_be_bytes());
+    JoinedTrace { trace, spans: 6, repairs, body: Bytes::from(body.concat()), ..trace_of(0, 0) }
+}
+
+/// A trace written by hand, in OTLP/JSON's words: `(id, parent, name, start ms, end ms)`, id 0 for none.
+pub fn written(spans: &[(u64, u64, &str, u64, u64)]) -> JoinedTrace {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use prost::Message;
+    let id = |n: u64| if n == 0 { Vec::new() } else { n.to_be_bytes().to_vec() };
+    let span = |&(own, parent, name, start, end): &(u64, u64, &str, u64, u64)| Span {
+        trace_id: vec![7; 16],
+        span_id: id(own),
+        parent_span_id: id(parent),
+        name: name.to_owned(),
+        kind: 1,
+        start_time_unix_nano: start * 1_000_000,
+        end_time_unix_nano: end * 1_000_000,
+        ..Span::default()
+    };
+    let scope = ScopeSpans { spans: spans.iter().map(span).collect(), ..ScopeSpans::default() };
+    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+    let body = ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec();
+    let spans = u32::try_from(spans.len()).unwrap();
+    JoinedTrace { trace: TraceId([7; 16]), spans, body: Bytes::from(body), ..trace_of(0, 0) }
+}

@@ -66,7 +66,7 @@ pub fn render(summary: &Summary, paint: Paint) -> String {
     }
     let hidden = (summary.spans.len() - rows.len()) as u64 + u64::from(summary.left_out());
     if hidden > 0 {
-        let _ = writeln!(out, "{}", paint.dim(&format!("  … and {} more", count(hidden, "span"))));
+        let _ = writeln!(out, "{}", paint.dim(&format!("  … and {}", count(hidden, "more span"))));
     }
     out.push('\n');
     out
@@ -78,10 +78,11 @@ fn header(summary: &Summary, paint: Paint) -> String {
         0 => String::new(),
         n => format!(", {}", paint.red(&count(u64::from(n), "error"))),
     };
+    let name = if summary.name.is_empty() { "(no name)".to_owned() } else { printable(&summary.name) };
     let _ = writeln!(
         out,
-        "{} {}  {}, {}, {}{errors}",
-        paint.bold(&printable(&summary.name)),
+        "{}  {}  {}, {}, {}{errors}",
+        paint.bold(&name),
         paint.dim(&format!("trace {}", summary.trace)),
         count(summary.services.len() as u64, "service"),
         count(u64::from(summary.span_count), "span"),
@@ -294,4 +295,135 @@ pub fn printable(text: &str) -> String {
     let turns =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::testing::{captured, trace_of, written};
+
+    fn check(trace: &crate::model::JoinedTrace, expect: &str) {
+        assert_eq!(render(&Summary::read(trace), Paint::PLAIN).trim_end(), expect.trim());
+    }
+
+    #[test]
+    fn the_captured_trace_over_three_services() {
+        check(
+            &captured(),
+            "
+handle_request  trace e74af16a04dc117a5df19dbb56d10845  3 services, 6 spans, 181 ms
+  left complete, 51.3 ms after its last span; held 1.20 s; came in 3 requests
+  repaired: 2 resources labelled, 1 duplicate collapsed
+  handle_request         py-gateway    internal   181 ms
+  └─ GET /orders         orders-db     server    95.8 ms  release 3.0.1
+     ├─ SELECT orders    orders-db     client    68.2 µs
+     └─ POST /agent      orders-db     client    94.4 ms
+        └─ agent-worker  agent-worker  internal  5.06 ms
+           └─ summarise  agent-worker  internal   106 µs
+",
+        );
+    }
+
+    #[test]
+    fn environment_and_release_stand_in_the_header_when_all_agree_else_where_they_change() {
+        let mut summary = Summary::read(&captured());
+        summary.spans.iter_mut().for_each(|span| {
+            std::sync::Arc::make_mut(&mut span.process).environment = Some("production".to_owned());
+        });
+        let picture = render(&summary, Paint::PLAIN);
+        assert!(picture.contains("\n  environment production\n"), "{picture}");
+        assert_eq!(picture.matches("release 3.0.1").count(), 1, "said where it changes: {picture}");
+        summary.spans[5].status = Status::Error;
+        summary.spans[5].message = "model timed out".to_owned();
+        std::sync::Arc::make_mut(&mut summary.spans[5].process).environment = Some("staging".to_owned());
+        let picture = render(&summary, Paint::PLAIN);
+        assert!(!picture.contains("\n  environment"), "{picture}");
+        assert!(picture.contains("106 µs  error: model timed out  environment staging"), "{picture}");
+        assert_eq!(picture.matches("environment production").count(), 1, "once, at the top: {picture}");
+    }
+
+    #[test]
+    fn branches_join_siblings_and_only_siblings() {
+        let spans = [
+            (1, 0, "a", 0, 100),
+            (2, 1, "b", 1, 40),
+            (3, 2, "c", 2, 30),
+            (4, 1, "d", 50, 90),
+            (5, 4, "e", 51, 52),
+            (6, 4, "f", 53, 0),
+        ];
+        check(
+            &written(&spans),
+            "
+a  trace 07070707070707070707070707070707  1 service, 6 spans, 100 ms
+  left complete, 51.3 ms after its last span; held 1.20 s; came in 3 requests
+  a        unknown_service  internal      100 ms
+  ├─ b     unknown_service  internal     39.0 ms
+  │  └─ c  unknown_service  internal     28.0 ms
+  └─ d     unknown_service  internal     40.0 ms
+     ├─ e  unknown_service  internal     1.00 ms
+     └─ f  unknown_service  internal  unfinished
+",
+        );
+    }
+
+    #[test]
+    fn orphans_rings_and_control_characters_are_shown_and_harmless() {
+        let spans = [(1, 9, "or\u{1b}[2Jphan\u{202e}", 0, 1), (2, 3, "ring", 2, 3), (3, 2, "back", 4, 5)];
+        check(
+            &written(&spans),
+            "
+or\u{fffd}[2Jphan\u{fffd}  trace 07070707070707070707070707070707  1 service, 3 spans, 5.00 ms
+  left complete, 51.3 ms after its last span; held 1.20 s; came in 3 requests
+  or\u{fffd}[2Jphan\u{fffd}  unknown_service  internal  1.00 ms  parent 0000000000000009 is not here
+  ring         unknown_service  internal  1.00 ms
+  └─ back      unknown_service  internal  1.00 ms
+",
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_nothing_shows_as_a_trace_without_spans() {
+        check(
+            &crate::model::JoinedTrace { spans: 4, ..trace_of(1, 10) },
+            "
+(no name)  trace 01000000000000000000000000000001  0 services, 4 spans, 0 ns
+  left complete, 51.3 ms after its last span; held 1.20 s; came in 3 requests
+  … and 4 more spans
+",
+        );
+    }
+
+    #[test]
+    fn colour_changes_nothing_but_colour() {
+        let summary = Summary::read(&captured());
+        let coloured = render(&summary, Paint::COLOUR);
+        assert_ne!(coloured, render(&summary, Paint::PLAIN));
+        let mut stripped = String::new();
+        let mut pieces = coloured.split('\x1b');
+        stripped.push_str(pieces.next().unwrap());
+        pieces.for_each(|piece| stripped.push_str(piece.split_once('m').unwrap().1));
+        // A coloured line keeps the spaces that end it when there is nothing to note.
+        assert_eq!(stripped, render(&summary, Paint::PLAIN));
+    }
+
+    #[test]
+    fn a_deep_trace_and_a_wide_one_are_cut_and_say_so() {
+        let deep: Vec<_> = (1..=5_000).map(|n| (n, n - 1, "down", n, 6_000)).collect();
+        let picture = render(&Summary::read(&written(&deep)), Paint::PLAIN);
+        assert_eq!(picture.lines().filter(|l| l.contains("unknown_service")).count(), LINES_MAX);
+        assert!(picture.contains("… and 4800 more spans"), "{picture}");
+        assert!(picture.contains("(199 deep) down"), "{picture}");
+        assert!(picture.len() < 100_000, "{}", picture.len());
+    }
+
+    #[test]
+    fn durations_read_as_a_person_would_say_them() {
+        let said =
+            [0, 999, 1_500, 68_151, 999_999, 95_800_000, 1_230_000_000, 59_900_000_000, 125_000_000_000];
+        let said: Vec<String> = said.into_iter().map(|n| human(Duration::from_nanos(n))).collect();
+        let expect =
+            ["0 ns", "999 ns", "1.50 µs", "68.2 µs", "1000 µs", "95.8 ms", "1.23 s", "59.9 s", "2m 05s"];
+        assert_eq!(said, expect);
+    }
 }
