@@ -53,6 +53,9 @@ enum Command {
         /// Its admin address; else the `admin` of the configuration
         #[arg(value_name = "ADDRESS")]
         address: Option<String>,
+
+        #[command(flatten)]
+        options: tail::Options,
     },
     /// Print a generated page of the documentation
     #[command(hide = true)]
@@ -71,9 +74,9 @@ pub fn main() -> ExitCode {
         Command::Demo => with(&ask, |loaded| demo::run(loaded.plan)),
         Command::Check => check::run(&ask),
         Command::PrintConfig => with(&ask, print_config::run),
-        Command::Tail { address: Some(address) } => tail::run(&address),
-        Command::Tail { address: None } => with(&ask, |loaded| match loaded.plan.admin {
-            Some(admin) => tail::run(&admin.to_string()),
+        Command::Tail { address: Some(address), options } => tail::run(&address, &options),
+        Command::Tail { address: None, options } => with(&ask, |loaded| match loaded.plan.admin {
+            Some(admin) => tail::run(&admin.to_string(), &options),
             None => fail("`admin` is off in the configuration; name the instance's admin address"),
         }),
         Command::Docs { page } => docs::run(page),

@@ -162,8 +162,9 @@ fn routes(sources: Sources, stop: &CancellationToken) -> Router {
         .route("/tracez", get(tracez))
         .route("/traces", get(traces))
         .route("/traces/{id}", get(trace))
+        .route_service("/spandrel.v1.Inspection/{*method}", inspection)
+        .fallback(nothing)
         .with_state(sources)
-        .merge(tonic::service::Routes::new(inspection).into_axum_router())
 }
 
 const INDEX: &str = "\
@@ -181,6 +182,10 @@ spandrel.v1.Inspection is served here over gRPC: see proto/, or run `spandrel ta
 
 async fn index() -> &'static str {
     INDEX
+}
+
+async fn nothing() -> Response {
+    (StatusCode::NOT_FOUND, "nothing here; / lists what there is\n").into_response()
 }
 
 async fn metrics(State(sources): State<Sources>) -> Response {

@@ -10,6 +10,7 @@ use super::line::Line;
 use super::tree::{self, Paint};
 use super::watch::{Kind, TooMany, Watchers};
 use super::{Looking, Summary};
+use crate::telemetry::logs::no_colour_unset;
 
 /// How a trace is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +21,14 @@ pub enum Form {
 }
 
 impl Form {
-    /// Trees on a terminal, coloured unless `NO_COLOR` is set to something (no-color.org); lines otherwise.
+    /// Trees on a terminal, lines otherwise.
     pub fn for_stdout() -> Self {
         if std::io::stdout().is_terminal() { Self::Tree(Self::paint_for_stdout()) } else { Self::Line }
     }
 
-    /// Colour on a terminal unless `NO_COLOR` is set to something.
+    /// Colour on a terminal, unless `NO_COLOR` says no.
     pub fn paint_for_stdout() -> Paint {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if std::io::stdout().is_terminal() && !refused { Paint::COLOUR } else { Paint::PLAIN }
+        if std::io::stdout().is_terminal() && no_colour_unset() { Paint::COLOUR } else { Paint::PLAIN }
     }
 
     pub fn render(self, summary: &Summary) -> String {

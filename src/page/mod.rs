@@ -12,7 +12,7 @@ pub mod proto;
 pub mod recent;
 pub mod summary;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 pub mod tree;
 pub mod watch;
 

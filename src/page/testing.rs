@@ -1,10 +1,14 @@
 //! Traces for the tests of this module.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admin::{Sources, StatusInfo};
+use super::watch::Watchers;
 use crate::model::{JoinedTrace, Reason, Repairs};
+use crate::telemetry::Meters;
 use crate::wire::TraceId;
 
 /// A trace whose id ends in `n`, with `len` bytes of nothing for a body.
@@ -59,4 +63,17 @@ pub fn written(spans: &[(u64, u64, &str, u64, u64)]) -> JoinedTrace {
     let body = ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec();
     let spans = u32::try_from(spans.len()).unwrap();
     JoinedTrace { trace: TraceId([7; 16]), spans, body: Bytes::from(body), ..trace_of(0, 0) }
+}
+
+/// An admin port's sources that show `watchers` and little else.
+pub fn sources(watchers: &Arc<Watchers>) -> Sources {
+    Sources {
+        meters: Arc::new(Meters::new()),
+        watchers: watchers.clone(),
+        refresh: Arc::new(|| ()),
+        live: Arc::new(|| Ok("fine".to_owned())),
+        ready: Arc::new(|| Ok("fine".to_owned())),
+        held: Arc::new(|_| serde_json::Value::Null),
+        status: Arc::new(StatusInfo::default),
+    }
 }

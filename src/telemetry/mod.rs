@@ -1,5 +1,6 @@
 //! What we say about ourselves.
 
+pub mod logs;
 pub mod meters;
 
 pub use meters::Meters;

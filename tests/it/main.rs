@@ -8,6 +8,7 @@ mod captures;
 mod forwarding;
 mod life;
 mod limits;
+mod page;
 mod readme;
 mod sdk_go;
 mod sdk_java;
