@@ -15,6 +15,7 @@ use bytes::Bytes;
 use rand::Rng;
 use tokio::sync::Semaphore;
 
+use super::body::pay_for;
 use super::inflate::{Coding, InflateError, inflate};
 use super::respond::{Caller, Refusal};
 use super::tally::Tally;
@@ -23,7 +24,7 @@ use crate::model::{Origin, Time};
 use crate::queue::{Admitted, Budget, Reservation};
 use crate::wire::reply::{Encoding, Partial};
 use crate::wire::walk::{Refused, keep_good};
-use crate::wire::{Detail, Index, Limits, Signal, json, walk};
+use crate::wire::{Detail, Fault, Index, Limits, Malformed, Signal, json, walk};
 
 /// Protobuf up to this size is checked where it was read: about a millisecond's work.
 const INLINE_MAX: usize = 1 << 20;
@@ -241,22 +242,45 @@ impl Gate {
             body =
                 json::to_protobuf(signal, &body, self.request_max).map(Bytes::from).map_err(Refusal::from)?;
         }
-        self.walk(signal, body)
+        self.walk(signal, body, paid)
     }
 
-    fn walk(&self, signal: Signal, body: Bytes) -> Result<(Bytes, Index), Stop> {
-        let limits = Limits::default();
+    fn walk(&self, signal: Signal, body: Bytes, paid: &mut Reservation) -> Result<(Bytes, Index), Stop> {
         let joined = self.join && signal == Signal::Traces;
         let detail = if joined { Detail::Spans } else { Detail::Blocks };
-        let mut index = walk(signal, &body, detail, &limits).map_err(Refusal::from)?;
+        let limits = self.limits();
+        let mut index = walk(signal, &body, detail, &limits).map_err(|m| self.not_walked(m, &body))?;
         if index.refused.items == 0 || index.items == 0 || joined {
             return Ok((body, index));
         }
         // The cold path: what is passed on whole must not carry what was refused.
-        let good = Bytes::from(keep_good(signal, &body, &limits).map_err(Refusal::from)?);
+        if !pay_for(paid, body.len() * 2) {
+            return Err(Stop::NoBudget);
+        }
+        let good = keep_good(signal, &body, &limits).map_err(|m| self.not_walked(m, &body))?;
         let refused = std::mem::take(&mut index.refused);
-        let again = walk(signal, &good, detail, &limits).map_err(Refusal::from)?;
+        let good = Bytes::from(good);
+        let again = walk(signal, &good, detail, &limits).map_err(|m| self.not_walked(m, &good))?;
         Ok((good, Index { refused, ..again }))
+    }
+
+    /// An index takes no more than what is free now: it is paid for once its size is known.
+    fn limits(&self) -> Limits {
+        let free = self.budget().limit().saturating_sub(self.budget().used());
+        let usual = Limits::default();
+        Limits { index_bytes: usual.index_bytes.min(free), ..usual }
+    }
+
+    /// An index without room is not the bytes' fault: ours when others hold the memory, and the
+    /// request's size when it would not fit into an empty process.
+    fn not_walked(&self, malformed: Malformed, body: &Bytes) -> Stop {
+        if malformed.fault != Fault::IndexSize {
+            return Refusal::from(malformed).into();
+        }
+        match self.budget().used() > body.len().saturating_mul(2) {
+            true => Stop::NoBudget,
+            false => Refusal::TooLarge { what: "with its index", max: self.budget().limit() }.into(),
+        }
     }
 }
 

@@ -173,6 +173,22 @@ struct Server {
     stop: CancellationToken,
 }
 
+/// A connection counted as open until it is dropped, also by a panic.
+struct Open(prometheus::IntGauge);
+
+impl Open {
+    fn new(gauge: prometheus::IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 async fn accept_all(server: Arc<Server>, listener: Listener) {
     let mut pause = BACKOFF.0;
     loop {
@@ -224,7 +240,7 @@ impl Server {
             return;
         };
         self.tracker.clone().spawn(async move {
-            meters.connections.inc();
+            let _open = Open::new(meters.connections.clone());
             match socket {
                 Socket::Tcp(socket) => {
                     // Replies are small and awaited; if the system refuses, they are a little later.
@@ -233,7 +249,6 @@ impl Server {
                 }
                 Socket::Unix(socket) => self.converse(socket).await,
             }
-            meters.connections.dec();
             drop(room);
         });
     }

@@ -147,3 +147,50 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::from_millis(seconds * 1000)
+    }
+
+    fn quiet(watch: &Arc<Watch>) -> Patience {
+        Patience::new(watch.clone(), at(0))
+    }
+
+    #[test]
+    fn a_head_begun_must_end_within_ten_seconds_however_it_drips() {
+        let watch = Arc::new(Watch::default());
+        let mut patience = quiet(&watch);
+        watch.came(b"POST /v1");
+        assert_eq!(patience.until(at(1)), Some(at(11)));
+        watch.came(b"/tr");
+        assert_eq!(patience.until(at(9)), Some(at(11)));
+    }
+
+    #[test]
+    fn an_idle_connection_rests_for_ten_minutes_after_its_last_request() {
+        let watch = Arc::new(Watch::default());
+        let mut patience = quiet(&watch);
+        assert_eq!(patience.until(at(5)), Some(at(600)));
+        watch.came(b"POST / HTTP/1.1\r\n\r\n");
+        let request = watch.begin();
+        assert_eq!(patience.until(at(6)), None);
+        drop(request);
+        assert_eq!(patience.until(at(7)), Some(at(607)));
+        watch.came(b"P");
+        assert_eq!(patience.until(at(60)), Some(at(70)));
+    }
+
+    #[test]
+    fn frames_of_http_2_are_no_head() {
+        let watch = Arc::new(Watch::default());
+        let mut patience = quiet(&watch);
+        watch.came(b"PRI * HTTP/2.0\r\n");
+        assert_eq!(patience.until(at(1)), Some(at(11)), "half a preface is a head");
+        watch.came(b"\r\nSM\r\n\r\n\0\0\0");
+        assert_eq!(patience.until(at(2)), Some(at(600)));
+    }
+}
