@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::admit::{Gate, Parcel};
@@ -36,7 +36,8 @@ impl Conn {
         let _in_flight = self.watch.begin();
         let arrived = self.gate.now();
         let (parts, body) = request.into_parts();
-        let is_grpc = parts.headers.get(CONTENT_TYPE).is_some_and(|v| grpc::is_ours(v.as_bytes()));
+        // gRPC on HTTP/1.1 has no trailers to answer in: it is refused as HTTP.
+        let is_grpc = parts.version == Version::HTTP_2 && names_grpc(&parts);
         let patience = grpc::timeout(&parts.headers).filter(|_| is_grpc).map_or(WHOLE, |t| t.min(WHOLE));
         let mut body = Reader::new(body, self.gate.clock(), arrived + patience);
         Ok(if is_grpc {
@@ -55,7 +56,7 @@ impl Conn {
                 let parcel = grpc::parcel(&self.gate, signal, parts, body).await;
                 self.export(Caller::Grpc, signal, parts, arrived, parcel).await
             }
-            Some(Method::HealthCheck) => match grpc::health(&self.gate, parts, body).await {
+            Some(Method::HealthCheck) => match grpc::health(&self.gate, body).await {
                 Ok(message) => respond::grpc_message(message),
                 Err(refusal) => respond::refused(Caller::Grpc, &refusal),
             },
@@ -67,7 +68,12 @@ impl Conn {
         let caller = Caller::Http(otlp_http::reply_encoding(parts));
         let path = parts.uri.path();
         let Some(signal) = otlp_http::signal(path) else {
-            return self.refuse(None, caller, &Refusal::Path(quoted(path)));
+            let refusal = match Method::of(path) {
+                Some(_) if names_grpc(parts) => Refusal::HttpVersion(parts.version),
+                Some(_) => otlp_http::not_a_media_type(&parts.headers),
+                None => Refusal::Path(quoted(path)),
+            };
+            return self.refuse(None, caller, &refusal);
         };
         let parcel = otlp_http::parcel(&self.gate, signal, parts, body).await;
         self.export(caller, signal, parts, arrived, parcel).await
@@ -106,10 +112,14 @@ impl Conn {
     }
 }
 
+fn names_grpc(parts: &Parts) -> bool {
+    parts.headers.get(CONTENT_TYPE).is_some_and(|value| grpc::is_ours(value.as_bytes()))
+}
+
 /// Reads on for a while after an early refusal over HTTP/1.1. A caller that writes its whole body
 /// before it reads would otherwise find a reset instead of the reason.
 fn linger(parts: &Parts, response: &Response<Reply>, body: Reader) {
-    if response.status().is_success() || parts.version == http::Version::HTTP_2 {
+    if response.status().is_success() || parts.version == Version::HTTP_2 {
         return;
     }
     let body = body.into_body();

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, Version};
 
 use super::admit::{Gate, Parcel};
 use super::body::{Gathered, Reader};
@@ -58,7 +58,6 @@ pub async fn parcel(
     parts: &Parts,
     body: &mut Reader,
 ) -> Result<Parcel, Refusal> {
-    http2_only(parts)?;
     let coding = coding(&parts.headers)?;
     let message = message(gate, body, gate.request_max).await?;
     let coding = match (message.compressed, coding) {
@@ -70,8 +69,7 @@ pub async fn parcel(
 }
 
 /// Answers `Health/Check`: we serve as a whole, and each of the services we have.
-pub async fn health(gate: &Gate, parts: &Parts, body: &mut Reader) -> Result<Bytes, Refusal> {
-    http2_only(parts)?;
+pub async fn health(gate: &Gate, body: &mut Reader) -> Result<Bytes, Refusal> {
     let message = message(gate, body, HEALTH_MAX).await?;
     let service = service_name(&message.bytes);
     let is_ours = |signal: Signal| {
@@ -90,10 +88,6 @@ fn service_name(message: &[u8]) -> &[u8] {
         [0x0a, len, name @ ..] if usize::from(*len) == name.len() && *len < 0x80 => name,
         _ => &[],
     }
-}
-
-fn http2_only(parts: &Parts) -> Result<(), Refusal> {
-    if parts.version == Version::HTTP_2 { Ok(()) } else { Err(Refusal::HttpVersion(parts.version)) }
 }
 
 fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {

@@ -79,11 +79,14 @@ pub async fn parcel(
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return Err(Refusal::MediaType("(none)".to_owned()));
-    };
-    encoding_named(value).ok_or_else(|| {
-        Refusal::MediaType(format!("{:?}", quoted(&String::from_utf8_lossy(value.as_bytes()))))
+    headers.get(CONTENT_TYPE).and_then(encoding_named).ok_or_else(|| not_a_media_type(headers))
+}
+
+/// Says which type came, and (in its text) which are taken.
+pub fn not_a_media_type(headers: &HeaderMap) -> Refusal {
+    Refusal::MediaType(match headers.get(CONTENT_TYPE) {
+        Some(value) => format!("{:?}", quoted(&String::from_utf8_lossy(value.as_bytes()))),
+        None => "(none)".to_owned(),
     })
 }
 
