@@ -16,12 +16,14 @@
 
 // L0: bytes <-> views. No I/O, no clock, no async, no panic on any input.
 pub mod wire;
-// L1: nouns, and what we say about ourselves.
+// L1: nouns.
 pub mod model;
+// L1, above them: what we say about ourselves.
 pub mod telemetry;
-// L2: what spans mean, and what the user wants changed.
-pub mod rules;
+// L2: what spans mean.
 pub mod semantics;
+// L2, above it: what the user wants changed.
+pub mod rules;
 // L3: the join. Pure: `now` is passed in.
 pub mod join;
 // L4: bounded queues between the parts.

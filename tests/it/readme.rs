@@ -7,6 +7,9 @@
 //! - `<!-- test: NAME until "TEXT" -->` goes on by itself: once it has written TEXT it is asked to
 //!   stop, and must then succeed.
 //!
+//! `cargo run --release --` is the program that was built with the tests: building it once more,
+//! optimised, would take minutes and say nothing about the README.
+//!
 //! A block below `<!-- file: NAME -->` is written to that file first. Blocks run one after the
 //! other, for they use the ports a reader would use.
 
@@ -82,7 +85,8 @@ fn parse(text: &str) -> Vec<Block> {
 }
 
 async fn run(directory: &Path, name: &str, commands: &str, wait: Wait) {
-    let mut child = shell(directory, commands);
+    let commands = commands.replace("cargo run --release --", "spandrel");
+    let mut child = shell(directory, &commands.replace("cargo run --release", "spandrel"));
     let mut output = read(&mut child);
     let mut written = String::new();
     let done = tokio::time::timeout(PATIENCE, async {

@@ -27,7 +27,7 @@ fn imports_go_down_the_layers() {
                 let (Some(mine), Some(theirs)) = (layers.get(own), layers.get(other)) else { continue };
                 if own != other && theirs >= mine {
                     let at = format!("{}:{number}", path.display());
-                    wrong.push(format!("{at}: `{own}` (L{mine}) imports `{other}` (L{theirs})"));
+                    wrong.push(format!("{at}: `{own}` imports `{other}`, which is not below it"));
                 }
             }
         }
@@ -130,7 +130,7 @@ async fn generated_pages_are_fresh() {
     }
 }
 
-/// The modules of `src/lib.rs` with the number of their layer: a comment begins the next one.
+/// The modules of `src/lib.rs` with the height they stand at: a comment begins the next one.
 fn layers() -> BTreeMap<String, usize> {
     let map = fs::read_to_string(root().join("src/lib.rs")).expect("the map");
     let (mut layers, mut layer, mut in_modules) = (BTreeMap::new(), 0, false);
