@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::model::Clock;
+use crate::queue::lanes::Work;
 use crate::queue::{Admitted, Budget, Lanes};
 use crate::receive::{Inner, Listen, Settings, bind, serve};
 use crate::telemetry::Meters;
@@ -41,7 +42,7 @@ impl Default for With {
 /// A running edge with two listeners.
 pub struct Edge {
     pub addresses: [SocketAddr; 2],
-    pub lane: Receiver<Arc<Admitted>>,
+    pub lane: Receiver<Work>,
     pub budget: Arc<Budget>,
     pub meters: Arc<Meters>,
     pub stop: CancellationToken,
@@ -86,7 +87,11 @@ impl Edge {
 
     /// What was let through, in order.
     pub fn taken(&self) -> Vec<Arc<Admitted>> {
-        self.lane.try_iter().collect()
+        let admitted = |work| match work {
+            Work::Take(admitted) => Some(admitted),
+            Work::Show(..) | Work::Drain => None,
+        };
+        self.lane.try_iter().filter_map(admitted).collect()
     }
 
     /// The value of `name{labels}` now.
