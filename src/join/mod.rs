@@ -14,6 +14,7 @@
 mod alarms;
 mod habit;
 mod heads;
+mod held;
 mod kin;
 mod leaving;
 mod ledger;
@@ -37,6 +38,7 @@ use crate::model::{Origin, Reason, TenantKey, Time};
 use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
+pub use held::{HeldTrace, WaitsFor};
 pub use leaving::{Context, Leaving, LeavingBlock, SpanBytes};
 pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;
@@ -191,6 +193,18 @@ impl Join {
     /// Bytes remembered of traces that have left: at most a quarter of `held_bytes_max`.
     pub fn remembered_bytes(&self) -> usize {
         self.ledger.bytes()
+    }
+
+    /// Traces remembered, of those that have left.
+    pub fn remembered_traces(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// The oldest held traces, at most `limit`, and what each waits for. For people: it costs as much
+    /// as judging each of them.
+    pub fn held(&self, now: Time, limit: usize) -> Vec<HeldTrace> {
+        let see = |trace: &Trace| held::see(trace, now, &self.settings, &self.shapes);
+        self.table.oldest_first().take(limit).map(see).collect()
     }
 
     /// The span shapes learned so far.

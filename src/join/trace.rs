@@ -336,13 +336,13 @@ impl Trace {
     pub fn has_all_parents(&self) -> bool {
         match &self.kin {
             Some(kin) => kin.missing() == 0,
-            None => self.records.iter().filter_map(|r| self.needs(r)).all(|id| self.find(id).is_some()),
+            None => self.without_parent().next().is_none(),
         }
     }
 
-    /// A parent that is named but not here.
-    pub fn missing_parent(&self) -> Option<SpanId> {
-        self.records.iter().filter_map(|r| self.needs(r)).find(|&id| self.find(id).is_none())
+    /// Spans whose parent is named, is to come, and is not here.
+    pub fn without_parent(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|r| self.needs(r).is_some_and(|id| self.find(id).is_none()))
     }
 
     /// Whether what makes the trace a tree is here: its root, or (local) whatever it grows from.

@@ -76,7 +76,7 @@ impl Judge<'_> {
     }
 }
 
-fn quiet_for(trace: &Trace, settings: &Settings) -> Duration {
+pub(super) fn quiet_for(trace: &Trace, settings: &Settings) -> Duration {
     if !trace.is_large() {
         return settings.quiet;
     }

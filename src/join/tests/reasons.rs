@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::make::*;
-use crate::join::{Join, Scope, Settings};
+use crate::join::{Join, Scope, Settings, WaitsFor};
 use crate::model::{Origin, Reason};
 
 fn nobody() -> Arc<Origin> {
@@ -166,4 +166,60 @@ fn a_trace_of_a_hundred_thousand_spans_costs_each_span_the_same() {
     }
     let left = run(&mut join, ms(10_000));
     assert_eq!((left.len(), left[0].1.reason, left[0].1.span_count()), (1, Reason::Complete, 100_000));
+}
+
+#[test]
+fn what_is_held_says_what_it_waits_for() {
+    let spans = [span(1, 1, 0).named("GET"), span(1, 2, 1).named("call").kind(CLIENT)];
+    let far = span(1, 3, 2).named("handle").of("far").kind(SERVER);
+    let mut join = taught(settings(), &[spans[0].clone(), spans[1].clone(), far.clone()]);
+    let waits = |join: &Join, at| join.held(ms(at), 9).remove(0).waits_for;
+
+    give(&mut join, ms(0), &nobody(), &spans[1..]);
+    assert_eq!(waits(&join, 100), WaitsFor::Parent(span_id(1)));
+    give(&mut join, ms(100), &nobody(), &spans[..1]);
+    assert_eq!(waits(&join, 110), WaitsFor::Quiet);
+    let child = WaitsFor::Child { of: span_id(2), service: "shop".into(), name: "call".into() };
+    assert_eq!(waits(&join, 200), child);
+    assert!(run(&mut join, ms(1_000)).is_empty());
+    give(&mut join, ms(1_000), &nobody(), &[far]);
+    let left = run(&mut join, ms(10_000));
+    assert_eq!((left[0].0, left[0].1.reason, left[0].1.span_count()), (ms(1_050), Reason::Complete, 3));
+
+    give(&mut join, ms(11_000), &nobody(), &[span(2, 1, 0).named("new")]);
+    assert_eq!(waits(&join, 11_100), WaitsFor::Learning { of: span_id(1) });
+}
+
+#[test]
+fn a_span_sent_again_after_its_trace_left_is_a_duplicate_and_goes_nowhere() {
+    let root = span(1, 1, 0);
+    let mut join = taught(settings(), std::slice::from_ref(&root));
+    give(&mut join, ms(0), &nobody(), std::slice::from_ref(&root));
+    assert_eq!(run(&mut join, ms(1_000)).len(), 1);
+    give(&mut join, ms(2_000), &nobody(), &[root.clone(), span(1, 2, 1)]);
+    let mut left = run(&mut join, ms(2_000));
+    give(&mut join, ms(3_000), &nobody(), &[root.says("now", "more complete")]);
+    left.extend(run(&mut join, ms(9_000)));
+    let spans: Vec<_> = left.iter().map(|(_, l)| (l.span_count(), l.repairs.duplicates)).collect();
+    assert_eq!(spans, [(1, 1), (1, 0)]);
+}
+
+#[test]
+fn a_late_child_teaches_its_parents_shape_at_once() {
+    let spans = [span(1, 1, 0).named("GET"), span(1, 2, 1).named("call").kind(CLIENT)];
+    let far = span(1, 3, 2).named("handle").of("far").kind(SERVER);
+    let mut join = taught(settings(), &spans);
+    give(&mut join, ms(0), &nobody(), &spans);
+    assert_eq!(run(&mut join, ms(1_000))[0].0, ms(50));
+    give(&mut join, ms(1_000), &nobody(), &[far]);
+    assert_eq!(run(&mut join, ms(1_000))[0].1.reason, Reason::Late);
+    let again = spans.map(|s| Span { trace: 2, ..s });
+    give(&mut join, ms(2_000), &nobody(), &again);
+    assert_eq!(
+        run(&mut join, ms(20_000))[0].0,
+        ms(8_000),
+        "one lag seen is no bound: it is waited for in full"
+    );
+    let known = join.shapes().find(|shape| shape.name == "call").unwrap();
+    assert_eq!((known.late, known.lag.as_millis(), known.children), (1, 1_001, (0, 1)));
 }

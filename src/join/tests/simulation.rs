@@ -195,6 +195,7 @@ impl World {
         (span.start, span.end) = (start, end);
         let exports = &self.exports[op.service];
         let export = exports[exports.partition_point(|&export| export < end)];
+        // One export is several requests, as where an SDK's batches are small.
         self.sent.push(Sent { at: export + self.rng.random_range(0..3) * MS, service: op.service, span });
         (count, end)
     }
@@ -279,7 +280,7 @@ fn generated_traces_leave_whole_and_once_learned_soon() {
 fn a_hundred_thousand_generated_traces_leave_whole() {
     let outcome = simulate(100_000, 1_000);
     outcome.check_whole();
-    let (fixed, varying) = (outcome.holds(&[0, 1], 0.5), outcome.holds(&[2, 3, 4], 0.5));
+    let (fixed, varying) = (outcome.holds(&[0, 1], 0.4), outcome.holds(&[2, 3, 4], 0.4));
     let complete = outcome.left.iter().filter(|(_, l)| l.reason == Reason::Complete).count();
     println!("complete {complete}; fixed: median {:?}, most {:?}", median(&fixed), fixed.last());
     println!("varying: median {:?}, most {:?}", median(&varying), varying.last());
