@@ -1,9 +1,32 @@
 //! The client edge: sends batches, reads verdicts, settles every item.
+//!
+//! `sender` is the spine: take a batch, pass the `gate`, call over a `line`, act on the verdict of
+//! `classify`, `settle`. It never puts a batch back, never follows a redirect, never believes a reply's
+//! size. The surprise: hyper's connections are used directly, because the usual clients resolve a name
+//! once, share one connection, and hide whether a broken call was ever heard.
+
+mod body;
+mod classify;
+mod compress;
+mod dial;
+mod gate;
+mod grpc;
+mod http;
+mod line;
+mod read;
+mod retry;
+mod sender;
+mod settle;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod voice;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use ::http::{HeaderName, HeaderValue, Uri};
 
 /// How an upstream is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +98,19 @@ pub struct SetupError {
 }
 
 /// Sends batches from the outbox until it is closed and empty. When `give_up` fires, calls in flight
-/// end, and what is left is counted as lost with reason `shutdown`.
+/// end, and what is left is counted as lost with reason `shutdown`. Close the outbox first: a batch
+/// offered after that is nobody's.
+///
+/// # Errors
+/// The endpoint, a header or a TLS file can not be used; or there is no tokio runtime here.
 pub fn start(
     settings: Settings,
     inner: Inner,
     give_up: tokio_util::sync::CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>, SetupError> {
-    let _ = (settings, inner, give_up);
-    todo!()
+    let name = settings.name.clone();
+    let upstream = std::sync::Arc::new(sender::Upstream::new(settings, inner)?);
+    let runtime = tokio::runtime::Handle::try_current()
+        .map_err(|error| SetupError { name, what: error.to_string() })?;
+    Ok(runtime.spawn(sender::run(upstream, give_up)))
 }

@@ -1,0 +1,146 @@
+//! The end of every item: delivered, refused with a reason, or lost with a reason. Exactly once.
+//!
+//! The surprise: a [`Claim`] that is dropped counts its items as lost. So a call that was aborted, and a
+//! bug that unwinds, still settle what they held.
+
+use std::sync::{Arc, OnceLock};
+
+use prometheus::IntCounter;
+
+use super::classify::Refusal;
+use crate::queue::Batch;
+use crate::telemetry::Meters;
+use crate::wire::Signal;
+
+/// How a batch ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Delivered { rejected: u64, message: String },
+    Refused { reason: Refusal, message: String },
+    Lost(Loss),
+}
+
+/// Why items were given up; names the `reason` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Not accepted within `retry.give_up`.
+    GaveUp,
+    /// The process ended first.
+    Shutdown,
+    /// Larger than `request_max`: never sent (conformance C01).
+    TooLarge,
+    /// A bug of ours.
+    Fault,
+}
+
+impl Loss {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Loss::GaveUp => "gave_up",
+            Loss::Shutdown => "shutdown",
+            Loss::TooLarge => "too_large",
+            Loss::Fault => "fault",
+        }
+    }
+}
+
+/// The counters of one upstream.
+#[derive(Debug)]
+pub(super) struct Books {
+    meters: Arc<Meters>,
+    upstream: String,
+    /// By `Signal as usize`. Failures are looked up each time: they are rare, and a series that never
+    /// moved should not be exposed.
+    good: [OnceLock<Good>; 4],
+}
+
+#[derive(Debug)]
+struct Good {
+    items: IntCounter,
+    sends: IntCounter,
+}
+
+impl Books {
+    pub fn new(meters: Arc<Meters>, upstream: String) -> Self {
+        Self { meters, upstream, good: Default::default() }
+    }
+
+    /// Takes a batch's items on: from here they are settled whatever happens.
+    pub fn claim(&self, batch: &Batch) -> Claim<'_> {
+        Claim { books: self, signal: batch.signal, items: batch.items, open: true }
+    }
+
+    /// One call was made.
+    pub fn sent(&self, signal: Signal, outcome: &str) {
+        match self.good(signal) {
+            Some(good) if outcome == "ok" => good.sends.inc(),
+            _ => self.meters.sends.with_label_values(&[signal.name(), &self.upstream, outcome]).inc(),
+        }
+    }
+
+    fn delivered(&self, signal: Signal, items: u64) {
+        if let Some(good) = self.good(signal) {
+            good.items.inc_by(items);
+        }
+    }
+
+    fn refused(&self, signal: Signal, reason: &str, items: u64) {
+        let labels = [signal.name(), &self.upstream, reason];
+        self.meters.upstream_refused_items.with_label_values(&labels).inc_by(items);
+    }
+
+    fn lost(&self, signal: Signal, loss: Loss, items: u64) {
+        let labels = [signal.name(), &self.upstream, loss.name()];
+        self.meters.lost_items.with_label_values(&labels).inc_by(items);
+    }
+
+    fn good(&self, signal: Signal) -> Option<&Good> {
+        let labels = [signal.name(), &self.upstream];
+        let good = self.good.get(signal as usize)?;
+        Some(good.get_or_init(|| Good {
+            items: self.meters.delivered_items.with_label_values(&labels),
+            sends: self.meters.sends.with_label_values(&[signal.name(), &self.upstream, "ok"]),
+        }))
+    }
+}
+
+/// Items that are not settled yet.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    books: &'a Books,
+    signal: Signal,
+    items: u64,
+    open: bool,
+}
+
+impl Claim<'_> {
+    pub fn items(&self) -> u64 {
+        self.items
+    }
+
+    pub fn settle(mut self, ended: &Ended) {
+        self.open = false;
+        let (books, signal, items) = (self.books, self.signal, self.items);
+        match ended {
+            Ended::Delivered { rejected, .. } => {
+                // An upstream can not reject more than it was sent, whatever it says.
+                let rejected = items.min(*rejected);
+                books.delivered(signal, items - rejected);
+                if rejected > 0 {
+                    books.refused(signal, "partial_success", rejected);
+                }
+            }
+            Ended::Refused { reason, .. } => books.refused(signal, reason.name(), items),
+            Ended::Lost(loss) => books.lost(signal, *loss, items),
+        }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            let loss = if std::thread::panicking() { Loss::Fault } else { Loss::Shutdown };
+            self.books.lost(self.signal, loss, self.items);
+        }
+    }
+}
