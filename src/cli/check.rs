@@ -16,7 +16,8 @@ fn said_of(loaded: &Loaded) -> String {
     let plan = &loaded.plan;
     let mut said = format!("ok: {}\n", loaded.file.as_deref().unwrap_or("no file, defaults and variables"));
     let listen: Vec<String> = plan.receive.listen.iter().map(show_listen).collect();
-    let to: Vec<String> = plan.upstreams.iter().map(|u| format!("{} ({})", u.endpoint, u.name)).collect();
+    let to: Vec<String> =
+        plan.upstreams.iter().map(|u| format!("{} ({})", show_url(&u.endpoint), u.name)).collect();
     let to = if to.is_empty() { "shown here".to_owned() } else { to.join(", ") };
     let _ = writeln!(said, "  {} -> {to}", listen.join(", "));
     let _ = writeln!(
@@ -34,6 +35,11 @@ fn show_listen(listen: &Listen) -> String {
         Listen::Tcp(address) => address.to_string(),
         Listen::Unix(path) => format!("unix:{}", path.display()),
     }
+}
+
+/// Without the `/` that stands for no path.
+fn show_url(url: &http::Uri) -> String {
+    url.to_string().trim_end_matches('/').to_owned()
 }
 
 fn labelled(value: Option<&str>, from: Option<&str>) -> String {

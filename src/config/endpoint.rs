@@ -14,37 +14,34 @@ use crate::receive::Listen;
 /// # Errors
 /// What is wrong with it. The value is not quoted when it may hold a password.
 pub fn read(text: &str, protocol: Option<Protocol>) -> Result<(Uri, Protocol), String> {
-    let quoted = super::mistake::quoted(text);
-    if text.split(['/', '?']).any(|part| part.contains('@')) {
+    let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
+    if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
         return Err("holds a user or password; put them into `headers`, as `authorization`".to_owned());
     }
-    let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
-    match scheme.map(str::to_ascii_lowercase).as_deref() {
+    let quoted = super::mistake::quoted(text);
+    let scheme = scheme.map(str::to_ascii_lowercase);
+    match scheme.as_deref() {
         None | Some("http" | "https") => {}
-        Some("grpc" | "grpcs") => {
-            let tls = if scheme.is_some_and(|s| s.eq_ignore_ascii_case("grpcs")) { "https" } else { "http" };
-            return Err(format!(
-                "{quoted} has no scheme we know; did you mean `{tls}://{rest}` with `protocol: grpc`?"
-            ));
+        Some(known @ ("grpc" | "grpcs")) => {
+            let meant = if known == "grpcs" { "https" } else { "http" };
+            let hint = format!("did you mean `{meant}://{rest}` with `protocol: grpc`?");
+            return Err(format!("{quoted} has no scheme we know; {hint}"));
         }
         Some(_) => return Err(format!("{quoted} has no scheme we know; it is `http://` or `https://`")),
     }
     if text.contains(['?', '#']) {
-        return Err(format!(
-            "{quoted} has a query or fragment; an endpoint is a scheme, a host, a port and a path"
-        ));
+        let hint = "an endpoint is a scheme, a host, a port and a path";
+        return Err(format!("{quoted} has a query or fragment; {hint}"));
     }
-    let url = format!("{}://{}", scheme.unwrap_or("http"), rest.trim_end_matches('/'));
+    let url = format!("{}://{}", scheme.as_deref().unwrap_or("http"), rest.trim_end_matches('/'));
     let uri: Uri = url.parse().map_err(|wrong| format!("{quoted} is not a URL: {wrong}"))?;
-    if uri.host().is_none_or(str::is_empty) {
+    let host = uri.host().unwrap_or_default();
+    if host.is_empty() {
         return Err(format!("{quoted} has no host; write it like `http://gateway:4317`"));
     }
-    if uri
-        .authority()
-        .is_some_and(|a| uri.port().is_none() && a.as_str().trim_end_matches(']').ends_with(':'))
-        || uri.port().is_some_and(|port| port.as_str().parse::<u16>().is_ok_and(|port| port == 0))
-    {
-        return Err(format!("{quoted} has no port after the `:`"));
+    let says_port = uri.authority().is_some_and(|authority| authority.as_str().len() > host.len());
+    if says_port && uri.port_u16().unwrap_or(0) == 0 {
+        return Err(format!("{quoted} has no port from 1 to 65535 after `{host}:`"));
     }
     let protocol = protocol.unwrap_or_else(|| suggested(&uri));
     if scheme.is_none() && uri.port().is_none() {

@@ -3,7 +3,7 @@
 //! The `group!` macro writes a plain struct and, from the same lines, how it is filled by path, how
 //! it is walked for `print-config`, and its page of the reference. There is no second list of names.
 
-use super::mistake::{did_you_mean, is_secret, quoted};
+use super::mistake::{did_you_mean, quoted};
 use super::source::Source;
 use super::words::Word;
 
@@ -56,7 +56,6 @@ pub enum Seen<'a> {
         default: &'static str,
         wants: &'static str,
         range: Range,
-        secret: bool,
     },
 }
 
@@ -87,7 +86,7 @@ impl<W: Word> Slot<W> {
     }
 
     fn check_range(&self, value: &W, text: &str) -> Result<(), String> {
-        let Some((low, high)) = self.range else { return Ok(()) };
+        let Some((low, high)) = self.range.filter(|_| !text.is_empty()) else { return Ok(()) };
         let bound = |word| W::read(word).ok();
         if bound(low).is_some_and(|low| *value < low) {
             return Err(format!("{} is too small; the least is `{low}`", quoted(text)));
@@ -128,7 +127,6 @@ impl<W: Word> Field for Slot<W> {
                 default: self.default,
                 wants: W::WANTS,
                 range: self.range,
-                secret: false,
             },
         );
     }
@@ -171,7 +169,6 @@ impl Field for Pairs {
         see(row, Seen::Map { wants: "name: text" });
         for (name, slot) in &self.entries {
             let path = below(row.path, name);
-            let secret = is_secret(name);
             see(
                 Row { path: &path, doc: &[] },
                 Seen::Leaf {
@@ -180,7 +177,6 @@ impl Field for Pairs {
                     default: "",
                     wants: String::WANTS,
                     range: None,
-                    secret,
                 },
             );
         }
@@ -224,7 +220,7 @@ impl<G: Field + Default> Field for Named<G> {
     }
 
     fn take(&mut self, text: &str, _: &Source) -> Result<(), String> {
-        Err(format!("is a mapping, not {}", quoted(text)))
+        Err(format!("is a mapping from names, not {}; did you mean `upstream`?", quoted(text)))
     }
 
     fn walk(&self, row: Row<'_>, see: &mut dyn FnMut(Row<'_>, Seen<'_>)) {
@@ -245,6 +241,11 @@ pub fn unknown(key: &str, known: &[&str]) -> String {
     let hint = did_you_mean(key, known.iter().copied());
     let hint = if hint.is_empty() { format!("; known here: {}", known.join(", ")) } else { hint };
     format!("unknown key {}{hint}", quoted(key))
+}
+
+/// What a group says when it is given text.
+pub fn not_text(text: &str, known: &[&str]) -> String {
+    format!("is a mapping, not {}; its keys are {}", quoted(text), known.join(", "))
 }
 
 /// Makes a field of what the table has on one line.
@@ -290,7 +291,7 @@ macro_rules! group {
             }
 
             fn take(&mut self, text: &str, _: &$crate::config::source::Source) -> Result<(), String> {
-                Err(format!("is a mapping, not {}", $crate::config::mistake::quoted(text)))
+                Err($crate::config::field::not_text(text, &[$(stringify!($field)),*]))
             }
 
             fn walk(

@@ -48,6 +48,7 @@ impl FromFile<'_> {
                 None => return,
             },
         };
+        let path = if path.is_empty() { "configuration" } else { path };
         self.note(node.at.clone(), path, &wrong);
     }
 

@@ -24,6 +24,7 @@ mod source;
 mod substitute;
 mod surroundings;
 mod tree;
+mod upstreams;
 mod words;
 
 pub use mistake::{Mistake, Mistakes};
@@ -118,8 +119,8 @@ pub fn load_in(ask: &Ask, surroundings: &Surroundings) -> Result<Loaded, Mistake
     }
     gather::from_variables(variables, &mut raw, &mut mistakes);
     gather::from_arguments(&ask.set, &mut raw, &mut mistakes);
-    check::settle_upstreams(&mut raw, &mut mistakes);
-    if raw.upstreams.entries.is_empty() {
+    let named = upstreams::settle(&mut raw, &mut mistakes);
+    if !named {
         otel::fill(&mut raw, variables, &mut mistakes, &mut notes);
     }
     found::fill(&mut raw, surroundings);
@@ -134,3 +135,6 @@ pub fn load_in(ask: &Ask, surroundings: &Surroundings) -> Result<Loaded, Mistake
         Err(Mistakes { file, text, list: mistakes })
     }
 }
+
+#[cfg(test)]
+mod tests;

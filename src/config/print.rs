@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::field::{Field, Row, Seen};
+use super::mistake::is_secret;
 use super::raw::Raw;
 
 const MASK: &str = "*****";
@@ -14,13 +15,14 @@ pub fn print(raw: &Raw, file: &str) -> String {
     let mut out = String::new();
     let mut open: Vec<String> = Vec::new();
     raw.walk(Row { path: &[], doc: &[] }, &mut |row, seen| {
-        let Seen::Leaf { value: Some(value), from, secret, .. } = seen else { return };
+        let Seen::Leaf { value: Some(value), from, .. } = seen else { return };
         let Some((leaf, groups)) = row.path.split_last() else { return };
         let shared = open.iter().zip(groups).take_while(|(a, b)| a == b).count();
         for (depth, group) in groups.iter().enumerate().skip(shared) {
             let _ = writeln!(out, "{}{}:", indent(depth), scalar(group));
         }
         open = groups.to_vec();
+        let secret = groups.last().is_some_and(|group| group == "headers") && is_secret(leaf);
         let value = if secret { MASK.to_owned() } else { value };
         let line = format!("{}{}: {}", indent(groups.len()), scalar(leaf), scalar(&value.replace('$', "$$")));
         let _ = writeln!(out, "{line:REMARK_COLUMN$} # {}", from.describe(file));

@@ -75,7 +75,7 @@ group! {
     Upstream {
         /// `http://host:4317`, `https://host/base`. Without a scheme it is `http://`; without a scheme and
         /// a port, the protocol's own port. For HTTP, `/v1/traces` and the like are appended. An address
-        /// of our own is refused: data would go round for ever.
+        /// of our own is refused: data would go round for ever. Empty: there is no such upstream.
         endpoint: Slot<Option<String>> = "";
         /// Not given: `http/protobuf` when the endpoint's port is 4318 or it has a path, else `grpc`.
         protocol: Slot<Option<Protocol>> = "";
@@ -129,10 +129,10 @@ group! {
         /// `trace` waits for the trace's own root. `local`, for a sidecar in front of a gateway, lets each
         /// process's part leave as soon as it is whole. `off` passes spans through as they come.
         scope: Slot<Scope> = "trace";
-        /// A whole trace leaves after this much silence.
+        /// A whole trace leaves after this much silence. Never more than `idle`.
         quiet: Slot<Duration> = "50ms" in "0s" to "1m";
         /// A trace that is not whole leaves after this much silence: a little more than the SDKs' export
-        /// interval, which is 5 s by default.
+        /// interval, which is 5 s by default. Never more than `hold`.
         idle: Slot<Duration> = "6s" in "1ms" to "1h";
         /// No trace is held for longer; a longer one leaves in parts, labelled alike.
         hold: Slot<Duration> = "30s" in "1ms" to "1h";

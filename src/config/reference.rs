@@ -17,9 +17,9 @@ const HEAD: &str = "\
 pub fn reference() -> String {
     let mut page = HEAD.to_owned();
     page.push_str(include_str!("reference.md"));
-    let mut raw = Raw::default();
     // One upstream by the name the reader is to replace.
-    raw.upstreams = Named { entries: vec![("NAME".to_owned(), Source::Default, Upstream::default())] };
+    let upstreams = Named { entries: vec![("NAME".to_owned(), Source::Default, Upstream::default())] };
+    let raw = Raw { upstreams, ..Raw::default() };
     raw.walk(Row { path: &[], doc: &[] }, &mut |row, seen| describe(&mut page, row, seen));
     page
 }
@@ -33,7 +33,7 @@ fn describe(page: &mut String, row: Row<'_>, seen: Seen<'_>) {
     if row.doc.is_empty() && matches!(seen, Seen::Group) {
         return;
     }
-    let heading = if matches!(seen, Seen::Group) || path == "upstreams" { "##" } else { "###" };
+    let heading = if row.path.len() == 1 { "##" } else { "###" };
     let _ = writeln!(page, "\n{heading} `{path}`\n");
     match seen {
         Seen::Group => {}

@@ -31,6 +31,15 @@ impl Variables {
         variables
     }
 
+    /// These and one more.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        if !value.is_empty() {
+            self.set.insert(name.to_owned(), value.to_owned());
+        }
+        self
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         self.set.get(name).map(String::as_str)
     }
@@ -42,8 +51,7 @@ impl Variables {
 
 impl<const N: usize> From<[(&str, &str); N]> for Variables {
     fn from(pairs: [(&str, &str); N]) -> Self {
-        let set = pairs.iter().filter(|(_, value)| !value.is_empty());
-        Self { set: set.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), unreadable: Vec::new() }
+        pairs.into_iter().fold(Self::default(), |all, (name, value)| all.with(name, value))
     }
 }
 

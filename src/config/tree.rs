@@ -101,7 +101,7 @@ impl<'a> Reader<'a, '_> {
             s if s.starts_with('\t') || s.trim_start_matches(' ').starts_with('\t') => {
                 "; indent with spaces, not tabs"
             }
-            s if s.contains("${") && s.contains("{") => "; put quotes round a value with `${…}` in it",
+            s if s.contains("${") => "; put quotes round a value with `${…}` in it",
             _ => "",
         };
         Mistake::new(Source::File { line, column }, format!("not YAML: {}{hint}", error.info()))
@@ -114,6 +114,8 @@ impl<'a> Reader<'a, '_> {
             return Err(Mistake::new(here, format!("nested deeper than {DEPTH_MAX} levels")));
         }
         if let Some(tag) = event.tag().filter(|tag| !tag.is_yaml_core_schema()) {
+            let begin = span.tag_start().unwrap_or(span.start);
+            let here = Source::File { line: begin.line(), column: begin.col() + 1 };
             return Err(Mistake::new(here, format!("unknown tag {}", quoted(&tag.original()))));
         }
         let anchor = event.anchor_id();

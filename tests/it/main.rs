@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails, saying where")]
 
+mod config;
 mod harness;
 
 mod captures;

@@ -1,0 +1,515 @@
+//! The rules of configuration, end to end: what is given -> what is in force.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::export::{Compression, Protocol};
+use crate::receive::Listen;
+
+/// What a test gives; nothing of the machine it runs on gets in.
+#[derive(Default)]
+struct Given {
+    file: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+    set: &'static [&'static str],
+}
+
+fn surroundings(root: &Path, variables: &[(&str, &str)]) -> Surroundings {
+    let variables = variables.iter().fold(Variables::default(), |all, pair| all.with(pair.0, pair.1));
+    let resolve = |_: &str| vec![IpAddr::from([192, 0, 2, 1])];
+    Surroundings { variables, root: root.to_owned(), resolve, is_ours: |address| address.is_loopback() }
+}
+
+fn read(given: &Given) -> Result<Loaded, Mistakes> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("spandrel.yaml");
+    std::fs::write(&file, given.file).unwrap();
+    let ask = Ask { file: Some(file), set: given.set.iter().map(|s| (*s).to_owned()).collect() };
+    load_in(&ask, &surroundings(directory.path(), given.variables))
+}
+
+fn plan(given: Given) -> Plan {
+    read(&given).unwrap_or_else(|mistakes| panic!("{mistakes}")).plan
+}
+
+fn from_file(file: &'static str) -> Plan {
+    plan(Given { file, ..Given::default() })
+}
+
+fn from_variables(variables: &'static [(&'static str, &'static str)]) -> Plan {
+    plan(Given { variables, ..Given::default() })
+}
+
+fn wrong(given: Given) -> String {
+    read(&given).err().map(|mistakes| mistakes.to_string()).expect("there are mistakes")
+}
+
+#[test]
+fn with_nothing_configured_the_defaults_are_a_plan() {
+    let plan = from_file("");
+    let listen =
+        [Listen::Tcp("127.0.0.1:4317".parse().unwrap()), Listen::Tcp("127.0.0.1:4318".parse().unwrap())];
+    assert_eq!(plan.receive.listen, listen);
+    assert_eq!(plan.receive.request_max, 64 << 20);
+    assert!(plan.upstreams.is_empty());
+    assert_eq!(plan.memory, 256 << 20);
+    assert_eq!(plan.join.unwrap().held_bytes_max, 192 << 20);
+    assert_eq!((plan.batch.bytes, plan.batch.age), (1 << 20, Duration::from_millis(200)));
+    assert_eq!(plan.admin, Some("127.0.0.1:8888".parse().unwrap()));
+    assert_eq!(plan.lanes, 1);
+    assert_eq!(plan.labels, rules::labels::Settings::default());
+}
+
+#[test]
+fn the_defaults_of_the_table_are_the_parts_own() {
+    let plan = from_file("");
+    let join = join::Settings { held_bytes_max: 192 << 20, ..join::Settings::default() };
+    assert_eq!(plan.join, Some(join));
+    assert_eq!(plan.batch, queue::batcher::Settings::default());
+}
+
+#[test]
+fn everything_can_be_said_in_a_file() {
+    let plan = from_file(
+        "receive: {grpc: '0.0.0.0:14317', http: 'unix:/run/s.sock', unix: /run/t.sock, max_request: 1MB}
+upstreams:
+  backend:
+    endpoint: https://otel.example.com/base/
+    protocol: http/json
+    headers: {X-Api-Key: k, x-team: a b}
+    compression: zstd
+    tls: {ca_file: /ca, cert_file: /c, key_file: /k, insecure_skip_verify: true}
+    timeout: 3s
+    retry: {initial: 2s, max: 4s, give_up: 1h}
+    parallel: 9
+    max_request: 2MiB
+environment: production
+release: 1.10
+release_key: app.version
+legacy_environment: true
+enforce: true
+resource: {team: payments, service.namespace: shop}
+join: {scope: local, quiet: 1ms, idle: 2s, hold: 3m}
+batch: {bytes: 4096, age: 0s}
+memory: 32MiB
+lanes: 4
+admin: off
+log: {level: debug, format: json}
+",
+    );
+    assert_eq!(
+        plan.receive.listen[1..],
+        [Listen::Unix("/run/s.sock".into()), Listen::Unix("/run/t.sock".into())]
+    );
+    assert_eq!(plan.receive.request_max, 1_000_000);
+    let [upstream] = plan.upstreams.as_slice() else { panic!("one upstream") };
+    assert_eq!(upstream.name, "backend");
+    assert_eq!(upstream.endpoint, "https://otel.example.com/base");
+    assert_eq!((upstream.protocol, upstream.compression), (Protocol::HttpJson, Compression::Zstd));
+    assert_eq!(upstream.headers[0].0, "x-api-key");
+    assert!(upstream.headers[0].1.is_sensitive() && !upstream.headers[1].1.is_sensitive());
+    assert_eq!(upstream.tls.key_file, Some(PathBuf::from("/k")));
+    assert_eq!(upstream.retry.give_up, Duration::from_secs(3600));
+    assert_eq!((upstream.parallel, upstream.request_max), (9, 2 << 20));
+    // Text as it was written: a release is no number.
+    assert_eq!(plan.labels.release.as_deref(), Some("1.10"));
+    assert_eq!(plan.labels.resource[1], ("service.namespace".to_owned(), "shop".to_owned()));
+    assert_eq!(plan.join.unwrap().scope, join::Scope::Local);
+    assert_eq!((plan.memory, plan.lanes, plan.admin), (32 << 20, 4, None));
+    assert_eq!(plan.log, Log { level: Level::Debug, format: Format::Json });
+}
+
+#[test]
+fn set_wins_over_variables_over_the_file_over_the_defaults() {
+    let given = |set| Given {
+        file: "lanes: 2\nbatch: {bytes: 2MiB}\nenvironment: file",
+        variables: &[
+            ("SPANDREL_LANES", "3"),
+            ("SPANDREL_ENVIRONMENT", "variable"),
+            ("SPANDREL_BATCH_AGE", ""),
+        ],
+        set,
+    };
+    let plan = plan(given(&["lanes=4"]));
+    assert_eq!(plan.lanes, 4);
+    assert_eq!(plan.labels.environment.as_deref(), Some("variable"));
+    assert_eq!(plan.labels_from.environment.as_deref(), Some("env SPANDREL_ENVIRONMENT"));
+    assert_eq!(plan.batch.bytes, 2 << 20);
+    assert_eq!(plan.batch.age, Duration::from_millis(200));
+}
+
+#[test]
+fn a_value_that_is_overridden_is_checked_all_the_same() {
+    let said = wrong(Given { file: "lanes: many", set: &["lanes=2"], ..Given::default() });
+    assert!(said.contains(":1:8: `lanes`: `many` is not a whole number"), "{said}");
+}
+
+#[test]
+fn upstreams_and_maps_can_be_given_as_variables() {
+    let plan = plan(Given {
+        file: "upstreams: {far-away: {endpoint: 'http://192.0.2.9:4317', headers: {a: file, b: file}}}",
+        variables: &[
+            ("SPANDREL_UPSTREAMS_FAR_AWAY_HEADERS", "a=1, c=x=y"),
+            ("SPANDREL_UPSTREAMS_FAR_AWAY_TLS_INSECURE_SKIP_VERIFY", "false"),
+            ("SPANDREL_UPSTREAMS_OTHER_ENDPOINT", "http://192.0.2.8:4318"),
+            ("SPANDREL_RESOURCE", "team=payments,service.namespace=shop"),
+        ],
+        set: &["resource.service.namespace=set", "upstreams.other.headers.x.y=z"],
+    });
+    let headers: Vec<_> =
+        plan.upstreams[0].headers.iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
+    assert_eq!(headers, [("a", "1"), ("b", "file"), ("c", "x=y")]);
+    assert_eq!(plan.upstreams[1].name, "other");
+    assert_eq!(plan.upstreams[1].protocol, Protocol::HttpProtobuf);
+    assert_eq!(plan.upstreams[1].headers[0].0, "x.y");
+    assert_eq!(plan.labels.resource[1].1, "set");
+}
+
+#[test]
+fn the_short_upstream_is_the_default_ones_endpoint() {
+    let plan = plan(Given {
+        file: "upstreams: {default: {endpoint: 'http://192.0.2.1:4317', timeout: 3s}}",
+        variables: &[("SPANDREL_UPSTREAM", "http://192.0.2.2:4317")],
+        ..Given::default()
+    });
+    assert_eq!(plan.upstreams.len(), 1);
+    assert_eq!(plan.upstreams[0].endpoint, "http://192.0.2.2:4317");
+    assert_eq!(plan.upstreams[0].timeout, Duration::from_secs(3));
+}
+
+#[test]
+fn an_upstream_can_be_taken_away() {
+    let plan = plan(Given {
+        file: "upstream: http://192.0.2.1:4317",
+        variables: &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://192.0.2.3:4317")],
+        set: &["upstream="],
+    });
+    assert!(plan.upstreams.is_empty());
+}
+
+#[test]
+fn otel_variables_make_an_upstream_only_when_nobody_else_does() {
+    let one = from_variables(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel.example.com/base/"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20a%3D%3D , x-a=1=2,x-b = raw space"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://elsewhere"),
+    ]);
+    let upstream = &one.upstreams[0];
+    assert_eq!(upstream.endpoint, "https://otel.example.com/base");
+    assert_eq!((upstream.protocol, upstream.compression), (Protocol::HttpProtobuf, Compression::None));
+    let headers: Vec<_> = upstream.headers.iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
+    assert_eq!(headers, [("authorization", "Basic a=="), ("x-a", "1=2"), ("x-b", "raw space")]);
+    assert_eq!(upstream.timeout, Duration::from_millis(2500));
+    assert_eq!(upstream.tls.ca_file, Some(PathBuf::from("/ca.pem")));
+    assert_eq!(one.notes.len(), 1, "{:?}", one.notes);
+
+    let ours = plan(Given {
+        file: "upstream: http://192.0.2.1:4317",
+        variables: &[("OTEL_EXPORTER_OTLP_ENDPOINT", "not even a url"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "x")],
+        ..Given::default()
+    });
+    assert_eq!(ours.upstreams[0].endpoint, "http://192.0.2.1:4317");
+}
+
+#[test]
+fn otel_endpoints_are_read_as_the_exporter_specification_has_them() {
+    let check = |variables: &'static [(&str, &str)], endpoint: &str, protocol| {
+        let plan = from_variables(variables);
+        let upstream = &plan.upstreams[0];
+        assert_eq!((upstream.endpoint.to_string().as_str(), upstream.protocol), (endpoint, protocol));
+    };
+    const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    const PROTOCOL: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    check(&[(ENDPOINT, "http://c.example:4317")], "http://c.example:4317/", Protocol::Grpc);
+    check(&[(ENDPOINT, "http://c.example:4318")], "http://c.example:4318/", Protocol::HttpProtobuf);
+    // Without a scheme gRPC is secure unless said otherwise; a scheme beats what is said.
+    check(&[(ENDPOINT, "c.example:4317"), PROTOCOL], "https://c.example:4317/", Protocol::Grpc);
+    const INSECURE: (&str, &str) = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
+    check(&[(ENDPOINT, "c.example:4317"), PROTOCOL, INSECURE], "http://c.example:4317/", Protocol::Grpc);
+    check(&[(ENDPOINT, "https://c.example"), PROTOCOL, INSECURE], "https://c.example/", Protocol::Grpc);
+    // A signal's endpoint is whole; ours is the base it stands on.
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    check(&[(TRACES, "http://c.example/x/v1/traces")], "http://c.example/x", Protocol::HttpProtobuf);
+}
+
+#[test]
+fn our_own_address_among_the_otel_variables_is_refused() {
+    let said = wrong(Given {
+        variables: &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")],
+        ..Given::default()
+    });
+    assert!(said.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: ") && said.contains("leads back to us"), "{said}");
+}
+
+#[test]
+fn labels_are_found_in_this_order() {
+    let check = |given: Given, environment: &str, release: &str| {
+        let plan = plan(given);
+        let shown = |value: &Option<String>, from: &Option<String>| {
+            format!("{} {}", value.as_deref().unwrap_or("-"), from.as_deref().unwrap_or("-"))
+        };
+        assert_eq!(shown(&plan.labels.environment, &plan.labels_from.environment), environment);
+        assert_eq!(shown(&plan.labels.release, &plan.labels_from.release), release);
+    };
+    const CI: (&str, &str) = ("GITHUB_SHA", "abc");
+    const LATER: (&str, &str) = ("DRONE_COMMIT_SHA", "later");
+    const SDK: (&str, &str) = ("LANGFUSE_TRACING_ENVIRONMENT", "sdk");
+    const OLD: (&str, &str) = ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=old%20one");
+    const NEW: (&str, &str) = (
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "service.version=1.2,deployment.environment=old,deployment.environment.name=new",
+    );
+    check(
+        Given { variables: &[LATER, SDK, CI], ..Given::default() },
+        "sdk env LANGFUSE_TRACING_ENVIRONMENT",
+        "abc env GITHUB_SHA",
+    );
+    check(
+        Given { variables: &[CI, OLD, SDK], ..Given::default() },
+        "old one env OTEL_RESOURCE_ATTRIBUTES",
+        "abc env GITHUB_SHA",
+    );
+    check(
+        Given { variables: &[CI, NEW, SDK], ..Given::default() },
+        "new env OTEL_RESOURCE_ATTRIBUTES",
+        "1.2 env OTEL_RESOURCE_ATTRIBUTES",
+    );
+    check(
+        Given { variables: &[NEW, CI], set: &["environment=a", "release=b"], ..Given::default() },
+        "a --set",
+        "b --set",
+    );
+    check(Given::default(), "- -", "- -");
+}
+
+#[test]
+fn protocols_follow_from_endpoints() {
+    let check = |endpoint: &str, given: Option<words::Protocol>, expect: &str| {
+        let got = endpoint::read(endpoint, given).map(|(uri, protocol)| format!("{uri} {protocol:?}"));
+        assert_eq!(got.unwrap_or_else(|wrong| wrong), expect, "{endpoint}");
+    };
+    check("http://gateway:4317", None, "http://gateway:4317/ Grpc");
+    check("http://gateway:4318", None, "http://gateway:4318/ HttpProtobuf");
+    check("HTTPS://otel.example.com", None, "https://otel.example.com/ Grpc");
+    check(
+        "https://cloud.example.com/api/public/otel/",
+        None,
+        "https://cloud.example.com/api/public/otel HttpProtobuf",
+    );
+    check("gateway:4318", Some(words::Protocol::Grpc), "http://gateway:4318/ Grpc");
+    check("gateway", None, "http://gateway:4317/ Grpc");
+    check("gateway", Some(words::Protocol::HttpJson), "http://gateway:4318/ HttpJson");
+    check("[::1]:4317", None, "http://[::1]:4317/ Grpc");
+    check("http://a:99999", None, "`http://a:99999` has no port from 1 to 65535 after `a:`");
+    check("http://a/@b", None, "http://a/@b HttpProtobuf");
+}
+
+#[test]
+fn the_budget_is_a_quarter_of_the_smallest_cgroup_limit() {
+    let check = |files: &[(&str, &str)], expect: usize| {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        assert_eq!(found::memory(root.path()).0, expect, "{files:?}");
+    };
+    const MACHINE: (&str, &str) = ("proc/meminfo", "MemTotal:        8388608 kB\nMemFree: 1 kB\n");
+    const V2: (&str, &str) = ("proc/self/cgroup", "0::/pods/one\n");
+    const V1: (&str, &str) = ("proc/self/cgroup", "7:cpu,cpuacct:/x\n5:memory:/docker/abc\n");
+    let mib = |n: usize| n << 20;
+    check(&[], mib(256));
+    check(&[MACHINE, V2, ("sys/fs/cgroup/pods/one/memory.max", "max\n")], mib(256));
+    check(&[MACHINE, V2, ("sys/fs/cgroup/pods/one/memory.max", "536870912\n")], mib(128));
+    // A parent's limit binds as well.
+    check(
+        &[
+            MACHINE,
+            V2,
+            ("sys/fs/cgroup/pods/one/memory.max", "max\n"),
+            ("sys/fs/cgroup/pods/memory.max", "268435456\n"),
+        ],
+        mib(64),
+    );
+    check(&[MACHINE, V2, ("sys/fs/cgroup/memory.max", "33554432\n")], mib(16));
+    check(&[MACHINE, V1, ("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n")], mib(256));
+    check(&[MACHINE, V1, ("sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "134217728\n")], mib(32));
+    // Version 1 says "no limit" with a number no machine has.
+    check(&[MACHINE, V1, ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")], mib(256));
+    check(&[("proc/meminfo", "MemTotal: 524288 kB\n")], mib(128));
+}
+
+#[test]
+fn a_request_larger_than_all_memory_is_refused_for_its_size() {
+    let plan = from_file("memory: 16MiB\nreceive: {max_request: 32MiB}");
+    assert_eq!(plan.receive.request_max, 16 << 20);
+    assert!(plan.notes[0].contains("16MiB"), "{:?}", plan.notes);
+}
+
+#[test]
+fn a_default_gives_way_to_a_lower_bound_that_was_written() {
+    let plan = from_file(
+        "join: {hold: 20ms}\nupstreams: {a: {endpoint: 'http://192.0.2.1', max_request: 2KiB, retry: {max: 1ms}}}",
+    );
+    let join = plan.join.unwrap();
+    assert_eq!([join.quiet, join.idle, join.hold], [Duration::from_millis(20); 3]);
+    assert_eq!(plan.batch.bytes, 2048);
+    assert_eq!(plan.upstreams[0].retry.initial, Duration::from_millis(1));
+    let said = wrong(Given { file: "join: {idle: 31s}", ..Given::default() });
+    assert!(said.contains("`join.idle` `31s` is more than `join.hold` `30s`"), "{said}");
+}
+
+#[test]
+fn the_installed_file_is_read_when_none_is_named_and_the_working_directory_is_not() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("etc/spandrel")).unwrap();
+    std::fs::write(root.path().join("etc/spandrel/spandrel.yaml"), "lanes: 7").unwrap();
+    std::fs::write(root.path().join("other.yaml"), "\u{feff}lanes: 8").unwrap();
+    let lanes = |variables: &[(&str, &str)]| {
+        load_in(&Ask::default(), &surroundings(root.path(), variables)).unwrap().plan.lanes
+    };
+    assert_eq!(lanes(&[]), 7);
+    let other = root.path().join("other.yaml");
+    assert_eq!(lanes(&[("SPANDREL_CONFIG", other.to_str().unwrap())]), 8);
+    std::fs::remove_file(root.path().join("etc/spandrel/spandrel.yaml")).unwrap();
+    assert_eq!(lanes(&[]), 1);
+}
+
+#[test]
+fn what_is_printed_is_itself_a_configuration_and_means_the_same() {
+    let given = Given {
+        file: "upstreams:\n  a: {endpoint: 'https://a.example.com/x', headers: {team: 'a: $b #c \"d\"'}}
+resource: {service.namespace: '${env:TEAM}', odd key: ' - x'}\njoin: {scope: off}\nenvironment: null-ish",
+        variables: &[("TEAM", "pay$$ments"), ("GIT_COMMIT", "1e3")],
+        set: &["upstream=http://192.0.2.1:4317", "admin=[::1]:8888"],
+    };
+    let first = read(&given).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("printed.yaml");
+    std::fs::write(&file, first.print()).unwrap();
+    let ask = Ask { file: Some(file), set: Vec::new() };
+    let again = load_in(&ask, &surroundings(directory.path(), &[])).unwrap_or_else(|m| panic!("{m}"));
+    let strip = |plan: &Plan| format!("{:?}", Plan { labels_from: LabelsFrom::default(), ..plan.clone() });
+    assert_eq!(strip(&again.plan), strip(&first.plan), "{}", first.print());
+    assert_eq!(again.plan.labels.resource[0].1, "pay$$ments");
+}
+
+#[test]
+fn what_is_printed_says_where_from_and_keeps_secrets() {
+    let given = Given {
+        file: "upstreams:\n  a:\n    endpoint: https://a.example.com\n    headers: {x-api-key: hunter2}",
+        variables: &[("SPANDREL_LANES", "2"), ("GITHUB_SHA", "abc")],
+        set: &["batch.age=1s"],
+    };
+    let printed = read(&given).unwrap_or_else(|mistakes| panic!("{mistakes}")).print();
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let line = |start: &str| {
+        printed.lines().find(|line| line.trim_start().starts_with(start)).unwrap().trim().to_owned()
+    };
+    assert!(line("x-api-key:").starts_with("x-api-key: \"*****\""), "{printed}");
+    assert!(line("lanes:").ends_with("# env SPANDREL_LANES"));
+    assert!(line("release:").ends_with("# env GITHUB_SHA"));
+    assert!(line("age:").ends_with("# --set"));
+    assert!(line("endpoint:").ends_with("spandrel.yaml:3"));
+    assert!(line("hold:").ends_with("# default"));
+    assert!(line("memory:").ends_with("# default without a cgroup limit"));
+}
+
+#[test]
+fn aliases_are_followed() {
+    let plan = from_file("environment: &e staging\nresource: {stage: *e}");
+    assert_eq!(plan.labels.resource[0].1, "staging");
+}
+
+/// Pieces a YAML reader may trip over, in any order.
+fn yaml_like() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "join",
+        "upstream",
+        "upstreams",
+        "default",
+        "headers",
+        "batch",
+        ": ",
+        ":\n  ",
+        "\n",
+        "  ",
+        "- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        "&a ",
+        "*a",
+        "<<",
+        "? ",
+        "| ",
+        ">-\n",
+        "\"",
+        "'",
+        "\\",
+        "${",
+        "}",
+        "$$",
+        "${env:X:-y}",
+        "#",
+        "---\n",
+        "...\n",
+        "!!str ",
+        "!t ",
+        "%YAML 1.2\n",
+        "\t",
+        "\u{0}",
+        "\u{feff}",
+        "é",
+        "50ms",
+        "1MiB",
+        "0",
+        "~",
+        "off",
+        "@",
+    ]);
+    prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_file_makes_it_panic(text in prop_oneof![yaml_like(), "\\PC{0,200}"]) {
+        let mut mistakes = Vec::new();
+        let mut table = raw::Raw::default();
+        if let Ok(root) = tree::read(&text, &mut mistakes) {
+            gather::from_file(&root, &mut table, &Variables::default(), &mut mistakes);
+        }
+        // Every place can be shown.
+        let list = mistakes;
+        let _ = Mistakes { file: "f".to_owned(), text, list }.to_string();
+    }
+
+    #[test]
+    fn no_argument_or_endpoint_makes_it_panic(text in "\\PC{0,80}") {
+        let arguments = [text.clone(), format!("upstreams.a.{text}")];
+        gather::from_arguments(&arguments, &mut raw::Raw::default(), &mut Vec::new());
+        let _ = endpoint::read(&text, None);
+        let _ = endpoint::read(&format!("http://{text}"), None);
+    }
+
+    #[test]
+    fn sizes_and_durations_are_shown_as_they_are_read(bytes in any::<u32>(), ms in any::<u32>()) {
+        use words::{Size, Word};
+        let size = Size(bytes as usize);
+        prop_assert_eq!(Size::read(&size.show().unwrap()), Ok(size));
+        let duration = Duration::from_millis(ms.into());
+        prop_assert_eq!(Duration::read(&duration.show().unwrap()), Ok(duration));
+    }
+}

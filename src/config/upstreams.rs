@@ -1,0 +1,181 @@
+//! Upstreams: from the table to the exporters' settings, or what is wrong with them.
+
+use http::{HeaderName, HeaderValue};
+
+use super::check::Check;
+use super::endpoint;
+use super::mistake::{Mistake, is_secret, quoted};
+use super::raw::{self, Raw, Upstream};
+use super::source::Source;
+use super::words::{Compression, Protocol};
+use crate::export;
+use crate::receive::Listen;
+
+/// Headers that belong to the protocol, not to the user.
+const OUR_HEADERS: [&str; 10] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "grpc-encoding",
+    "grpc-timeout",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Makes `upstream: …` the endpoint of `upstreams.default`, and drops upstreams without an endpoint.
+/// Returns whether anything was said of upstreams, be it that there is none.
+pub fn settle(raw: &mut Raw, mistakes: &mut Vec<Mistake>) -> bool {
+    let short = raw.upstream.clone();
+    if short.from != Source::Default {
+        let endpoint = &mut raw.upstreams.entry("default", &short.from).endpoint;
+        if endpoint.from.rank() == short.from.rank() {
+            let text =
+                "`upstream` is short for `upstreams.default.endpoint`, which is given too; give one of them";
+            mistakes.push(Mistake::new(short.from.clone(), text));
+        } else if endpoint.from.rank() < short.from.rank() {
+            endpoint.put(short.value, short.from);
+        }
+        raw.upstream.put(None, Source::Default);
+    }
+    let named = !raw.upstreams.entries.is_empty();
+    raw.upstreams.entries.retain(|(name, from, upstream)| {
+        let endpoint = &upstream.endpoint;
+        // Emptied on purpose (`--set upstream=`, `${env:NAME:-}`) there is none; never given, it was forgotten.
+        if endpoint.from == Source::Default {
+            let text = format!("`upstreams.{name}` lacks an `endpoint`; write it like `http://gateway:4317`");
+            mistakes.push(Mistake::new(from.clone(), text));
+        }
+        endpoint.value.is_some()
+    });
+    named
+}
+
+impl Check<'_> {
+    pub(super) fn upstreams(&mut self, raw: &mut Raw, listen: &[Listen]) -> Vec<export::Settings> {
+        let mut upstreams = Vec::new();
+        for (name, _, upstream) in &mut raw.upstreams.entries {
+            upstreams.extend(self.upstream(name, upstream, listen));
+        }
+        upstreams
+    }
+
+    fn upstream(&mut self, name: &str, raw: &mut Upstream, listen: &[Listen]) -> Option<export::Settings> {
+        let path = format!("upstreams.{name}");
+        let url = raw.endpoint.value.clone()?;
+        let (uri, protocol) = match endpoint::read(&url, raw.protocol.value) {
+            Ok(read) => read,
+            Err(wrong) => {
+                self.note(&raw.endpoint.from, format!("`{path}.endpoint`: {wrong}"));
+                return None;
+            }
+        };
+        raw.endpoint.put(Some(uri.to_string().trim_end_matches('/').to_owned()), raw.endpoint.from.clone());
+        if raw.protocol.value.is_none() {
+            raw.protocol.put(Some(protocol), Source::Derived("from the endpoint".to_owned()));
+        }
+        if let Some(Listen::Tcp(ours)) = endpoint::leads_to(&uri, listen, self.surroundings) {
+            let wrong = format!(
+                "{} leads back to us: we listen on {ours}; data would go round for ever",
+                quoted(&url)
+            );
+            self.note(&raw.endpoint.from, format!("`{path}.endpoint`: {wrong}"));
+        }
+        if protocol == Protocol::Grpc && !matches!(uri.path(), "" | "/") {
+            let wrong = format!(
+                "{} has a path, which gRPC has no use for; did you mean `protocol: http/protobuf`?",
+                quoted(&url)
+            );
+            self.note(&raw.endpoint.from, format!("`{path}.endpoint`: {wrong}"));
+        }
+        self.tls(&path, &raw.tls, uri.scheme_str() == Some("https"));
+        let longest = format!("{path}.retry.max");
+        self.at_most((&format!("{path}.retry.initial"), &mut raw.retry.initial), (&longest, &raw.retry.max));
+        Some(export::Settings {
+            name: name.to_owned(),
+            endpoint: uri,
+            protocol: match protocol {
+                Protocol::Grpc => export::Protocol::Grpc,
+                Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,
+                Protocol::HttpJson => export::Protocol::HttpJson,
+            },
+            headers: self.headers(&path, raw),
+            compression: match raw.compression.value {
+                Compression::None => export::Compression::None,
+                Compression::Gzip => export::Compression::Gzip,
+                Compression::Zstd => export::Compression::Zstd,
+            },
+            tls: export::Tls {
+                ca_file: raw.tls.ca_file.value.clone(),
+                cert_file: raw.tls.cert_file.value.clone(),
+                key_file: raw.tls.key_file.value.clone(),
+                insecure_skip_verify: raw.tls.insecure_skip_verify.value,
+            },
+            timeout: raw.timeout.value,
+            retry: export::Retry {
+                initial: raw.retry.initial.value,
+                max: raw.retry.max.value,
+                give_up: raw.retry.give_up.value,
+            },
+            parallel: raw.parallel.value,
+            request_max: raw.max_request.value.0,
+        })
+    }
+
+    /// Someone who writes `tls` expects TLS: sending in the clear would be worse than not starting.
+    fn tls(&mut self, path: &str, tls: &raw::Tls, in_use: bool) {
+        let files = [("ca_file", &tls.ca_file), ("cert_file", &tls.cert_file), ("key_file", &tls.key_file)];
+        let given = files.iter().find(|(_, slot)| slot.value.is_some());
+        if let Some((leaf, slot)) = given
+            && !in_use
+        {
+            self.note(
+                &slot.from,
+                format!("`{path}.tls.{leaf}` is given, but the endpoint does not begin with `https://`"),
+            );
+        }
+        match (&tls.cert_file.value, &tls.key_file.value) {
+            (Some(_), None) => {
+                self.note(&tls.cert_file.from, format!("`{path}.tls.cert_file` needs a `key_file` beside it"))
+            }
+            (None, Some(_)) => {
+                self.note(&tls.key_file.from, format!("`{path}.tls.key_file` needs a `cert_file` beside it"))
+            }
+            _ => {}
+        }
+        if tls.insecure_skip_verify.value && in_use {
+            self.notes.push(format!("`{path}.tls.insecure_skip_verify`: whoever answers is trusted"));
+        }
+    }
+
+    /// Values are never quoted: they may be credentials.
+    fn headers(&mut self, path: &str, raw: &Upstream) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        for (key, slot) in &raw.headers.entries {
+            let path = format!("`{path}.headers`");
+            let Ok(name) = HeaderName::from_bytes(key.as_bytes()) else {
+                self.note(&slot.from, format!("{path}: {} is not a header name", quoted(key)));
+                continue;
+            };
+            if OUR_HEADERS.contains(&name.as_str()) {
+                self.note(&slot.from, format!("{path}: `{name}` belongs to the protocol and can not be set"));
+            }
+            if headers.iter().any(|(known, _)| *known == name) {
+                self.note(&slot.from, format!("{path}: `{name}` is given twice; case makes no difference"));
+            }
+            match HeaderValue::from_str(&slot.value) {
+                Ok(mut value) => {
+                    value.set_sensitive(is_secret(name.as_str()));
+                    headers.push((name, value));
+                }
+                Err(_) => self.note(
+                    &slot.from,
+                    format!("{path}: the value of `{name}` has characters no header may have"),
+                ),
+            }
+        }
+        headers
+    }
+}
