@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Ask, Loaded};
+use crate::config::{self, Ask, Loaded, Plan};
+use crate::telemetry::logs;
 
 mod check;
 mod demo;
@@ -70,8 +71,8 @@ pub fn main() -> ExitCode {
     let line = Line::parse();
     let ask = Ask { file: line.config, set: line.set };
     match line.command.unwrap_or(Command::Run) {
-        Command::Run => with(&ask, |loaded| run::run(loaded.plan)),
-        Command::Demo => with(&ask, |loaded| demo::run(loaded.plan)),
+        Command::Run => with(&ask, |loaded| run::run(begun(loaded))),
+        Command::Demo => with(&ask, |loaded| demo::run(begun(loaded))),
         Command::Check => check::run(&ask),
         Command::PrintConfig => with(&ask, print_config::run),
         Command::Tail { address: Some(address), options } => tail::run(&address, &options),
@@ -92,6 +93,16 @@ fn with(ask: &Ask, next: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
             ExitCode::from(WRONG)
         }
     }
+}
+
+/// The plan, once there is a log and it holds what may surprise about the plan.
+fn begun(loaded: Loaded) -> Plan {
+    let plan = loaded.plan;
+    logs::start(plan.log);
+    for note in &plan.notes {
+        tracing::warn!("{note}");
+    }
+    plan
 }
 
 /// Says why it could not be done.

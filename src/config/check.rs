@@ -1,13 +1,16 @@
 //! The filled table -> a [`Plan`], or what does not fit together in it. Upstreams: see `upstreams`.
 
+use tracing::level_filters::LevelFilter;
+
 use super::field::Slot;
 use super::mistake::{Mistake, quoted};
 use super::raw::{self, Raw};
 use super::source::Source;
 use super::surroundings::Surroundings;
-use super::words::{ListenAt, Scope, Size, Word};
-use super::{LabelsFrom, Log, Plan};
+use super::words::{Format, Level, ListenAt, Scope, Size, Word};
+use super::{LabelsFrom, Plan};
 use crate::receive::Listen;
+use crate::telemetry::logs;
 use crate::{join, queue, receive, rules};
 
 /// Connections open at once. An SDK keeps one or two, so this is a thousand processes; each costs
@@ -44,7 +47,7 @@ impl Check<'_> {
             memory,
             admin: raw.admin.value.0,
             lanes: raw.lanes.value,
-            log: Log { level: raw.log.level.value, format: raw.log.format.value },
+            log: log(&raw.log),
             notes: Vec::new(),
         }
     }
@@ -193,6 +196,23 @@ fn labels(raw: &Raw) -> rules::labels::Settings {
         legacy_environment: raw.legacy_environment.value,
         resource: raw.resource.entries.iter().map(|(key, slot)| (key.clone(), slot.value.clone())).collect(),
         enforce: raw.enforce.value,
+    }
+}
+
+fn log(log: &raw::Log) -> logs::Settings {
+    logs::Settings {
+        level: match log.level.value {
+            Level::Error => LevelFilter::ERROR,
+            Level::Warn => LevelFilter::WARN,
+            Level::Info => LevelFilter::INFO,
+            Level::Debug => LevelFilter::DEBUG,
+            Level::Trace => LevelFilter::TRACE,
+        },
+        format: match log.format.value {
+            Format::Auto => logs::Format::Auto,
+            Format::Text => logs::Format::Text,
+            Format::Json => logs::Format::Json,
+        },
     }
 }
 

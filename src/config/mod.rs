@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
 mod check;
@@ -31,7 +32,6 @@ pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
 pub use source::Source;
 pub use surroundings::{Surroundings, Variables};
-pub use words::{Format, Level};
 
 /// Everything `pipeline` needs, checked.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub struct Plan {
     pub memory: usize,
     pub admin: Option<SocketAddr>,
     pub lanes: usize,
-    pub log: Log,
+    pub log: logs::Settings,
     /// What is in force and may surprise: to be said once, at start.
     pub notes: Vec<String>,
 }
@@ -59,13 +59,6 @@ pub struct Plan {
 pub struct LabelsFrom {
     pub environment: Option<String>,
     pub release: Option<String>,
-}
-
-/// What we say about ourselves.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Log {
-    pub level: Level,
-    pub format: Format,
 }
 
 /// What the command line says about configuration.

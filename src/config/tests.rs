@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 use crate::export::{Compression, Protocol};
@@ -120,7 +121,8 @@ log: {level: debug, format: json}
     assert_eq!(plan.labels.resource[1], ("service.namespace".to_owned(), "shop".to_owned()));
     assert_eq!(plan.join.unwrap().scope, join::Scope::Local);
     assert_eq!((plan.memory, plan.lanes, plan.admin), (32 << 20, 4, None));
-    assert_eq!(plan.log, Log { level: Level::Debug, format: Format::Json });
+    let log = logs::Settings { level: LevelFilter::DEBUG, format: logs::Format::Json };
+    assert_eq!(plan.log, log);
 }
 
 #[test]
