@@ -8,6 +8,8 @@
 //!
 //! The request is the one of DESIGN §9: 100 spans of about 380 bytes with 8 attributes each.
 
+#![allow(clippy::expect_used, reason = "a bench that can not go on stops, saying why")]
+
 use std::hint::black_box;
 use std::time::Instant;
 

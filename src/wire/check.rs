@@ -5,7 +5,7 @@
 
 use super::fields::{self, Field, Payload};
 use super::schema::{ANY_VALUE, KEY_VALUE, Kind, Table};
-use super::{Fault, utf8, varint};
+use super::{Fault, plain, utf8, varint};
 
 /// A fault and the field it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,11 @@ pub fn payload(field: Field<'_>, start: &[u8], table: &Table, levels: u32) -> Re
             Fault::Utf8
         }
         (Kind::KeyValue, Payload::Len(body)) => {
-            return if levels > 0 && is_plain(body) { Ok(()) } else { message(body, &KEY_VALUE, levels) };
+            return if levels > 0 && plain::key_value(body) {
+                Ok(())
+            } else {
+                message(body, &KEY_VALUE, levels)
+            };
         }
         (Kind::Message(table), Payload::Len(body)) => return message(body, table, levels),
         (Kind::Any, Payload::Len(body)) => match levels.checked_sub(1) {
@@ -89,30 +93,6 @@ pub fn payload(field: Field<'_>, start: &[u8], table: &Table, levels: u32) -> Re
         _ => Fault::WireType,
     };
     Err(Broken::at(fault, start))
-}
-
-/// Whether a KeyValue is a key and a scalar in the one way encoders write it. Nine in ten fields of a
-/// request are in such attributes; every other shape, good or bad, is for the tables to judge.
-#[inline(always)]
-fn is_plain(key_value: &[u8]) -> bool {
-    let Some((key, value_field)) = plain_len(key_value, 1 << 3 | 2) else { return false };
-    let Some((value, [])) = plain_len(value_field, 2 << 3 | 2) else { return false };
-    let value_ok = match value {
-        [0x10 | 0x18, number] => *number < 0x80,
-        [0x10 | 0x18, low, high] => *low >= 0x80 && *high < 0x80,
-        [0x21, double @ ..] => double.len() == 8,
-        _ => matches!(plain_len(value, 1 << 3 | 2), Some((text, [])) if utf8::is_valid(text)),
-    };
-    value_ok && utf8::is_valid(key)
-}
-
-/// Splits off a length-delimited field that begins with `tag`.
-#[inline(always)]
-fn plain_len(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let [first, rest @ ..] = bytes else { return None };
-    let mut rest = rest;
-    let len = varint::read(&mut rest).ok()?;
-    if *first != tag { None } else { rest.split_at_checked(usize::try_from(len).ok()?) }
 }
 
 fn packed_varints(mut rest: &[u8]) -> Result<(), Fault> {

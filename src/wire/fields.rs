@@ -40,6 +40,11 @@ pub fn read<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, Fault> {
 
 #[inline(always)]
 fn read_tag(rest: &mut &[u8]) -> Result<(u32, u32), Fault> {
+    // Field numbers 1 to 15: one byte, nothing left to check.
+    if let [tag @ 8..=0x7f, tail @ ..] = *rest {
+        *rest = tail;
+        return Ok((u32::from(tag >> 3), u32::from(tag & 7)));
+    }
     let tag = u32::try_from(varint::read(rest)?).map_err(|_| Fault::Tag)?;
     if tag < 8 {
         return Err(Fault::Tag);

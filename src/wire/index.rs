@@ -93,6 +93,14 @@ pub struct SpanEntry {
     pub start: u64,
 }
 
+impl SpanEntry {
+    /// `sent`: the field is there and not empty.
+    pub(super) fn set_parent(&mut self, parent: SpanId, sent: bool) {
+        self.parent = parent;
+        self.zero_parent = sent && parent.is_none();
+    }
+}
+
 /// Items refused one by one, while their neighbours go on.
 #[derive(Clone, Debug, Default)]
 pub struct Refused {

@@ -15,6 +15,7 @@ pub mod ids;
 pub mod index;
 pub mod json;
 mod keep;
+mod plain;
 pub mod reply;
 pub mod rope;
 mod schema;

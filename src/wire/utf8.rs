@@ -1,7 +1,7 @@
 //! Is it UTF-8? Nearly every string in telemetry is short and ASCII: that answer is worked out inline,
 //! eight or sixteen bytes at a time; only what is not ASCII is handed to a real validator.
 
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+const HIGH_BITS: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
 
 /// Whether `text` is valid UTF-8 (proto3 `string`).
 #[inline(always)]
@@ -15,28 +15,35 @@ fn is_valid_beyond_ascii(text: &[u8]) -> bool {
     simdutf8::basic::from_utf8(text).is_ok()
 }
 
+/// Whether no byte has its high bit set.
 #[inline(always)]
-fn is_ascii(text: &[u8]) -> bool {
+pub fn is_ascii(text: &[u8]) -> bool {
     // First and last word overlap when the length is no multiple: cheaper than a loop over the rest.
-    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            let ends = u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last);
-            let inner = if text.len() > 16 { high_bits_inside(text) } else { 0 };
-            (ends | inner) & HIGH_BITS == 0
-        }
-        _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-            (Some(first), Some(last)) => {
-                (u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last)) & HIGH_BITS as u32 == 0
-            }
-            _ => text.iter().all(u8::is_ascii),
-        },
+    if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+        let ends = u128::from_ne_bytes(*first) | u128::from_ne_bytes(*last);
+        let inner = if text.len() > 32 { bits_inside(text) } else { 0 };
+        return (ends | inner) & HIGH_BITS == 0;
     }
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        return (u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)) & HIGH_BITS as u64 == 0;
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        return (u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last)) & HIGH_BITS as u32 == 0;
+    }
+    text.iter().all(u8::is_ascii)
 }
 
+/// All whole words but the first, which the caller has seen.
 #[inline(always)]
-fn high_bits_inside(text: &[u8]) -> u64 {
-    let (words, _) = text.as_chunks::<8>();
-    words.iter().fold(0, |bits, word| bits | u64::from_ne_bytes(*word))
+fn bits_inside(text: &[u8]) -> u128 {
+    let (words, _) = text.as_chunks::<16>();
+    let mut bits = 0;
+    if let [_, words @ ..] = words {
+        for word in words {
+            bits |= u128::from_ne_bytes(*word);
+        }
+    }
+    bits
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 use super::check::{self, Broken};
 use super::fields::{self, Payload, between};
 use super::schema::{self, Table};
-use super::{Fault, Malformed, Signal, SpanId, TraceId};
+use super::{Fault, Malformed, Signal, SpanId, TraceId, plain};
 
 pub use super::index::{Detail, Head, Index, Limits, Range, Refused, ResourceEntry, ScopeEntry, SpanEntry};
 pub use super::keep::keep_good;
@@ -250,47 +250,48 @@ impl<'a> Walker<'a> {
     /// Checks a Span and reads what the index keeps; of repeated fields the last (conformance P04).
     #[inline(always)]
     fn span_entry(&self, span: &'a [u8]) -> Result<SpanEntry, Broken> {
-        let (mut trace, mut id, mut parent) = (&[][..], &[][..], &[][..]);
+        let mut entry = SpanEntry {
+            trace: TraceId::NONE,
+            span: SpanId::NONE,
+            parent: SpanId::NONE,
+            body: self.range(span),
+            name: Range::default(),
+            scope: self.index.scopes.len() as u32,
+            flags: 0,
+            kind: 0,
+            start: 0,
+            zero_parent: false,
+            ended: false,
+        };
         let mut name = &[][..];
-        let (mut flags, mut kind, mut start, mut end) = (0, 0, 0, 0);
         let mut rest = span;
         while !rest.is_empty() {
+            if plain::span_field(&mut rest, &mut entry, &mut name, self.limits.depth) {
+                continue;
+            }
             let field = check::field(&mut rest, &schema::SPAN, self.limits.depth)?;
             match (field.number, field.payload) {
-                (1, Payload::Len(value)) => trace = value,
-                (2, Payload::Len(value)) => id = value,
-                (4, Payload::Len(value)) => parent = value,
-                (5, Payload::Len(value)) => name = value,
-                (6, Payload::Varint(value)) => kind = value,
-                (7, Payload::Fixed64(value)) => start = value,
-                (8, Payload::Fixed64(value)) => end = value,
-                (16, Payload::Fixed32(value)) => flags = value,
+                (1, Payload::Len(id)) => entry.trace = id.try_into().map(TraceId).unwrap_or_default(),
+                (2, Payload::Len(id)) => entry.span = id.try_into().map(SpanId).unwrap_or_default(),
+                (4, Payload::Len(id)) => {
+                    entry.set_parent(id.try_into().map(SpanId).unwrap_or_default(), !id.is_empty());
+                }
+                (5, Payload::Len(text)) => name = text,
+                (6, Payload::Varint(kind)) => entry.kind = u8::try_from(kind).unwrap_or(0),
+                (7, Payload::Fixed64(time)) => entry.start = time,
+                (8, Payload::Fixed64(time)) => entry.ended = time != 0,
+                (16, Payload::Fixed32(flags)) => entry.flags = flags,
                 _ => {}
             }
         }
-        let trace = trace.try_into().map(TraceId).unwrap_or_default();
-        if trace.is_none() {
-            return Err(Broken::absent(Fault::TraceId));
+        if !name.is_empty() {
+            entry.name = self.range(name);
         }
-        let id = id.try_into().map(SpanId).unwrap_or_default();
-        if id.is_none() {
-            return Err(Broken::absent(Fault::SpanId));
+        match (entry.trace.is_none(), entry.span.is_none()) {
+            (true, _) => Err(Broken::absent(Fault::TraceId)),
+            (_, true) => Err(Broken::absent(Fault::SpanId)),
+            _ => Ok(entry),
         }
-        let parent_sent = !parent.is_empty();
-        let parent = parent.try_into().map(SpanId).unwrap_or_default();
-        Ok(SpanEntry {
-            trace,
-            span: id,
-            parent,
-            body: self.range(span),
-            name: if name.is_empty() { Range::default() } else { self.range(name) },
-            scope: u32::try_from(self.index.scopes.len()).unwrap_or(u32::MAX),
-            flags,
-            kind: u8::try_from(kind).unwrap_or(0),
-            start,
-            zero_parent: parent_sent && parent.is_none(),
-            ended: end != 0,
-        })
     }
 
     #[inline(always)]
