@@ -312,17 +312,3 @@ impl Join {
         Some(leaving)
     }
 }
-
-// Replaced by `held.rs` of the join.
-#[derive(Debug, Clone)]
-pub struct HeldTrace;
-impl HeldTrace {
-    pub fn to_json(&self, _now: Time) -> serde_json::Value {
-        serde_json::Value::Null
-    }
-}
-impl Join {
-    pub fn held(&self, _now: Time, _limit: usize) -> Vec<HeldTrace> {
-        Vec::new()
-    }
-}

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::build::{PAGE, StartError};
 use super::lane::Pulse;
 use crate::config::Plan;
+use crate::join::{HeldTrace, WaitsFor};
 use crate::model::Clock;
 use crate::page::Watchers;
 use crate::page::admin::{Admin, Sources, StatusInfo};
@@ -148,12 +149,36 @@ impl State {
     }
 
     fn held(&self, most: usize) -> serde_json::Value {
-        let now = self.clock.now();
-        let traces: Vec<_> = self.lanes.held(most).iter().map(|trace| trace.to_json(now)).collect();
+        let traces: Vec<_> = self.lanes.held(most).iter().map(held_trace).collect();
         serde_json::json!({
             "held_traces": self.meters.held_traces.get(),
             "held_bytes": self.meters.held_bytes.get(),
             "traces": traces,
         })
     }
+}
+
+/// One trace the join holds, as `/tracez` shows it.
+fn held_trace(trace: &HeldTrace) -> serde_json::Value {
+    let mut waits_for = serde_json::json!({ "what": trace.waits_for.name() });
+    match &trace.waits_for {
+        WaitsFor::Quiet | WaitsFor::Root => {}
+        WaitsFor::Parent(span) => waits_for["span"] = span.to_string().into(),
+        WaitsFor::Learning { of } => waits_for["of"] = of.to_string().into(),
+        WaitsFor::Child { of, service, name } => {
+            waits_for["of"] = of.to_string().into();
+            waits_for["service"] = service.as_str().into();
+            waits_for["name"] = name.as_str().into();
+        }
+    }
+    serde_json::json!({
+        "trace_id": trace.trace.to_string(),
+        "spans": trace.spans,
+        "bytes": trace.bytes,
+        "age_ms": u64::try_from(trace.age.as_millis()).unwrap_or(u64::MAX),
+        "quiet_ms": u64::try_from(trace.quiet.as_millis()).unwrap_or(u64::MAX),
+        "roots": trace.roots,
+        "missing_parents": trace.missing_parents,
+        "waits_for": waits_for,
+    })
 }
