@@ -86,6 +86,15 @@ impl Gate {
         Self { inner, join: settings.join, request_max, heavy, tally }
     }
 
+    /// A gate with a lane nobody empties.
+    #[cfg(test)]
+    pub fn for_tests(memory: usize, request_max: usize) -> Self {
+        let (lanes, _receivers) = crate::queue::Lanes::new(1, 1);
+        let meters = Arc::new(crate::telemetry::Meters::new());
+        let inner = Inner { lanes, budget: Budget::new(memory), meters, clock: crate::model::Clock::new() };
+        Self::new(&Settings { listen: Vec::new(), request_max, connections_max: 1, join: true }, inner)
+    }
+
     pub fn now(&self) -> Time {
         self.inner.clock.now()
     }

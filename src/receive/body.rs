@@ -2,9 +2,11 @@
 //!
 //! The surprise: a body that arrives in one piece is never copied; the piece is the body.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -19,20 +21,19 @@ pub const WHOLE: Duration = Duration::from_secs(120);
 
 /// The data of one request, with a deadline.
 #[derive(Debug)]
-pub struct Reader {
-    body: Incoming,
+pub struct Reader<B = Incoming> {
+    body: B,
     clock: Clock,
     deadline: Time,
 }
 
-impl Reader {
-    pub fn new(body: Incoming, clock: Clock, deadline: Time) -> Self {
+impl<B: Body<Data = Bytes, Error: fmt::Display> + Unpin> Reader<B> {
+    pub fn new(body: B, clock: Clock, deadline: Time) -> Self {
         Self { body, clock, deadline }
     }
 
     /// Bytes announced by `content-length`, if it was sent.
     pub fn announced(&self) -> Option<u64> {
-        use http_body::Body;
         self.body.size_hint().exact()
     }
 
@@ -54,7 +55,7 @@ impl Reader {
     }
 
     /// The body itself, for whoever wants to drain it.
-    pub fn into_body(self) -> Incoming {
+    pub fn into_body(self) -> B {
         self.body
     }
 }

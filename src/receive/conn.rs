@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
@@ -117,9 +117,11 @@ fn names_grpc(parts: &Parts) -> bool {
 }
 
 /// Reads on for a while after an early refusal over HTTP/1.1. A caller that writes its whole body
-/// before it reads would otherwise find a reset instead of the reason.
+/// before it reads would otherwise find a reset instead of the reason. One that waits for
+/// `100 Continue` has sent nothing to read.
 fn linger(parts: &Parts, response: &Response<Reply>, body: Reader) {
-    if response.status().is_success() || parts.version == Version::HTTP_2 {
+    let waits = parts.headers.contains_key(EXPECT);
+    if response.status().is_success() || parts.version == Version::HTTP_2 || waits {
         return;
     }
     let body = body.into_body();

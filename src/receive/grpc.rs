@@ -4,11 +4,13 @@
 //! DATA frame is not copied. A second message, or bytes after the first, are an error (conformance
 //! GS11), so nothing is admitted before the caller's side of the stream has ended.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
+use http_body::Body;
 
 use super::admit::{Gate, Parcel};
 use super::body::{Gathered, Reader};
@@ -121,7 +123,10 @@ struct Message {
     paid: Reservation,
 }
 
-async fn message(gate: &Gate, body: &mut Reader, max: usize) -> Result<Message, Refusal> {
+async fn message<B>(gate: &Gate, body: &mut Reader<B>, max: usize) -> Result<Message, Refusal>
+where
+    B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
+{
     let mut data = Gathered::new();
     let (flag, len) = loop {
         let piece = body.data().await?.ok_or(Refusal::Framing("the stream ended before a message"))?;
@@ -145,4 +150,81 @@ async fn message(gate: &Gate, body: &mut Reader, max: usize) -> Result<Message, 
         return Err(Refusal::Framing("more bytes follow the one message of a unary call"));
     }
     Ok(Message { compressed: flag == 1, bytes: data.finish(), paid })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Clock;
+
+    /// What a body in these pieces reads as: the flag and the message, or the refusal's name.
+    fn read(pieces: &[&[u8]]) -> Result<(bool, Bytes), &'static str> {
+        let gate = Gate::for_tests(1 << 20, 1 << 16);
+        let frames: Vec<_> = pieces
+            .iter()
+            .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect();
+        let clock = Clock::new();
+        let deadline = clock.now() + Duration::from_secs(60);
+        let mut body = Reader::new(StreamBody::new(tokio_stream::iter(frames)), clock, deadline);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let outcome = runtime.block_on(message(&gate, &mut body, gate.request_max));
+        let outcome = outcome.map(|m| {
+            assert_eq!(m.paid.bytes(), m.bytes.len());
+            (m.compressed, m.bytes)
+        });
+        assert_eq!(gate.budget().used(), 0, "all is given back");
+        outcome.map_err(|refusal| refusal.outcome())
+    }
+
+    proptest! {
+        #[test]
+        fn how_a_message_is_cut_into_frames_changes_nothing(
+            flag in 0u8..2,
+            message in prop::collection::vec(any::<u8>(), 0..300),
+            cuts in prop::collection::vec(0usize..305, 0..6),
+        ) {
+            let len = u32::try_from(message.len()).unwrap().to_be_bytes();
+            let whole = [&[flag], len.as_slice(), &message].concat();
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+            cuts.extend([0, whole.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|pair| &whole[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(read(&pieces), Ok((flag == 1, Bytes::from(message))));
+            let more = [pieces.as_slice(), &[&[0]]].concat();
+            prop_assert_eq!(read(&more), Err("framing"), "one byte more is an error");
+            if let Some((last, front)) = whole.split_last() {
+                let _ = last;
+                prop_assert_eq!(read(&[front]), Err("framing"), "one byte less is an error");
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..8)) {
+            let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+            if let Err(outcome) = read(&pieces) {
+                prop_assert!(["framing", "too_large"].contains(&outcome), "{}", outcome);
+            }
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_digits_and_a_unit() {
+        let read = |text: &'static str| {
+            let value = http::HeaderValue::from_static(text);
+            timeout(&HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), value)]))
+        };
+        assert_eq!(read("10S"), Some(Duration::from_secs(10)));
+        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        assert_eq!(read("5m"), Some(Duration::from_millis(5)));
+        for text in ["", "S", "10", "1s", "-1S", "123456789S"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+    }
 }

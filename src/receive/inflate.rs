@@ -208,3 +208,96 @@ fn unzstd(input: &[u8], output: &mut Output<'_>) -> Result<(), InflateError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::queue::Budget;
+    use crate::receive::tests::fixture::{gzip as gzipped, raw_deflate, zlib};
+
+    const MAX: usize = 4096;
+
+    fn coded(coding: Coding, plain: &[u8]) -> Vec<u8> {
+        match coding {
+            Coding::Identity => plain.to_vec(),
+            Coding::Gzip => gzipped(plain),
+            Coding::Deflate => zlib(plain),
+            Coding::Zstd => zstd::encode_all(plain, 1).unwrap(),
+        }
+    }
+
+    /// Inflates under [`MAX`], holding to what the budget was told.
+    fn read(coding: Coding, input: &[u8]) -> Result<Vec<u8>, InflateError> {
+        let budget = Budget::new(1 << 20);
+        let mut paid = budget.try_reserve(input.len()).unwrap();
+        let outcome = inflate(coding, input, MAX, &mut paid);
+        if let Ok(bytes) = &outcome {
+            assert!(bytes.len() <= MAX);
+            assert!(paid.bytes() >= input.len() + bytes.capacity().min(MAX), "all of it is paid for");
+        }
+        outcome
+    }
+
+    const CODINGS: [Coding; 3] = [Coding::Gzip, Coding::Deflate, Coding::Zstd];
+
+    #[test]
+    fn the_cap_is_a_byte_exact() {
+        for coding in CODINGS {
+            assert_eq!(read(coding, &coded(coding, &[7; MAX])), Ok(vec![7; MAX]), "{coding:?}");
+            assert_eq!(
+                read(coding, &coded(coding, &[7; MAX + 1])),
+                Err(InflateError::TooLarge),
+                "{coding:?}"
+            );
+        }
+        assert_eq!(read(Coding::Deflate, &raw_deflate(b"no wrapper")), Ok(b"no wrapper".to_vec()));
+    }
+
+    #[test]
+    fn a_full_budget_is_not_the_bodys_fault() {
+        for coding in CODINGS {
+            let budget = Budget::new(2000);
+            let mut paid = budget.try_reserve(100).unwrap();
+            let outcome = inflate(coding, &coded(coding, &[7; MAX]), MAX, &mut paid);
+            assert_eq!(outcome, Err(InflateError::NoBudget), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn twenty_byte_members_without_end_are_refused() {
+        let empty = gzipped(b"");
+        assert_eq!(read(Coding::Gzip, &empty.repeat(100)), Ok(vec![]));
+        let many = Budget::new(1 << 30);
+        let mut paid = many.reserve(0);
+        let outcome = inflate(Coding::Gzip, &empty.repeat(MEMBERS_MAX + 1), MAX, &mut paid);
+        assert_eq!(outcome, Err(InflateError::Corrupt("it has too many members")));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_coded_comes_back_and_a_changed_end_never_passes_for_it(
+            plain in prop::collection::vec(any::<u8>(), 0..MAX),
+            cut in 1usize..40,
+            tail in prop::collection::vec(any::<u8>(), 1..20),
+        ) {
+            for coding in CODINGS {
+                let whole = coded(coding, &plain);
+                prop_assert_eq!(read(coding, &whole), Ok(plain.clone()));
+                let short = &whole[..whole.len().saturating_sub(cut)];
+                prop_assert!(matches!(read(coding, short), Err(InflateError::Corrupt(_))), "{:?} cut", coding);
+                let long = [whole.as_slice(), &tail].concat();
+                prop_assert!(read(coding, &long).as_ref().map_or(true, |b| *b == plain && coding == Coding::Zstd));
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(input in prop::collection::vec(any::<u8>(), 0..200)) {
+            for coding in CODINGS {
+                let framed = [coded(coding, b"begin"), input.clone()].concat();
+                let _ = (read(coding, &input), read(coding, &framed));
+            }
+        }
+    }
+}

@@ -24,6 +24,8 @@ use crate::wire::reply::{Encoding, Status, read_status};
 
 pub const MIB: usize = 1 << 20;
 
+type Reply = hyper::Result<http::Response<hyper::body::Incoming>>;
+
 /// How an edge under test differs from the usual.
 pub struct With {
     pub memory: usize,
@@ -125,6 +127,23 @@ impl Edge {
         let (sender, conn) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
         tokio::spawn(conn);
         sender
+    }
+
+    /// Sends an OTLP/HTTP request over HTTP/2 whose body comes as it likes; the reply is awaited.
+    pub async fn http2_with<B>(&self, body: B) -> impl Future<Output = Reply> + Unpin + use<B>
+    where
+        B: http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
+    {
+        let socket = TcpStream::connect(self.address()).await.unwrap();
+        let (io, executor) = (TokioIo::new(socket), TokioExecutor::new());
+        let body = http_body_util::BodyExt::boxed_unsync(body);
+        let (mut sender, conn) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+        tokio::spawn(conn);
+        let request = http::Request::post("http://edge/v1/traces")
+            .header("content-type", "application/x-protobuf")
+            .body(body)
+            .unwrap();
+        Box::pin(sender.send_request(request))
     }
 
     /// Calls Export with a body that is framed already, or is not.

@@ -113,7 +113,8 @@ async fn framing_errors_have_the_codes_grpc_gives_them() {
     let garbage = [gzip(&body), b"garbage".to_vec()].concat();
     let gz: &[(&str, &str)] = &[("grpc-encoding", "gzip")];
     let br: &[(&str, &str)] = &[("grpc-encoding", "br")];
-    let cases: [(&str, &[(&str, &str)], Vec<u8>, &str); 10] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>, &'a str);
+    let cases: [Case<'_>; 10] = [
         ("flag without encoding", &[], frame(1, &gzip(&body)), "13"),
         ("unknown encoding", br, frame(1, &body), "12"),
         ("second message", &[], twice, "3"),

@@ -74,7 +74,8 @@ async fn every_error_is_a_status_in_the_callers_encoding() {
     let bomb = gzip(&large);
     let br = ("content-encoding", "br");
     let gz = ("content-encoding", "gzip");
-    let cases: [(&str, &str, &[(&str, &str)], &[u8], u16, u32); 12] = [
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, u32);
+    let cases: [Case<'_>; 12] = [
         ("POST", "/", &[], b"", 404, 12),
         ("POST", "/v1/profiles", &[], b"", 404, 12),
         ("POST", "/api/public/otel/v1development/profiles", &[], b"", 404, 12),

@@ -113,3 +113,28 @@ async fn an_endless_head_is_refused() {
     assert!(reply.is_empty() || reply.starts_with(b"HTTP/1.1 431"), "{:?}", String::from_utf8_lossy(&reply));
     assert!(edge.raw(GET, "\r\n\r\n").await.starts_with("HTTP/1.1 404"));
 }
+
+#[tokio::test]
+async fn stopping_tells_http_2_to_go_away_and_answers_what_was_sent() {
+    let edge = Edge::start().await;
+    let mut sender = edge.http2().await;
+    let (body, open) = super::abuse::endless();
+    let mut slow = edge.http2_with(body).await;
+    until(|| edge.budget.used() > 0).await;
+    edge.stop.cancel();
+    drop(open);
+    let reply = Answer::of((&mut slow).await.unwrap()).await;
+    assert_eq!(reply.status, 400, "two bytes are no request: {reply:?}");
+    edge.served.await.unwrap();
+    assert!(sender.ready().await.is_err(), "the connection is gone");
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_for_100_is_refused_without_it() {
+    let edge = Edge::start().await;
+    let head = b"POST /v1/traces HTTP/1.1\r\nhost: edge\r\ncontent-type: text/plain\r\n\
+                 content-length: 1000\r\nexpect: 100-continue\r\n\r\n";
+    let reply = edge.raw(head, "never").await;
+    assert!(reply.starts_with("HTTP/1.1 415"), "{reply}");
+    assert!(!reply.contains("100 Continue"), "{reply}");
+}

@@ -1,7 +1,7 @@
 //! The edge with real sockets and real clients; lanes that nobody empties stand in for the pipeline.
 
 mod abuse;
-mod fixture;
+pub mod fixture;
 mod grpc;
 mod http;
 mod life;
