@@ -44,7 +44,10 @@ enum Command {
     /// Receive, join, label and forward until told to stop (the default)
     Run,
     /// Start, and play a trace over three services through the real sockets
-    Demo,
+    Demo {
+        #[command(flatten)]
+        options: demo::Options,
+    },
     /// Say everything that is wrong with the configuration, and run nothing
     Check,
     /// Show the configuration in force and where each value came from; secrets are masked
@@ -72,7 +75,7 @@ pub fn main() -> ExitCode {
     let ask = Ask { file: line.config, set: line.set };
     match line.command.unwrap_or(Command::Run) {
         Command::Run => with(&ask, |loaded| run::run(begun(loaded))),
-        Command::Demo => with(&ask, |loaded| demo::run(begun(loaded))),
+        Command::Demo { options } => with(&ask, |loaded| demo::run(begun(loaded), options)),
         Command::Check => check::run(&ask),
         Command::PrintConfig => with(&ask, print_config::run),
         Command::Tail { address: Some(address), options } => tail::run(&address, &options),

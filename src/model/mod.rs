@@ -1,9 +1,11 @@
 //! The nouns everything above shares.
 
+pub mod every;
 pub mod origin;
 pub mod time;
 pub mod trace;
 
+pub use every::Every;
 pub use origin::{Origin, TenantKey};
 pub use time::{Clock, Time};
 pub use trace::{JoinedTrace, Reason, Repairs};
