@@ -206,3 +206,33 @@ fn tune(socket: &TcpStream) {
     #[cfg(target_os = "linux")]
     let _ = sockopt::set_tcp_user_timeout(socket, UNHEARD_MAX.as_millis() as u32);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::settings;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upstream_that_finds_pings_too_many_gets_half_as_many() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = settings(listener.local_addr().unwrap().port());
+        let target = Target::new(&settings).unwrap();
+        let dialer = Dialer::new(&settings, &target).unwrap();
+        let upstream = tokio::spawn(async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+            while connection.accept().await.is_some() {}
+        });
+        let _live = dialer.dial().await.unwrap();
+        let before = PING_EVERY.as_millis() as u64;
+        let calmed = async {
+            while dialer.ping_every.load(Ordering::Relaxed) == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), calmed).await.expect("it heard");
+        assert_eq!(dialer.ping_every.load(Ordering::Relaxed), before * 2);
+        upstream.await.unwrap();
+    }
+}

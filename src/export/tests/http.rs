@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri, Version};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
 
 use super::grpc::open;
 use super::server::{Server, http};
@@ -156,4 +159,22 @@ async fn the_words_of_a_status_never_change_the_verdict() {
     let mut exporter = Exporter::start(over_http(upstream.port));
     exporter.offer(b"x", 1);
     assert_eq!(exporter.finish().await, "refused.invalid=1");
+}
+
+#[tokio::test]
+async fn json_is_sent_as_json_and_its_reply_read_as_json() {
+    let partial = Partial { rejected: 1, message: "one was bad".to_owned() };
+    let reply = success(Signal::Traces, Encoding::Json, Some(&partial));
+    let upstream = Server::start(move |_, _| http(200, &[], reply.clone())).await;
+    let mut exporter = Exporter::start(Settings { protocol: Protocol::HttpJson, ..over_http(upstream.port) });
+    let span =
+        Span { name: "a span".to_owned(), trace_id: vec![1; 16], span_id: vec![2; 8], ..Span::default() };
+    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+    let request = ExportTraceServiceRequest { resource_spans };
+    exporter.offer(&request.encode_to_vec(), 2);
+    assert_eq!(exporter.finish().await, "delivered=1 refused.partial_success=1");
+    let [seen] = &upstream.seen()[..] else { panic!("one request") };
+    assert_eq!(seen.headers["content-type"], "application/json");
+    assert_eq!(serde_json::from_slice::<ExportTraceServiceRequest>(&seen.body).unwrap(), request);
 }
