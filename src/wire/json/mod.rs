@@ -56,6 +56,13 @@ pub fn from_protobuf(signal: Signal, body: &[u8]) -> Vec<u8> {
     from_protobuf::transcode(tables::request(signal), body)
 }
 
+/// An `Export*ServiceResponse` as protobuf, read leniently; `None` when it can not be read. No larger than
+/// its JSON.
+pub(super) fn response_to_protobuf(signal: Signal, json: &[u8]) -> Option<Vec<u8>> {
+    let lenient = Options { lenient: true };
+    to_protobuf::transcode(tables::response(signal), json, json.len(), lenient).ok()
+}
+
 /// AnyValue levels written or shown: two more than the walk accepts (conformance P11), so that the walk
 /// sees a value that is too deep, and refuses its item alone, while deeper levels cost nothing.
 const LEVELS_MAX: u32 = 32;

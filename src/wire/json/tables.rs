@@ -17,6 +17,16 @@ pub(super) const fn request(signal: Signal) -> &'static Message {
     }
 }
 
+/// What answers it. The count has field number 1 and a name of its own per signal.
+pub(super) const fn response(signal: Signal) -> &'static Message {
+    match signal {
+        Signal::Traces => &TRACES_RESPONSE,
+        Signal::Metrics => &METRICS_RESPONSE,
+        Signal::Logs => &LOGS_RESPONSE,
+        Signal::Profiles => &PROFILES_RESPONSE,
+    }
+}
+
 /// A message that is usually shorter than 128 bytes.
 const fn small(fields: &'static [Field]) -> Message {
     Message { fields, prefix: 1, level: false }
@@ -373,3 +383,19 @@ static KEY_VALUE_AND_UNIT: Message = small(&[
     Field::message("value", 2, &ANY_VALUE),
     Field::plain("unitStrindex", 3, Int32),
 ]);
+
+// Responses.
+
+static TRACES_RESPONSE: Message = small(&[Field::message("partialSuccess", 1, &TRACES_PARTIAL)]);
+static METRICS_RESPONSE: Message = small(&[Field::message("partialSuccess", 1, &METRICS_PARTIAL)]);
+static LOGS_RESPONSE: Message = small(&[Field::message("partialSuccess", 1, &LOGS_PARTIAL)]);
+static PROFILES_RESPONSE: Message = small(&[Field::message("partialSuccess", 1, &PROFILES_PARTIAL)]);
+
+static TRACES_PARTIAL: Message =
+    small(&[Field::plain("rejectedSpans", 1, Int64), Field::plain("errorMessage", 2, Str)]);
+static METRICS_PARTIAL: Message =
+    small(&[Field::plain("rejectedDataPoints", 1, Int64), Field::plain("errorMessage", 2, Str)]);
+static LOGS_PARTIAL: Message =
+    small(&[Field::plain("rejectedLogRecords", 1, Int64), Field::plain("errorMessage", 2, Str)]);
+static PROFILES_PARTIAL: Message =
+    small(&[Field::plain("rejectedProfiles", 1, Int64), Field::plain("errorMessage", 2, Str)]);

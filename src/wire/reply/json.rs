@@ -10,12 +10,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     BAD_REQUEST, PARTIAL_MESSAGE_MAX, Partial, RETRY_INFO, STATUS_MESSAGE_MAX, Status, VIOLATION_TEXT_MAX,
-    VIOLATIONS_MAX, cut, rejected_name,
+    VIOLATIONS_MAX, cut, proto, rejected_name,
 };
 use crate::wire::Signal;
+use crate::wire::json::response_to_protobuf;
 
-/// The largest body taken apart. A tree of values takes up to 30 times its text; replies are some hundred
-/// bytes, and a larger one is left unread, as one that can not be read.
+/// The largest status taken apart: as a tree of values, which may be 30 times its text, because a status
+/// may be half strange (a `code` in words, say) and still hold a delay worth reading. A larger one is left
+/// unread, as one that can not be read.
 const BODY_MAX: usize = 256 * 1024;
 
 pub(super) fn success(signal: Signal, partial: Option<&Partial>) -> Bytes {
@@ -66,14 +68,9 @@ fn duration_text(delay: Duration) -> String {
     }
 }
 
+/// Reads a response of any size the way requests are read: by table, without a tree of values.
 pub(super) fn read_partial(signal: Signal, body: &[u8]) -> Option<Partial> {
-    let body = parse(body)?;
-    let partial = member(&body, "partialSuccess", "partial_success")?;
-    let rejected = partial.get(rejected_name(signal)).or_else(|| partial.get(snake(signal)));
-    Some(Partial {
-        rejected: rejected.and_then(count).unwrap_or(0),
-        message: text(member(partial, "errorMessage", "error_message"), PARTIAL_MESSAGE_MAX),
-    })
+    proto::read_partial(&response_to_protobuf(signal, body)?)
 }
 
 pub(super) fn read_status(body: &[u8]) -> Status {
@@ -116,15 +113,6 @@ fn parse(body: &[u8]) -> Option<Value> {
 
 fn member<'a>(of: &'a Value, camel: &str, snake: &str) -> Option<&'a Value> {
     of.get(camel).or_else(|| of.get(snake))
-}
-
-const fn snake(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "rejected_spans",
-        Signal::Metrics => "rejected_data_points",
-        Signal::Logs => "rejected_log_records",
-        Signal::Profiles => "rejected_profiles",
-    }
 }
 
 /// A count as a number or as text.

@@ -10,6 +10,8 @@ use super::{
     BAD_REQUEST, PARTIAL_MESSAGE_MAX, Partial, RETRY_INFO, STATUS_MESSAGE_MAX, Status, VIOLATION_TEXT_MAX,
     VIOLATIONS_MAX, cut,
 };
+use crate::wire::fields::{Field, Fields, Payload, put_len_field};
+use crate::wire::varint;
 
 /// `Export*ServiceResponse { partial_success = 1 { rejected_* = 1, error_message = 2 } }`.
 pub(super) fn success(partial: Option<&Partial>) -> Bytes {
@@ -18,7 +20,7 @@ pub(super) fn success(partial: Option<&Partial>) -> Bytes {
     put_number(1, partial.rejected.min(i64::MAX as u64), &mut inner);
     put_text(2, &cut(&partial.message, PARTIAL_MESSAGE_MAX), &mut inner);
     let mut out = Vec::with_capacity(inner.len() + 4);
-    put_bytes(1, &inner, &mut out);
+    put_len_field(1, &inner, &mut out);
     out.into()
 }
 
@@ -43,7 +45,7 @@ fn bad_request(violations: &[(String, String)]) -> Vec<u8> {
         let mut one = Vec::new();
         put_text(1, &cut(field, VIOLATION_TEXT_MAX), &mut one);
         put_text(2, &cut(description, VIOLATION_TEXT_MAX), &mut one);
-        put_bytes(1, &one, &mut out);
+        put_len_field(1, &one, &mut out);
     }
     out
 }
@@ -55,19 +57,19 @@ fn retry_info(delay: Duration) -> Vec<u8> {
     put_number(1, delay.as_secs().min(i64::MAX as u64), &mut inner);
     put_number(2, u64::from(delay.subsec_nanos()), &mut inner);
     let mut out = Vec::new();
-    put_bytes(1, &inner, &mut out);
+    put_len_field(1, &inner, &mut out);
     out
 }
 
 pub(super) fn read_partial(body: &[u8]) -> Option<Partial> {
     let mut found = None;
-    for inner in Fields(body).filter_map(|f| f.bytes(1)) {
+    for inner in Fields::of(body).filter_map(|f| bytes(&f, 1)) {
         let partial: &mut Partial = found.get_or_insert_default();
-        for field in Fields(inner) {
-            if let Some(n) = field.number(1) {
+        for field in Fields::of(inner) {
+            if let Some(n) = number(&field, 1) {
                 // The count is an int64; a negative one is nonsense and counts nothing.
                 partial.rejected = u64::try_from(n as i64).unwrap_or(0);
-            } else if let Some(text) = field.bytes(2) {
+            } else if let Some(text) = bytes(&field, 2) {
                 partial.message = read_text(text, PARTIAL_MESSAGE_MAX);
             }
         }
@@ -77,12 +79,12 @@ pub(super) fn read_partial(body: &[u8]) -> Option<Partial> {
 
 pub(super) fn read_status(body: &[u8]) -> Status {
     let mut status = Status::default();
-    for field in Fields(body) {
-        if let Some(n) = field.number(1) {
+    for field in Fields::of(body) {
+        if let Some(n) = number(&field, 1) {
             status.code = n as u32;
-        } else if let Some(text) = field.bytes(2) {
+        } else if let Some(text) = bytes(&field, 2) {
             status.message = read_text(text, STATUS_MESSAGE_MAX);
-        } else if let Some(any) = field.bytes(3) {
+        } else if let Some(any) = bytes(&field, 3) {
             read_detail(any, &mut status);
         }
     }
@@ -91,36 +93,36 @@ pub(super) fn read_status(body: &[u8]) -> Status {
 
 fn read_detail(any: &[u8], status: &mut Status) {
     let (mut kind, mut value): (&[u8], &[u8]) = (&[], &[]);
-    for field in Fields(any) {
-        kind = field.bytes(1).unwrap_or(kind);
-        value = field.bytes(2).unwrap_or(value);
+    for field in Fields::of(any) {
+        kind = bytes(&field, 1).unwrap_or(kind);
+        value = bytes(&field, 2).unwrap_or(value);
     }
     if kind == BAD_REQUEST.as_bytes() {
-        for violation in Fields(value).filter_map(|f| f.bytes(1)) {
+        for violation in Fields::of(value).filter_map(|f| bytes(&f, 1)) {
             if status.violations.len() == VIOLATIONS_MAX {
                 return;
             }
             let (mut field, mut description) = (String::new(), String::new());
-            for part in Fields(violation) {
-                if let Some(text) = part.bytes(1) {
+            for part in Fields::of(violation) {
+                if let Some(text) = bytes(&part, 1) {
                     field = read_text(text, VIOLATION_TEXT_MAX);
-                } else if let Some(text) = part.bytes(2) {
+                } else if let Some(text) = bytes(&part, 2) {
                     description = read_text(text, VIOLATION_TEXT_MAX);
                 }
             }
             status.violations.push((field, description));
         }
     } else if kind == RETRY_INFO.as_bytes() {
-        status.retry_delay = Fields(value).filter_map(|f| f.bytes(1)).last().map(read_duration);
+        status.retry_delay = Fields::of(value).filter_map(|f| bytes(&f, 1)).last().map(read_duration);
     }
 }
 
 /// A negative or malformed Duration reads as zero: "retry, and choose the delay yourself".
 fn read_duration(body: &[u8]) -> Duration {
     let (mut seconds, mut nanos) = (0, 0);
-    for field in Fields(body) {
-        seconds = field.number(1).map_or(seconds, |n| n as i64);
-        nanos = field.number(2).map_or(nanos, |n| n as i32);
+    for field in Fields::of(body) {
+        seconds = number(&field, 1).map_or(seconds, |n| n as i64);
+        nanos = number(&field, 2).map_or(nanos, |n| n as i32);
     }
     match (u64::try_from(seconds), u32::try_from(nanos)) {
         (Ok(seconds), Ok(nanos)) => Duration::new(seconds, nanos.min(999_999_999)),
@@ -134,109 +136,37 @@ fn read_text(bytes: &[u8], max: usize) -> String {
     cut(&String::from_utf8_lossy(head), max).into_owned()
 }
 
-/// The fields of a message, until its end or the first byte that can not be followed.
-struct Fields<'a>(&'a [u8]);
-
-struct Field<'a> {
-    number: u32,
-    value: Raw<'a>,
-}
-
-enum Raw<'a> {
-    Varint(u64),
-    Bytes(&'a [u8]),
-    /// fixed32 and fixed64: no field of a reply has them.
-    Other,
-}
-
-impl<'a> Field<'a> {
-    fn number(&self, number: u32) -> Option<u64> {
-        match self.value {
-            Raw::Varint(n) if self.number == number => Some(n),
-            _ => None,
-        }
-    }
-
-    fn bytes(&self, number: u32) -> Option<&'a [u8]> {
-        match self.value {
-            Raw::Bytes(b) if self.number == number => Some(b),
-            _ => None,
-        }
+fn number(field: &Field<'_>, number: u32) -> Option<u64> {
+    match field.payload {
+        Payload::Varint(n) if field.number == number => Some(n),
+        _ => None,
     }
 }
 
-impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..70).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
+fn bytes<'a>(field: &Field<'a>, number: u32) -> Option<&'a [u8]> {
+    match field.payload {
+        Payload::Len(b) if field.number == number => Some(b),
+        _ => None,
     }
-
-    fn take(&mut self, len: u64) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
-        self.0 = rest;
-        Some(taken)
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Field<'a>;
-
-    fn next(&mut self) -> Option<Field<'a>> {
-        let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).ok()?;
-        let value = match tag & 7 {
-            0 => Raw::Varint(self.varint()?),
-            1 => self.take(8).map(|_| Raw::Other)?,
-            2 => {
-                let len = self.varint()?;
-                Raw::Bytes(self.take(len)?)
-            }
-            5 => self.take(4).map(|_| Raw::Other)?,
-            _ => return None,
-        };
-        Some(Field { number, value })
-    }
-}
-
-fn put_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// Proto3: zero is absent.
 fn put_number(field: u32, value: u64, out: &mut Vec<u8>) {
     if value != 0 {
-        put_varint(u64::from(field << 3), out);
-        put_varint(value, out);
+        varint::put(u64::from(field << 3), out);
+        varint::put(value, out);
     }
 }
 
 fn put_text(field: u32, text: &str, out: &mut Vec<u8>) {
     if !text.is_empty() {
-        put_bytes(field, text.as_bytes(), out);
+        put_len_field(field, text.as_bytes(), out);
     }
-}
-
-fn put_bytes(field: u32, bytes: &[u8], out: &mut Vec<u8>) {
-    put_varint(u64::from(field << 3 | 2), out);
-    put_varint(bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
 }
 
 fn put_any(kind: &str, value: &[u8], out: &mut Vec<u8>) {
     let mut any = Vec::with_capacity(kind.len() + value.len() + 8);
     put_text(1, kind, &mut any);
-    put_bytes(2, value, &mut any);
-    put_bytes(3, &any, out);
+    put_len_field(2, value, &mut any);
+    put_len_field(3, &any, out);
 }

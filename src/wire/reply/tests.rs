@@ -184,6 +184,13 @@ fn a_long_foreign_message_is_read_in_part() {
 }
 
 #[test]
+fn a_count_is_read_however_long_the_text_beside_it() {
+    let text = "y".repeat(1 << 20);
+    let body = format!(r#"{{"partialSuccess":{{"errorMessage":"{text}","rejectedSpans":"9"}}}}"#);
+    assert_eq!(read_partial(Signal::Traces, Encoding::Json, body.as_bytes()).unwrap().rejected, 9);
+}
+
+#[test]
 fn json_replies_are_read_in_either_spelling_and_number_form() {
     for body in [
         r#"{"partialSuccess":{"rejectedSpans":"2","errorMessage":"e"}}"#,
