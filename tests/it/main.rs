@@ -7,6 +7,7 @@ mod harness;
 
 mod captures;
 mod forwarding;
+mod json;
 mod life;
 mod limits;
 mod page;
