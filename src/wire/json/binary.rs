@@ -23,15 +23,13 @@ const NOT_AN_ID: &[u8] = b"?";
 pub(super) fn put_hex_id(text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
     let start = out.len();
     let (pairs, odd) = text.as_chunks::<2>();
-    let whole = odd.is_empty()
-        && pairs.iter().all(|[high, low]| match (nibble(*high), nibble(*low)) {
-            (Some(high), Some(low)) => {
-                out.push(high << 4 | low);
-                true
-            }
-            _ => false,
-        });
-    if whole {
+    let mut wrong = u8::from(!odd.is_empty());
+    out.extend(pairs.iter().map(|[high, low]| {
+        let (high, low) = (nibble(*high), nibble(*low));
+        wrong |= (high | low) & !0xf;
+        high << 4 | low
+    }));
+    if wrong == 0 {
         return Ok(());
     }
     out.truncate(start);
@@ -44,15 +42,23 @@ pub(super) fn put_hex_id(text: &[u8], out: &mut Vec<u8>) -> Result<(), &'static 
     Ok(())
 }
 
+/// The value of a hex digit; above 15 for anything else.
 #[inline]
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+const fn nibble(digit: u8) -> u8 {
+    NIBBLES[digit as usize]
 }
+
+/// Looked up, since guessing between digits and letters costs more than the rest of reading an id.
+static NIBBLES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 /// 16 bytes take 24 characters, or 22 without padding; 8 bytes take 12 or 11.
 fn is_base64_id(text: &[u8]) -> bool {

@@ -15,7 +15,8 @@ pub(super) struct Mark {
 
 #[inline]
 pub(super) fn put_tag(number: u32, wire_type: u32, out: &mut Vec<u8>) {
-    varint::put(u64::from(number << 3 | wire_type), out);
+    let tag = number << 3 | wire_type;
+    if tag < 0x80 { out.push(tag as u8) } else { varint::put(u64::from(tag), out) }
 }
 
 /// Leaves `room` bytes for a length.
@@ -31,6 +32,12 @@ pub(super) fn open(room: usize, out: &mut Vec<u8>) -> Mark {
 pub(super) fn close(mark: Mark, out: &mut Vec<u8>) {
     let body = mark.at + mark.room;
     let len = out.len().saturating_sub(body);
+    if mark.room == 1 && len < 0x80 {
+        if let Some(room) = out.get_mut(mark.at) {
+            *room = len as u8;
+        }
+        return;
+    }
     let needed = varint::len(len as u64);
     if needed != mark.room {
         if needed > mark.room {

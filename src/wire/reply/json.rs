@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{
-    BAD_REQUEST, PARTIAL_MESSAGE_MAX, Partial, RETRY_INFO, STATUS_MESSAGE_MAX, Status, VIOLATION_TEXT_MAX,
-    VIOLATIONS_MAX, cut, proto, rejected_name,
+    BAD_REQUEST, DELAY_MAX, PARTIAL_MESSAGE_MAX, Partial, RETRY_INFO, STATUS_MESSAGE_MAX, Status,
+    VIOLATION_TEXT_MAX, VIOLATIONS_MAX, cut, proto, rejected_name,
 };
 use crate::wire::Signal;
 use crate::wire::json::response_to_protobuf;
@@ -104,7 +104,7 @@ fn read_violations(detail: &Value, into: &mut Vec<(String, String)>) {
 /// Reads "1.5s". A negative or malformed delay is zero: "retry, and choose the delay yourself".
 fn read_duration(text: &str) -> Duration {
     let seconds = text.strip_suffix('s').and_then(|t| t.parse::<f64>().ok());
-    seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or_default()
+    seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or_default().min(DELAY_MAX)
 }
 
 fn parse(body: &[u8]) -> Option<Value> {

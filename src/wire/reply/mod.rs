@@ -25,6 +25,10 @@ pub const VIOLATIONS_MAX: usize = 5;
 /// The longest field name or description of one violation, in bytes.
 pub const VIOLATION_TEXT_MAX: usize = 256;
 
+/// The longest delay that is read: what google.protobuf.Duration allows, 10,000 years. Whoever waits has a
+/// cap of their own.
+const DELAY_MAX: Duration = Duration::from_secs(315_576_000_000);
+
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    BAD_REQUEST, PARTIAL_MESSAGE_MAX, Partial, RETRY_INFO, STATUS_MESSAGE_MAX, Status, VIOLATION_TEXT_MAX,
-    VIOLATIONS_MAX, cut,
+    BAD_REQUEST, DELAY_MAX, PARTIAL_MESSAGE_MAX, Partial, RETRY_INFO, STATUS_MESSAGE_MAX, Status,
+    VIOLATION_TEXT_MAX, VIOLATIONS_MAX, cut,
 };
 use crate::wire::fields::{Field, Fields, Payload, put_len_field};
 use crate::wire::varint;
@@ -125,7 +125,7 @@ fn read_duration(body: &[u8]) -> Duration {
         nanos = number(&field, 2).map_or(nanos, |n| n as i32);
     }
     match (u64::try_from(seconds), u32::try_from(nanos)) {
-        (Ok(seconds), Ok(nanos)) => Duration::new(seconds, nanos.min(999_999_999)),
+        (Ok(seconds), Ok(nanos)) => Duration::new(seconds, nanos.min(999_999_999)).min(DELAY_MAX),
         _ => Duration::ZERO,
     }
 }

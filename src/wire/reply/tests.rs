@@ -223,6 +223,12 @@ fn unreadable_parts_are_left_empty() {
 }
 
 #[test]
+fn an_absurd_delay_is_read_as_the_longest_there_is() {
+    let body = br#"{"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1e19s"}]}"#;
+    assert_eq!(read_status(Encoding::Json, body).retry_delay, Some(DELAY_MAX));
+}
+
+#[test]
 fn a_negative_count_is_no_count() {
     let foreign = ExportTraceServiceResponse {
         partial_success: Some(opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess {
