@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 
 use super::body::pay_for;
 use super::inflate::{Coding, InflateError, inflate};
-use super::respond::{Caller, Refusal};
+use super::refusal::{Refusal, quoted};
+use super::respond::Caller;
 use super::tally::Tally;
 use super::{Inner, Settings};
 use crate::model::{Origin, Time};
@@ -313,7 +314,7 @@ fn partial(signal: Signal, accepted: u64, refused: &Refused) -> Partial {
     let mut message = format!("{} of {all} {items} refused", refused.items);
     for (path, fault) in &refused.named {
         // Writing to a String does not fail.
-        let _ = write!(message, "; {}: {fault}", super::respond::quoted(path));
+        let _ = write!(message, "; {}: {fault}", quoted(path));
     }
     let rest = refused.items.saturating_sub(refused.named.len() as u64);
     if rest > 0 && !refused.named.is_empty() {

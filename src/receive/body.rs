@@ -10,7 +10,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::respond::Refusal;
+use super::refusal::Refusal;
 use crate::model::{Clock, Time};
 use crate::queue::Reservation;
 

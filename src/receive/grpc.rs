@@ -15,7 +15,7 @@ use http_body::Body;
 use super::admit::{Gate, Parcel};
 use super::body::{Gathered, Reader};
 use super::inflate::Coding;
-use super::respond::{Refusal, quoted};
+use super::refusal::{Refusal, quoted};
 use crate::queue::Reservation;
 use crate::wire::Signal;
 use crate::wire::reply::Encoding;

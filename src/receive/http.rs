@@ -10,7 +10,7 @@ use http::{HeaderValue, Method};
 use super::admit::{Gate, Parcel};
 use super::body::{Gathered, Reader, pay_for};
 use super::inflate::Coding;
-use super::respond::{Refusal, quoted};
+use super::refusal::{Refusal, quoted};
 use crate::wire::Signal;
 use crate::wire::reply::Encoding;
 

@@ -1,7 +1,7 @@
 //! The server edge: one hyper server for gRPC and HTTP on every listener; content type decides.
 //!
 //! Protocol files end at "bytes, headers and a reservation" ([`admit::Parcel`]): every policy after
-//! that is in `admit.rs`, and every refusal becomes a reply in one table, `respond.rs`. Nothing here
+//! that is in `admit.rs`, and every refusal is one row of one table, `refusal.rs`. Nothing here
 //! waits for a queue: a full one is answered at once.
 
 mod admit;
@@ -10,7 +10,9 @@ mod conn;
 mod grpc;
 mod http;
 mod inflate;
+mod listen;
 mod origins;
+mod refusal;
 mod respond;
 mod server;
 mod tally;
@@ -22,7 +24,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use server::{BindError, Bound, bind, serve};
+pub use listen::{BindError, Bound, bind};
+pub use server::serve;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]

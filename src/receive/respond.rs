@@ -1,12 +1,7 @@
-//! Replies: what a caller is told, on either transport. One table says it for every refusal.
-//!
-//! The table keeps to what clients do with a code (conformance GC1, HC2): what may succeed later is
-//! UNAVAILABLE / 503 and nothing else is; what never will is none of the codes they retry. So a body
-//! that came too slowly is 503, not 408 or DEADLINE_EXCEEDED.
+//! Replies: what a caller is told, on either transport. What a refusal means is in `refusal.rs`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -14,13 +9,13 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
-use http::{Response, StatusCode, Version};
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::wire::json::JsonError;
-use crate::wire::reply::{self, Encoding, Partial, Status};
-use crate::wire::{Malformed, Signal};
+use super::refusal::Refusal;
+use crate::wire::Signal;
+use crate::wire::reply::{self, Encoding, Partial};
 
 /// What we can undo, in the words of `accept-encoding` and `grpc-accept-encoding`.
 const CODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd, deflate, identity");
@@ -34,9 +29,6 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 /// What `grpc-message` may not carry as it is (gRPC over HTTP/2, "Percent-Byte-Unencoded").
 const NOT_IN_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
-/// Bytes of a text of the caller's that we repeat to it.
-const QUOTE_MAX: usize = 200;
-
 /// How the caller speaks to us, hence how it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
@@ -52,126 +44,6 @@ impl Caller {
             Caller::Http(Encoding::Protobuf) => "http_protobuf",
             Caller::Http(Encoding::Json) => "http_json",
         }
-    }
-}
-
-/// Why a request is not taken.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    #[error(
-        "nothing is served at {0:?}; this is Spandrel, an OpenTelemetry receiver: POST to /v1/traces, \
-         /v1/metrics, /v1/logs or /v1development/profiles, or call Export over gRPC"
-    )]
-    Path(String),
-    #[error("method {0} is not allowed here; POST an export request")]
-    Method(String),
-    #[error(
-        "content-type {0} is not accepted; send application/x-protobuf, application/json, or \
-         application/grpc over HTTP/2"
-    )]
-    MediaType(String),
-    #[error("gRPC needs HTTP/2; this connection speaks {0:?}")]
-    HttpVersion(Version),
-    #[error("encoding {0:?} is not supported; send gzip, zstd, deflate or identity")]
-    Coding(String),
-    #[error("the message is flagged as compressed, but no grpc-encoding says how")]
-    NoCoding,
-    #[error("the request is larger than {max} bytes {what}; send smaller batches")]
-    TooLarge { what: &'static str, max: usize },
-    #[error("the gRPC message can not be read: {0}")]
-    Framing(&'static str),
-    #[error("the {coding} body can not be inflated: {why}")]
-    Corrupt { coding: &'static str, why: &'static str },
-    #[error("the request can not be read: {0}")]
-    Malformed(#[from] Malformed),
-    #[error("the JSON request can not be read: {0}")]
-    Json(#[from] JsonError),
-    #[error("the body broke off: {}", quoted(.0))]
-    Broken(String),
-    #[error("the body came too slowly; send it again")]
-    Slow,
-    #[error("{what}; send again in {after:?}")]
-    Busy { what: &'static str, after: Duration },
-    #[error("an error inside this program; it has been logged")]
-    Internal,
-    #[error("unknown service {0:?}")]
-    UnknownService(String),
-}
-
-/// One row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Verdict {
-    /// The `outcome` label of our metrics.
-    outcome: &'static str,
-    /// A `google.rpc.Code`.
-    code: u8,
-    http: StatusCode,
-}
-
-mod code {
-    pub const INVALID_ARGUMENT: u8 = 3;
-    pub const NOT_FOUND: u8 = 5;
-    pub const RESOURCE_EXHAUSTED: u8 = 8;
-    pub const UNIMPLEMENTED: u8 = 12;
-    pub const INTERNAL: u8 = 13;
-    pub const UNAVAILABLE: u8 = 14;
-}
-
-impl Refusal {
-    fn verdict(&self) -> Verdict {
-        use StatusCode as S;
-        let (outcome, code, http) = match self {
-            Refusal::Path(_) => ("unknown_path", code::UNIMPLEMENTED, S::NOT_FOUND),
-            Refusal::Method(_) => ("method", code::UNIMPLEMENTED, S::METHOD_NOT_ALLOWED),
-            Refusal::MediaType(_) => ("media_type", code::INVALID_ARGUMENT, S::UNSUPPORTED_MEDIA_TYPE),
-            Refusal::HttpVersion(_) => ("http_version", code::UNIMPLEMENTED, S::HTTP_VERSION_NOT_SUPPORTED),
-            Refusal::Coding(_) => ("encoding", code::UNIMPLEMENTED, S::UNSUPPORTED_MEDIA_TYPE),
-            Refusal::NoCoding => ("encoding", code::INTERNAL, S::BAD_REQUEST),
-            Refusal::TooLarge { .. } => ("too_large", code::RESOURCE_EXHAUSTED, S::PAYLOAD_TOO_LARGE),
-            Refusal::Framing(_) => ("framing", code::INVALID_ARGUMENT, S::BAD_REQUEST),
-            Refusal::Corrupt { .. } => ("corrupt", code::INVALID_ARGUMENT, S::BAD_REQUEST),
-            Refusal::Malformed(_) | Refusal::Json(_) => ("malformed", code::INVALID_ARGUMENT, S::BAD_REQUEST),
-            Refusal::Broken(_) => ("broken_off", code::INVALID_ARGUMENT, S::BAD_REQUEST),
-            Refusal::Slow => ("slow", code::UNAVAILABLE, S::SERVICE_UNAVAILABLE),
-            Refusal::Busy { .. } => ("busy", code::UNAVAILABLE, S::SERVICE_UNAVAILABLE),
-            Refusal::Internal => ("internal", code::INTERNAL, S::INTERNAL_SERVER_ERROR),
-            Refusal::UnknownService(_) => ("unknown_service", code::NOT_FOUND, S::NOT_FOUND),
-        };
-        Verdict { outcome, code, http }
-    }
-
-    /// The `outcome` label of our metrics.
-    pub fn outcome(&self) -> &'static str {
-        self.verdict().outcome
-    }
-
-    /// The refusal as every caller can read it (conformance HS10, HS12, GS05, GS06).
-    fn status(&self) -> Status {
-        let violations = match self {
-            Refusal::Malformed(m) => vec![(m.path.clone(), format!("{} (at byte {})", m.fault, m.at))],
-            Refusal::Json(j) => {
-                vec![(j.path.clone(), format!("{} (line {}, column {})", j.what, j.line, j.column))]
-            }
-            _ => Vec::new(),
-        };
-        let retry_delay = self.retry_after();
-        Status { code: self.verdict().code.into(), message: self.to_string(), retry_delay, violations }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Refusal::Busy { after, .. } => Some(*after),
-            Refusal::Slow => Some(Duration::from_secs(1)),
-            _ => None,
-        }
-    }
-}
-
-/// A text of the caller's, short enough to repeat.
-pub fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTE_MAX) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
     }
 }
 
@@ -227,7 +99,7 @@ fn grpc_refused(refusal: &Refusal) -> Response<Reply> {
 }
 
 fn http_refused(encoding: Encoding, refusal: &Refusal) -> Response<Reply> {
-    let mut response = http(refusal.verdict().http, encoding, reply::status(encoding, &refusal.status()));
+    let mut response = http(refusal.http(), encoding, reply::status(encoding, &refusal.status()));
     let headers = response.headers_mut();
     if let Some(after) = refusal.retry_after() {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);

@@ -1,10 +1,9 @@
-//! Listeners, the accept loops, and one task a connection with explicit limits.
+//! The accept loops, and one task a connection with explicit limits.
 //!
 //! An accept error never ends a loop (faults F30): it backs off and tries again.
 
 use std::future::poll_fn;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,7 +13,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -22,96 +20,15 @@ use tokio_util::task::TaskTracker;
 
 use super::admit::Gate;
 use super::conn::Conn;
+use super::listen::{Bound, Listener, Socket};
 use super::watch::{Patience, Watch, Watched};
-use super::{Inner, Listen, Settings};
+use super::{Inner, Settings};
 use crate::model::{Clock, Origin, Time};
 
 /// What is in flight when we stop may finish within this.
 const GRACE: Duration = Duration::from_secs(2);
 /// Pauses after an accept error, doubling from one to the other.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-
-/// Listeners that are bound, and the addresses they got (port 0 is replaced by the real one).
-#[derive(Debug)]
-pub struct Bound {
-    listeners: Vec<(Listen, Listener)>,
-}
-
-impl Bound {
-    /// Where we really listen, in the order of the settings.
-    pub fn addresses(&self) -> impl Iterator<Item = &Listen> {
-        self.listeners.iter().map(|(listen, _)| listen)
-    }
-}
-
-/// A listener that could not be had.
-#[derive(Debug, thiserror::Error)]
-#[error("can't listen on {listen}: {cause}")]
-pub struct BindError {
-    pub listen: String,
-    pub cause: io::Error,
-}
-
-#[derive(Debug)]
-enum Listener {
-    Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: SocketFile },
-}
-
-/// A socket file of ours, gone when we are.
-#[derive(Debug)]
-struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Nobody is left to tell; the next start replaces it.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// Binds every listener, before anything else starts.
-///
-/// # Errors
-/// The first that can not be had, with the system's reason.
-pub async fn bind(settings: &Settings) -> Result<Bound, BindError> {
-    let mut listeners = Vec::with_capacity(settings.listen.len());
-    for listen in &settings.listen {
-        let error = |cause| BindError { listen: listen.to_string(), cause };
-        let bound = match listen {
-            Listen::Tcp(address) => {
-                let listener = TcpListener::bind(address).await.map_err(error)?;
-                let address = listener.local_addr().map_err(error)?;
-                (Listen::Tcp(address), Listener::Tcp(listener))
-            }
-            Listen::Unix(path) => {
-                clear_stale(path).await.map_err(error)?;
-                let listener = UnixListener::bind(path).map_err(error)?;
-                (listen.clone(), Listener::Unix { listener, _file: SocketFile(path.clone()) })
-            }
-        };
-        listeners.push(bound);
-    }
-    Ok(Bound { listeners })
-}
-
-/// Removes a socket file nobody listens on any more. Any other file is left alone, and in the way.
-async fn clear_stale(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::FileTypeExt;
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
-    }
-    match UnixStream::connect(path).await {
-        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        Err(e) => Err(e),
-    }
-}
 
 /// Serves until `stop`, then finishes what is in flight (GOAWAY, `connection: close`) and returns.
 pub async fn serve(bound: Bound, settings: Settings, inner: Inner, stop: CancellationToken) {
@@ -125,7 +42,7 @@ pub async fn serve(bound: Bound, settings: Settings, inner: Inner, stop: Cancell
         stop,
     });
     let tracker = server.tracker.clone();
-    for (_, listener) in bound.listeners {
+    for listener in bound.into_listeners() {
         tracker.spawn(accept_all(server.clone(), listener));
     }
     tracker.close();
@@ -218,17 +135,6 @@ async fn accept_all(server: Arc<Server>, listener: Listener) {
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind as K;
     matches!(error.kind(), K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted)
-}
-
-impl Listener {
-    async fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Listener::Tcp(listener) => listener.accept().await.map(|(socket, _)| Socket::Tcp(socket)),
-            Listener::Unix { listener, .. } => {
-                listener.accept().await.map(|(socket, _)| Socket::Unix(socket))
-            }
-        }
-    }
 }
 
 impl Server {
