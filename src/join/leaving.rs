@@ -23,8 +23,7 @@ pub struct Context {
 /// A trace (or one late part of it) on its way out. Blocks and spans are in an order that depends
 /// on the spans alone, never on how they arrived; parents stand before their children.
 ///
-/// It may hold no spans at all, only `repairs.duplicates`: copies of spans that had left before. There
-/// is nothing to send then, only to settle.
+/// It holds at least one span. What settles with it: its spans, `repairs.duplicates`, `settles_too`.
 #[derive(Debug)]
 pub struct Leaving {
     pub trace: TraceId,
@@ -41,6 +40,8 @@ pub struct Leaving {
     pub blocks: Vec<LeavingBlock>,
     /// Bytes it was charged for while held.
     pub held_bytes: usize,
+    /// Copies of spans of other traces that had left before: taken since, with nothing left to send.
+    pub settles_too: u64,
     places: Vec<Place>,
     chunks: Vec<Vec<u8>>,
     slices: Vec<Bytes>,
@@ -131,6 +132,7 @@ pub(super) fn let_go(trace: Trace, order: &Order, reason: Reason, gone: Vec<Gone
         context,
         blocks,
         held_bytes: trace.charged,
+        settles_too: 0,
         places,
         chunks: trace.chunks,
         slices: trace.slices,

@@ -71,6 +71,8 @@ pub struct Join {
     requests: u64,
     /// Bytes charged for open traces.
     held: usize,
+    /// Copies of spans that had left before, taken and not yet settled.
+    owed: u64,
     /// Heads of the request being taken, by its scope blocks.
     request_heads: Vec<Option<BlockHeads>>,
 }
@@ -98,6 +100,7 @@ impl Join {
             tallies: Tallies::default(),
             requests: 0,
             held: 0,
+            owed: 0,
             request_heads: Vec::new(),
             settings,
             hasher,
@@ -162,7 +165,11 @@ impl Join {
                 tallies: &mut self.tallies,
             };
             match judge.judge(trace, now) {
-                Verdict::Leave(reason) => return self.let_go(now, ticket.slot, reason),
+                Verdict::Leave(reason) => {
+                    if let Some(leaving) = self.let_go(now, ticket.slot, reason) {
+                        return Some(leaving);
+                    }
+                }
                 Verdict::Wait(until) => self.set_alarm(ticket.slot, until),
             }
         }
@@ -171,9 +178,13 @@ impl Join {
 
     /// The oldest trace, out of turn: `Reason::Pressure` or `Reason::Drain`.
     pub fn push_out(&mut self, now: Time, reason: Reason) -> Option<Leaving> {
-        let slot = self.table.oldest()?;
-        let late = self.table.get(slot).is_some_and(|trace| trace.late);
-        self.let_go(now, slot, if late { Reason::Late } else { reason })
+        while let Some(slot) = self.table.oldest() {
+            let late = self.table.get(slot).is_some_and(|trace| trace.late);
+            if let Some(leaving) = self.let_go(now, slot, if late { Reason::Late } else { reason }) {
+                return Some(leaving);
+            }
+        }
+        None
     }
 
     /// When `leave` should be asked next, if nothing comes before. It may turn out too early, never late.
@@ -299,13 +310,19 @@ impl Join {
     fn let_go(&mut self, now: Time, slot: u32, reason: Reason) -> Option<Leaving> {
         let trace = self.table.close(slot)?;
         self.held -= trace.charged;
+        if trace.records.is_empty() {
+            // Nothing but copies of what has left: there is nothing to send, only to settle.
+            self.owed += u64::from(trace.repairs.duplicates);
+            return None;
+        }
         self.order.link(&trace);
         self.tallies.count(&trace, &self.order);
         tally::learn(&mut self.shapes, &trace, &self.tallies, reason);
         let gone = tally::settle_late(&mut self.shapes, &trace, &self.tallies);
         self.order.work_out(&trace);
         let (tenant, id) = (trace.tenant, trace.id);
-        let (leaving, earlier) = leaving::let_go(*trace, &self.order, reason, gone);
+        let (mut leaving, earlier) = leaving::let_go(*trace, &self.order, reason, gone);
+        leaving.settles_too = std::mem::take(&mut self.owed);
         self.order.trim();
         self.tallies.trim();
         self.ledger.remember(now, tenant, id, earlier);

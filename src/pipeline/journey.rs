@@ -146,7 +146,7 @@ impl Journey {
             self.meters.split.inc();
         }
         // A collapsed duplicate settles with the spans of its trace.
-        let mut duplicates = u64::from(trace.repairs.duplicates);
+        let mut duplicates = u64::from(trace.repairs.duplicates) + trace.settles_too;
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
             let mut spans = trace.spans(block).peekable();

@@ -201,7 +201,7 @@ impl LaneMeters {
         let spans = trace.span_count();
         self.left[trace.reason as usize].inc();
         self.left_spans[trace.reason as usize].inc_by(spans as u64);
-        self.duplicates.inc_by(u64::from(trace.repairs.duplicates));
+        self.duplicates.inc_by(u64::from(trace.repairs.duplicates) + trace.settles_too);
         self.orphans.inc_by(u64::from(trace.repairs.orphans));
         self.zero_parents.inc_by(u64::from(trace.repairs.zero_parents));
         self.cycles.inc_by(u64::from(trace.repairs.cycles));

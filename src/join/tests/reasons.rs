@@ -198,10 +198,13 @@ fn a_span_sent_again_after_its_trace_left_is_a_duplicate_and_goes_nowhere() {
     assert_eq!(run(&mut join, ms(1_000)).len(), 1);
     give(&mut join, ms(2_000), &nobody(), &[root.clone(), span(1, 2, 1)]);
     let mut left = run(&mut join, ms(2_000));
+    give(&mut join, ms(2_500), &nobody(), std::slice::from_ref(&root));
+    assert!(run(&mut join, ms(2_500)).is_empty(), "a copy alone is nothing to send");
     give(&mut join, ms(3_000), &nobody(), &[root.says("now", "more complete")]);
     left.extend(run(&mut join, ms(9_000)));
-    let spans: Vec<_> = left.iter().map(|(_, l)| (l.span_count(), l.repairs.duplicates)).collect();
-    assert_eq!(spans, [(1, 1), (1, 0)]);
+    let spans: Vec<_> =
+        left.iter().map(|(_, l)| (l.span_count(), l.repairs.duplicates, l.settles_too)).collect();
+    assert_eq!(spans, [(1, 1, 0), (1, 0, 1)], "it settles with whatever leaves next");
 }
 
 #[test]
