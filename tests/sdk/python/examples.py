@@ -9,8 +9,6 @@ import json
 
 from interactiveai import Interactive, observe, propagate_attributes
 from opentelemetry import propagate, trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -18,16 +16,13 @@ QUESTION = "What's the weather in Madrid?"
 ANSWER = "In Madrid, it is currently partly cloudy with a temperature of around 6°C (43°F)."
 REMOTE = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "parent_span_id": "b7ad6b7169203331"}
 
-provider = TracerProvider(resource=Resource.create({"service.name": "py-agent"}))
+client = Interactive(
+    public_key="pk-lf-fake", secret_key="sk-lf-fake", environment="staging", release="v2.1.0-rc1"
+)
+# The provider the SDK has made, with what it says of environment and release on its resource.
+provider = trace.get_tracer_provider()
 witness = InMemorySpanExporter()
 provider.add_span_processor(SimpleSpanProcessor(witness))
-client = Interactive(
-    public_key="pk-lf-fake",
-    secret_key="sk-lf-fake",
-    environment="staging",
-    release="v2.1.0-rc1",
-    tracer_provider=provider,
-)
 
 
 def observation(name, **options):
