@@ -97,6 +97,7 @@ async fn a_stop_empties_the_join_first() {
 }
 
 /// A whole trace whose shape is known is not kept waiting: the idle time is for what is not known.
+/// A shape is known after 128 traces.
 #[tokio::test]
 async fn once_a_shape_is_known_its_traces_leave_at_once() {
     let upstream = Upstream::start().await;
@@ -107,13 +108,13 @@ async fn once_a_shape_is_known_its_traces_leave_at_once() {
         spans[1].kind = SpanKind::Internal as i32;
         made::request(spans).encode_to_vec()
     };
-    for number in 0..60 {
+    for number in 0..150 {
         proxy.client().grpc(Signal::Traces, leaf(number)).await.assert_taken();
     }
-    upstream.await_spans(120).await;
+    upstream.await_spans(300).await;
     let began = tokio::time::Instant::now();
-    proxy.client().grpc(Signal::Traces, leaf(60)).await.assert_taken();
-    upstream.await_spans(122).await;
+    proxy.client().grpc(Signal::Traces, leaf(150)).await.assert_taken();
+    upstream.await_spans(302).await;
     let took = began.elapsed();
     assert!(took.as_millis() < 1500, "it took {took:?}, as long as for a shape never seen");
     proxy

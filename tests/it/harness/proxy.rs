@@ -171,7 +171,12 @@ impl Proxy {
         };
         match tokio::time::timeout(PATIENCE, settled).await {
             Ok(ledger) => ledger,
-            Err(_) => panic!("{} never settled at {upstream:?}: {last:?}", signal.name()),
+            Err(_) => {
+                let all = Client::to(self.ports.admin).get("/metrics").await.text();
+                let counted = all.lines().filter(|line| !line.starts_with('#') && !line.ends_with(" 0"));
+                let counted: Vec<&str> = counted.collect();
+                panic!("{} never settled at {upstream:?}: {last:?}\n{}", signal.name(), counted.join("\n"))
+            }
         }
     }
 
