@@ -100,18 +100,15 @@ impl Lane {
             return Next::Go;
         }
         let wait = journey.next_due().map_or(NAP, |due| due.since(now).min(NAP));
-        let mut next = match self.work.recv_timeout(wait) {
+        let first = match self.work.recv_timeout(wait) {
             Ok(work) => work,
             Err(RecvTimeoutError::Timeout) => return Next::Go,
             Err(RecvTimeoutError::Disconnected) => return Next::End,
         };
-        for _ in 0..BURST {
-            if let Next::End = self.step(next, journey) {
+        // Taken from the queue one by one: what is taken must be done.
+        for work in std::iter::once(first).chain(self.work.try_iter().take(BURST)) {
+            if let Next::End = self.step(work, journey) {
                 return Next::End;
-            }
-            match self.work.try_recv() {
-                Ok(work) => next = work,
-                Err(_) => break,
             }
         }
         Next::Go
