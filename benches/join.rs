@@ -10,6 +10,8 @@
 //! the three parts of a trace come in three requests. The shapes are known before the clock starts.
 //! What leaves is copied span by span into a buffer, as writing a batch does.
 
+#![allow(clippy::expect_used, reason = "a bench that can not go on stops, saying why")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;

@@ -16,13 +16,13 @@ use super::fail;
 pub fn run(plan: Plan) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("io").build() {
         Ok(runtime) => runtime,
-        Err(cause) => return fail(&format!("can't start the runtime: {cause}")),
+        Err(cause) => return fail(format!("can't start the runtime: {cause}")),
     };
     runtime.block_on(async {
         let banner = banner(&plan);
         match pipeline::start(plan).await {
             Ok(running) => until_told(running, banner).await,
-            Err(cause) => fail(&cause.to_string()),
+            Err(cause) => fail(cause),
         }
     })
 }

@@ -93,10 +93,11 @@ impl Server {
                 connections.spawn(async move {
                     match tls {
                         None => serve(socket, state, script).await,
-                        Some(tls) => match tls.accept(socket).await {
-                            Ok(stream) => serve(stream, state, script).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(socket).await {
+                                serve(stream, state, script).await;
+                            }
+                        }
                     }
                 });
             }

@@ -54,7 +54,7 @@ proptest! {
             }
             requests.last_mut().unwrap().push(span);
         }
-        let one = stay(&[spans.clone()]);
+        let one = stay(std::slice::from_ref(&spans));
         let other = stay(&requests);
         prop_assert_eq!(one.len(), 1);
         prop_assert_eq!(other.len(), 1);
@@ -71,7 +71,7 @@ proptest! {
 fn a_large_trace_leaves_as_a_small_one_would() {
     let mut spans: Vec<(u8, Span)> = (1..=200).map(|id| (0, span(1, id, id / 3))).collect();
     spans.push((0, span(1, 77, 77 / 3).says("more", "complete")));
-    let whole = stay(&[spans.clone()]);
+    let whole = stay(std::slice::from_ref(&spans));
     spans.reverse();
     let each = stay(&spans.into_iter().map(|s| vec![s]).collect::<Vec<_>>());
     assert_eq!(essence(&whole[0]), essence(&each[0]));
