@@ -170,7 +170,7 @@ fn mix(n: u64) -> u64 {
 }
 
 fn flat(spans: u16) -> Vec<Template> {
-    let one = |n: u16| span(n / 10, n % 10, (n % 10 != 0).then_some(0), "GET /v1/orders/{id}", 3);
+    let one = |n: u16| span(n / 10, n % 10, (!n.is_multiple_of(10)).then_some(0), "GET /v1/orders/{id}", 3);
     vec![Template::of(request("orders", (0..spans).map(one).collect()))]
 }
 
