@@ -5,7 +5,12 @@
 //! labels, and checks that joined traces came whole. Times on a shared machine wander; the ratios of
 //! one run are what to read. nginx comes from the distribution; without it its rows are left out.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that can not go on stops, saying where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a bench that can not go on stops, saying where"
+)]
 
 mod load;
 mod program;
