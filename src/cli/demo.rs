@@ -30,12 +30,14 @@ const DELAY_MS_MAX: u64 = 150;
 /// An SDK's own timer is 5 s; the play's are thirty times faster, so an incomplete trace need not be
 /// waited for as long as in earnest.
 const IDLE: Duration = Duration::from_secs(1);
+/// For one request to be answered, and for the admin port to answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// For everything that was sent to be seen.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Options {
-    /// Traces to play; with 30 and more, see them leave sooner as their shape is learned
+    /// Traces to play; with 300 and more, see them leave sooner as their shape is learned
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
 }
@@ -59,7 +61,7 @@ async fn demonstrate(plan: Plan, count: u32) -> Result<String, String> {
     let running = pipeline::start(staged(plan)).await.map_err(said)?;
     let to = running.listening().iter().find_map(tcp).ok_or("no socket to play through")?;
     let admin = running.admin().ok_or("no admin port to watch")?;
-    let watch = watch(admin).await?;
+    let watch = answered(watch(admin)).await?;
     eprintln!("spandrel {}: playing through {to}", env!("CARGO_PKG_VERSION"));
     let played = play_all(to, count).await?;
     let seen = see(watch, &played).await;
@@ -113,7 +115,7 @@ async fn play_one(to: SocketAddr, exports: Vec<play::Export>, aloud: bool) -> Re
     for export in exports {
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..=DELAY_MS_MAX))).await;
         let (service, way) = (export.service.name(), export.service.way().name());
-        post::post(to, &export).await.map_err(|why| format!("{service} over {way}: {why}"))?;
+        answered(post::post(to, &export)).await.map_err(|why| format!("{service} over {way}: {why}"))?;
         if aloud {
             let noun = if export.spans == 1 { "span" } else { "spans" };
             eprintln!("  {service:<12}  {} {noun:<5}  {way}", export.spans);
@@ -169,7 +171,7 @@ fn tell(played: &HashSet<[u8; 16]>, seen: &HashMap<[u8; 16], Vec<JoinedTrace>>) 
         ),
         all => format!(
             "{} traces over three services came in pieces, in random order; each left whole\n\
-             {learned} left as soon as they were complete: after some twenty of a kind, no fixed wait is needed\n",
+             {learned} left as soon as they were complete: after 128 of a kind, no fixed wait is needed\n",
             all.len(),
         ),
     })
@@ -180,10 +182,16 @@ fn because(reason: &str) -> String {
         "complete" => "as soon as it was complete".to_owned(),
         "idle" => {
             let wait = IDLE.as_secs();
-            format!("after {wait} s of silence, its shape being new (try --count 60)")
+            format!("after {wait} s of silence, its shape being new (try --count 300)")
         }
         other => format!("by `{other}`"),
     }
+}
+
+/// Ends with an error what takes longer than anything on one machine should.
+async fn answered<T>(call: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = |_| Err(format!("no answer within {} s", ANSWERED_WITHIN.as_secs()));
+    tokio::time::timeout(ANSWERED_WITHIN, call).await.unwrap_or_else(late)
 }
 
 fn said(error: impl std::fmt::Display) -> String {

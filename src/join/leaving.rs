@@ -23,7 +23,7 @@ pub struct Context {
 /// A trace (or one late part of it) on its way out. Blocks and spans are in an order that depends
 /// on the spans alone, never on how they arrived; parents stand before their children.
 ///
-/// It holds at least one span. What settles with it: its spans, `repairs.duplicates`, `settles_too`.
+/// It holds at least one span. What settles with it: its spans, `repairs.duplicates`.
 #[derive(Debug)]
 pub struct Leaving {
     pub trace: TraceId,
@@ -40,8 +40,6 @@ pub struct Leaving {
     pub blocks: Vec<LeavingBlock>,
     /// Bytes it was charged for while held.
     pub held_bytes: usize,
-    /// Copies of spans of other traces that had left before: taken since, with nothing left to send.
-    pub settles_too: u64,
     places: Vec<Place>,
     chunks: Vec<Vec<u8>>,
     slices: Vec<Bytes>,
@@ -132,7 +130,6 @@ pub(super) fn let_go(trace: Trace, order: &Order, reason: Reason, gone: Vec<Gone
         context,
         blocks,
         held_bytes: trace.charged,
-        settles_too: 0,
         places,
         chunks: trace.chunks,
         slices: trace.slices,

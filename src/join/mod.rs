@@ -109,7 +109,8 @@ impl Join {
 
     /// Takes the spans of one request that `mine` says are this lane's. Returns spans taken.
     ///
-    /// A copy of a span that is here counts as taken: it leaves as one of `repairs.duplicates`.
+    /// A copy of a span counts as taken: it leaves as one of `repairs.duplicates` of its trace, or is
+    /// owed (`take_owed`) when its trace had left.
     pub fn take(
         &mut self,
         now: Time,
@@ -190,6 +191,12 @@ impl Join {
     /// When `leave` should be asked next, if nothing comes before. It may turn out too early, never late.
     pub fn next_due(&self) -> Option<Time> {
         if self.table.len() == 0 { None } else { self.alarms.next() }
+    }
+
+    /// Copies of spans that had left before: taken since the last call, with nothing left to send.
+    /// Whoever calls must settle them; call after `leave` or `push_out` returned `None`.
+    pub fn take_owed(&mut self) -> u64 {
+        std::mem::take(&mut self.owed)
     }
 
     /// Bytes held, overhead included.
@@ -321,8 +328,7 @@ impl Join {
         let gone = tally::settle_late(&mut self.shapes, &trace, &self.tallies);
         self.order.work_out(&trace);
         let (tenant, id) = (trace.tenant, trace.id);
-        let (mut leaving, earlier) = leaving::let_go(*trace, &self.order, reason, gone);
-        leaving.settles_too = std::mem::take(&mut self.owed);
+        let (leaving, earlier) = leaving::let_go(*trace, &self.order, reason, gone);
         self.order.trim();
         self.tallies.trim();
         self.ledger.remember(now, tenant, id, earlier);

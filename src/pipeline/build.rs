@@ -103,8 +103,9 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         meters: meters.clone(),
         clock,
         listening: listening.clone(),
+        stop: stop.clone(),
     };
-    let watch = watch::start(&plan, state, watchers, stop.clone()).await?;
+    let watch = watch::start(&plan, state, watchers).await?;
     let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock };
     let edge = tokio::spawn(receive::serve(bound, plan.receive, inner, stop.clone()));
     let admin = watch.admin();

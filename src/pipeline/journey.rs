@@ -32,7 +32,7 @@ pub struct Journey {
     pub join: Option<Join>,
     pub labels: Memo,
     pub batcher: Batcher,
-    /// Pays for what the join, the memo and open batches hold.
+    /// Pays for what the join holds and remembers, the memo and open batches.
     pub held: Reservation,
     pub shelf: Shelf,
     pub watchers: Arc<Watchers>,
@@ -60,6 +60,7 @@ impl Journey {
         while let Some(trace) = self.join.as_mut().and_then(|join| join.leave(now)) {
             self.emit(now, trace);
         }
+        self.settle_copies();
         self.batcher.close_due(now, false);
         self.hand_over();
         self.relieve(now);
@@ -70,6 +71,7 @@ impl Journey {
         while let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(now, Reason::Drain)) {
             self.emit(now, trace);
         }
+        self.settle_copies();
         self.batcher.close_due(now, true);
         self.hand_over();
     }
@@ -146,7 +148,7 @@ impl Journey {
             self.meters.split.inc();
         }
         // A collapsed duplicate settles with the spans of its trace.
-        let mut duplicates = u64::from(trace.repairs.duplicates) + trace.settles_too;
+        let mut duplicates = u64::from(trace.repairs.duplicates);
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
             let mut spans = trace.spans(block).peekable();
@@ -156,6 +158,17 @@ impl Journey {
                 place.fill(&mut spans, edits(trace));
                 self.batcher.close_if_full(Signal::Traces, &trace.origin);
             }
+        }
+    }
+
+    /// Copies of spans that have gone to every upstream already: nothing is sent, so nothing is waited for.
+    fn settle_copies(&mut self) {
+        let copies = self.join.as_mut().map_or(0, Join::take_owed);
+        if copies > 0 {
+            let in_hand = &mut self.in_hand[Signal::Traces as usize];
+            *in_hand = in_hand.saturating_sub(copies);
+            self.meters.copies(copies);
+            self.shelf.settle_copies(copies);
         }
     }
 
@@ -184,7 +197,8 @@ impl Journey {
         }
         self.shelf.retry();
         let join = self.join.as_ref().map_or(0, Join::held_bytes);
-        self.held.resize(join + self.batcher.open_bytes() + self.labels.bytes());
+        let remembered = self.join.as_ref().map_or(0, Join::remembered_bytes);
+        self.held.resize(join + remembered + self.batcher.open_bytes() + self.labels.bytes());
         self.meters.holding(join, self.join.as_ref().map_or(0, Join::held_traces));
     }
 

@@ -198,12 +198,17 @@ impl LaneMeters {
         let spans = trace.span_count();
         self.left[trace.reason as usize].inc();
         self.left_spans[trace.reason as usize].inc_by(spans as u64);
-        self.duplicates.inc_by(u64::from(trace.repairs.duplicates) + trace.settles_too);
+        self.duplicates.inc_by(u64::from(trace.repairs.duplicates));
         self.orphans.inc_by(u64::from(trace.repairs.orphans));
         self.zero_parents.inc_by(u64::from(trace.repairs.zero_parents));
         self.cycles.inc_by(u64::from(trace.repairs.cycles));
         self.quiet.observe(now.since(trace.last_arrival).as_secs_f64());
         self.spans.observe(spans as f64);
+    }
+
+    /// Counts copies of spans whose trace had left.
+    pub fn copies(&self, copies: u64) {
+        self.duplicates.inc_by(copies);
     }
 
     pub fn closed(&self, signal: Signal, why: Closed) {

@@ -13,12 +13,13 @@ use crate::queue::{Batch, Outbox};
 use crate::telemetry::Meters;
 use crate::wire::Signal;
 
-/// One outbox and what it loses.
+/// One outbox, what it loses, and what needs no sending.
 #[derive(Debug)]
 struct Slot {
     outbox: Arc<Outbox>,
     full: [IntCounter; 4],
     shutdown: [IntCounter; 4],
+    copies: IntCounter,
 }
 
 /// Closed batches on their way to the outboxes.
@@ -38,7 +39,9 @@ impl Shelf {
                     Signal::ALL
                         .map(|signal| meters.lost_items.with_label_values(&[signal.name(), name, reason]))
                 };
-                Slot { outbox: outbox.clone(), full: lost("queue_full"), shutdown: lost("shutdown") }
+                let copies = meters.delivered_items.with_label_values(&[Signal::Traces.name(), name]);
+                let (full, shutdown) = (lost("queue_full"), lost("shutdown"));
+                Slot { outbox: outbox.clone(), full, shutdown, copies }
             })
             .collect();
         Self { slots, waiting: VecDeque::new() }
@@ -55,6 +58,11 @@ impl Shelf {
                 slot.full[batch.signal as usize].inc_by(batch.items);
             }
         }
+    }
+
+    /// Copies of spans that were handed over before: settled for every upstream, and not sent again.
+    pub fn settle_copies(&self, copies: u64) {
+        self.slots.iter().for_each(|slot| slot.copies.inc_by(copies));
     }
 
     /// Tries again with what waits.

@@ -35,6 +35,8 @@ pub struct State {
     pub meters: Arc<Meters>,
     pub clock: Clock,
     pub listening: Vec<Listen>,
+    /// Cancelled when the process is told to end.
+    pub stop: CancellationToken,
 }
 
 /// Who looks at joined traces. Without an upstream the latest are kept, in an eighth of the budget.
@@ -49,20 +51,19 @@ pub struct Handles {
     watchers: Arc<Watchers>,
     console: Option<Console>,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
+    close_admin: CancellationToken,
 }
 
 /// Binds the admin port and starts the console where nothing is forwarded.
-pub async fn start(
-    plan: &Plan,
-    state: State,
-    watchers: Arc<Watchers>,
-    stop: CancellationToken,
-) -> Result<Handles, StartError> {
+pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result<Handles, StartError> {
+    // Not `stop`: while the rest drains, the admin port shows how far that has come.
+    let close_admin = CancellationToken::new();
     let admin = match plan.admin {
         Some(listen) => {
             let admin = Admin::bind(listen).await?;
             let address = admin.address();
-            Some((address, tokio::spawn(admin.serve(sources(plan, state, watchers.clone()), stop))))
+            let sources = sources(plan, state, watchers.clone());
+            Some((address, tokio::spawn(admin.serve(sources, close_admin.clone()))))
         }
         None => None,
     };
@@ -72,7 +73,7 @@ pub async fn start(
         .is_empty()
         .then(|| Console::start(&watchers, io::stdout(), Form::for_stdout()).ok())
         .flatten();
-    Ok(Handles { watchers, console, admin })
+    Ok(Handles { watchers, console, admin, close_admin })
 }
 
 impl Handles {
@@ -83,6 +84,7 @@ impl Handles {
     /// Prints what is left to print, and closes the admin port.
     pub async fn end(self) {
         self.watchers.close();
+        self.close_admin.cancel();
         if let Some(console) = self.console {
             console.finish(LAST_WORDS).await;
         }
@@ -143,6 +145,9 @@ impl State {
 
     /// Requests are taken; a spent budget answers callers by itself, so it says so but stays ready.
     fn ready(&self) -> Result<String, String> {
+        if self.stop.is_cancelled() {
+            return Err("draining: requests are no longer taken".to_owned());
+        }
         let listening: Vec<_> = self.listening.iter().map(Listen::to_string).collect();
         let (used, limit) = (self.budget.used(), self.budget.limit());
         Ok(format!("listening on {}; {used} of {limit} bytes held", listening.join(", ")))

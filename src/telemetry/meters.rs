@@ -91,7 +91,7 @@ meters! {
     refused_connections: counter "spandrel_receiver_refused_connections_total" [] NO,
         "Connections closed at once because as many as may be were open.";
     delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,
-        "Items an upstream accepted.";
+        "Items an upstream accepted, and copies of spans that had gone to it before, which are not sent again.";
     upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,
         "Items an upstream refused for good, by reason.";
     lost_items: counter "spandrel_exporter_lost_items_total" ["signal", "upstream", "reason"] NO,
@@ -109,7 +109,7 @@ meters! {
     left_spans: counter "spandrel_join_left_spans_total" ["reason"] NO,
         "Spans that left the join, by reason.";
     duplicates: counter "spandrel_join_duplicate_spans_total" [] NO,
-        "Spans that came more than once and were collapsed; each settles with the span that was kept.";
+        "Spans that came more than once and were collapsed; each settles with the span that was kept, or by itself once that has left.";
     oddities: counter "spandrel_join_odd_spans_total" ["kind"] NO,
         "Spans with a parent that can not be right: orphan, zero_parent, cycle.";
     split: counter "spandrel_join_split_traces_total" [] NO,

@@ -7,6 +7,7 @@ mod harness;
 
 mod captures;
 mod forwarding;
+mod journey;
 mod json;
 mod life;
 mod limits;
