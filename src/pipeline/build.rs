@@ -70,11 +70,12 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let listening: Vec<_> = bound.addresses().cloned().collect();
     let clock = Clock::new();
     let meters = Arc::new(Meters::new());
-    let budget = Budget::new(plan.memory);
+    let recent = watch::recent_bytes(&plan);
+    let budget = Budget::new(plan.memory - recent);
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
 
     let (outboxes, exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
-    let watchers = watch::watchers(&plan, &meters);
+    let watchers = Watchers::new(meters.clone(), recent);
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let lanes_give_up = Arc::new(AtomicBool::new(false));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();

@@ -39,10 +39,9 @@ pub struct State {
     pub stop: CancellationToken,
 }
 
-/// Who looks at joined traces. Without an upstream the latest are kept, in an eighth of the budget.
-pub fn watchers(plan: &Plan, meters: &Arc<Meters>) -> Arc<Watchers> {
-    let recent = if plan.upstreams.is_empty() { plan.memory / 8 } else { 0 };
-    Watchers::new(meters.clone(), recent)
+/// Bytes of the budget set apart for the latest traces, which are kept where nothing is forwarded.
+pub fn recent_bytes(plan: &Plan) -> usize {
+    if plan.upstreams.is_empty() { plan.memory / 8 } else { 0 }
 }
 
 /// The console and the admin port, while they run.
@@ -88,6 +87,7 @@ impl Handles {
         if let Some(console) = self.console {
             console.finish(LAST_WORDS).await;
         }
+        self.close.cancel();
         if let Some((_, admin)) = self.admin {
             let _ = admin.await;
         }
@@ -99,7 +99,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         [] => vec![(PAGE.to_owned(), String::new())],
         upstreams => upstreams.iter().map(|u| (u.name.clone(), u.endpoint.to_string())).collect(),
     };
-    let limit = i64::try_from(plan.memory).unwrap_or(i64::MAX);
+    let limit = i64::try_from(state.budget.limit()).unwrap_or(i64::MAX);
     state.meters.memory_limit.set(limit);
     let (refreshed, live, ready, held, status) =
         (state.clone(), state.clone(), state.clone(), state.clone(), state.clone());
