@@ -218,6 +218,8 @@ impl Open {
         self.resources
             .into_iter()
             .for_each(|(head, scopes)| block::write_resource_block(&head, scopes, &mut body));
+        // Every upstream clones it.
+        body.seal();
         body
     }
 }

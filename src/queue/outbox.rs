@@ -50,6 +50,10 @@ impl Outbox {
         loop {
             let filled = self.filled.notified();
             if let Some(batch) = self.try_take() {
+                // Two offers while nobody waited left one permit: pass it on.
+                if !self.is_empty() {
+                    self.filled.notify_one();
+                }
                 return Some(batch);
             }
             if self.closed.load(Ordering::Acquire) {

@@ -61,7 +61,8 @@ impl Rope {
         }
     }
 
-    fn seal(&mut self) {
+    /// Makes every byte a shared piece, so that clones copy nothing.
+    pub fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.pieces.push(self.tail.split().freeze());
         }
