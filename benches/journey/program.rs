@@ -41,7 +41,7 @@ impl Program {
         std::fs::write(
             &config,
             format!(
-                "receive: {{grpc: '{address}', http: '{other}'}}\nupstreams: {{sink: {{endpoint: 'http://{sink}', protocol: {protocol}}}}}\n\
+                "receive: {{grpc: '{address}', http: '{other}'}}\nupstreams: {{sink: {{endpoint: 'http://{sink}', protocol: {protocol}, compression: none}}}}\n\
                  environment: production\nrelease: r1\njoin: {{scope: {scope}}}\nadmin: 'off'\nmemory: 256MiB\n"
             ),
         )
