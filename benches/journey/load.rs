@@ -199,7 +199,7 @@ impl Load {
             Shape::Small => flat(10),
             Shape::Services => services(),
         };
-        Self { transport, shape, templates: Arc::new(templates), next: Arc::new(AtomicU64::new(1)) }
+        Self { transport, shape, templates: Arc::new(templates), next: Arc::new(AtomicU64::new(0)) }
     }
 
     /// Requests of a full measurement.
