@@ -11,9 +11,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::journey::Journey;
-use super::lane::{Lane, LaneMeters, Pulse};
+use super::keep::{self, PAGE};
+use super::lane::{Lane, Pulse};
 use super::shelf::Shelf;
-use super::{keep, watch};
+use super::tally::LaneMeters;
+use super::watch;
 use crate::config::Plan;
 use crate::export::{self, SetupError};
 use crate::join::Join;
@@ -31,8 +33,6 @@ const LANE_DEPTH: usize = 4096;
 const OUTBOX_DEPTH: usize = 16 * 1024;
 /// How long a drain may take before what is left is counted as lost.
 pub const DRAIN: Duration = Duration::from_secs(10);
-/// The name of the upstream that is nobody: traces are shown here and go no further.
-pub const PAGE: &str = "page";
 
 /// Why the process can not start.
 #[derive(Debug, Error)]

@@ -18,8 +18,8 @@ use crate::wire::splice::Edit;
 use crate::wire::walk::ResourceEntry;
 use crate::wire::{Rope, Signal, TraceId};
 
-use super::lane::LaneMeters;
 use super::shelf::Shelf;
+use super::tally::LaneMeters;
 
 /// Marks a span that came after its trace had left.
 const LATE: Edit<'static> = Edit { key: "spandrel.late", value: Value::Bool(true), overwrite: true };

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::build::PAGE;
 use crate::queue::Outbox;
 use crate::telemetry::Meters;
 use crate::wire::Signal;
+
+/// The `upstream` label where nothing is forwarded.
+pub const PAGE: &str = "page";
 
 /// Settles every batch as delivered to the page, until the outbox is closed and empty.
 pub async fn settle_here(outbox: Arc<Outbox>, meters: Arc<Meters>) {

@@ -9,13 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::journey::Journey;
-use crate::join::Leaving;
-use crate::model::{Clock, Reason, Time};
+use crate::model::{Clock, Time};
 use crate::queue::Lanes;
-use crate::queue::batcher::Closed;
 use crate::queue::lanes::Work;
 use crate::telemetry::Meters;
 use crate::wire::Signal;
@@ -151,82 +148,5 @@ impl Lane {
                 self.meters.lost_items.with_label_values(&[signal.name(), upstream, reason]).inc_by(items);
             }
         }
-    }
-}
-
-/// Metric handles, looked up once.
-#[derive(Debug)]
-pub struct LaneMeters {
-    left: [IntCounter; 6],
-    left_spans: [IntCounter; 6],
-    duplicates: IntCounter,
-    orphans: IntCounter,
-    zero_parents: IntCounter,
-    cycles: IntCounter,
-    pub split: IntCounter,
-    quiet: Histogram,
-    spans: Histogram,
-    closed: IntCounterVec,
-    held_bytes: IntGauge,
-    held_traces: IntGauge,
-    /// What this lane added to the gauges all lanes share.
-    said: (i64, i64),
-}
-
-impl LaneMeters {
-    pub fn new(meters: &Meters) -> Self {
-        let odd = |kind: &str| meters.oddities.with_label_values(&[kind]);
-        Self {
-            left: Reason::ALL.map(|reason| meters.left.with_label_values(&[reason.name()])),
-            left_spans: Reason::ALL.map(|reason| meters.left_spans.with_label_values(&[reason.name()])),
-            duplicates: meters.duplicates.with_label_values::<&str>(&[]),
-            orphans: odd("orphan"),
-            zero_parents: odd("zero_parent"),
-            cycles: odd("cycle"),
-            split: meters.split.with_label_values::<&str>(&[]),
-            quiet: meters.hold_seconds.clone(),
-            spans: meters.trace_spans.clone(),
-            closed: meters.batches.clone(),
-            held_bytes: meters.held_bytes.clone(),
-            held_traces: meters.held_traces.clone(),
-            said: (0, 0),
-        }
-    }
-
-    /// Counts a trace that leaves.
-    pub fn left(&self, trace: &Leaving, now: Time) {
-        let spans = trace.span_count();
-        self.left[trace.reason as usize].inc();
-        self.left_spans[trace.reason as usize].inc_by(spans as u64);
-        self.duplicates.inc_by(u64::from(trace.repairs.duplicates));
-        self.orphans.inc_by(u64::from(trace.repairs.orphans));
-        self.zero_parents.inc_by(u64::from(trace.repairs.zero_parents));
-        self.cycles.inc_by(u64::from(trace.repairs.cycles));
-        self.quiet.observe(now.since(trace.last_arrival).as_secs_f64());
-        self.spans.observe(spans as f64);
-    }
-
-    /// Counts copies of spans whose trace had left.
-    pub fn copies(&self, copies: u64) {
-        self.duplicates.inc_by(copies);
-    }
-
-    pub fn closed(&self, signal: Signal, why: Closed) {
-        self.closed.with_label_values(&[signal.name(), why.name()]).inc();
-    }
-
-    /// Says what this lane's join holds.
-    pub fn holding(&mut self, bytes: usize, traces: usize) {
-        let now = (i64::try_from(bytes).unwrap_or(i64::MAX), i64::try_from(traces).unwrap_or(i64::MAX));
-        self.held_bytes.add(now.0 - self.said.0);
-        self.held_traces.add(now.1 - self.said.1);
-        self.said = now;
-    }
-}
-
-impl Drop for LaneMeters {
-    /// A lane that ends, or begins anew, holds nothing.
-    fn drop(&mut self) {
-        self.holding(0, 0);
     }
 }

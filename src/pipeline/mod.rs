@@ -5,6 +5,7 @@ pub mod journey;
 pub mod keep;
 pub mod lane;
 pub mod shelf;
+pub mod tally;
 pub mod watch;
 
 pub use build::{LeftOver, Running, StartError, start};

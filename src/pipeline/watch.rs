@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{PAGE, StartError};
+use super::keep::PAGE;
 use super::lane::Pulse;
 use crate::config::Plan;
 use crate::join::{HeldTrace, WaitsFor};
 use crate::model::Clock;
 use crate::page::Watchers;
-use crate::page::admin::{Admin, Sources, StatusInfo};
+use crate::page::admin::{Admin, BindError, Sources, StatusInfo};
 use crate::page::console::{Console, Form};
 use crate::queue::{Budget, Lanes, Outbox};
 use crate::receive::Listen;
@@ -54,7 +54,7 @@ pub struct Handles {
 }
 
 /// Binds the admin port and starts the console where nothing is forwarded.
-pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result<Handles, StartError> {
+pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result<Handles, BindError> {
     // Not `stop`: while the rest drains, the admin port shows how far that has come.
     let close_admin = CancellationToken::new();
     let admin = match plan.admin {
@@ -87,7 +87,6 @@ impl Handles {
         if let Some(console) = self.console {
             console.finish(LAST_WORDS).await;
         }
-        self.close.cancel();
         if let Some((_, admin)) = self.admin {
             let _ = admin.await;
         }
