@@ -6,6 +6,7 @@ mod config;
 mod harness;
 
 mod captures;
+mod drain;
 mod forwarding;
 mod journey;
 mod json;
@@ -19,5 +20,6 @@ mod sdk_node;
 mod sdk_python;
 mod three_processes;
 mod tidy;
+mod upstreams;
 mod wire;
 mod xservice;

@@ -59,14 +59,24 @@ impl Client {
 
     /// OTLP/gRPC with metadata.
     pub async fn grpc_with(&self, signal: Signal, body: impl Into<Bytes>, metadata: MetadataMap) -> Reply {
+        let reply = self.try_grpc(signal, body, metadata).await;
+        reply.unwrap_or_else(|fault| panic!("can't reach {}: {fault}", self.address))
+    }
+
+    /// As `grpc_with`, for those who may find nobody there. A connection that breaks later is a reply too,
+    /// with the code that tonic gives it.
+    pub async fn try_grpc(
+        &self,
+        signal: Signal,
+        body: impl Into<Bytes>,
+        metadata: MetadataMap,
+    ) -> Result<Reply, tonic::transport::Error> {
         let mut client = tonic::client::Grpc::new(self.channel.clone()).max_encoding_message_size(usize::MAX);
-        if let Err(fault) = client.ready().await {
-            panic!("can't reach {}: {fault}", self.address);
-        }
+        client.ready().await?;
         let mut request = tonic::Request::new(body.into());
         *request.metadata_mut() = metadata;
         let path = http::uri::PathAndQuery::from_static(signal.grpc_path());
-        match client.unary::<Bytes, Bytes, _>(request, path, Raw).await {
+        Ok(match client.unary::<Bytes, Bytes, _>(request, path, Raw).await {
             Ok(response) => {
                 let (metadata, body, _) = response.into_parts();
                 Reply::new(StatusCode::OK, Code::Ok, metadata.into_headers(), body)
@@ -78,7 +88,7 @@ impl Client {
                 reply.error = RpcStatus::decode(status.details()).ok();
                 reply
             }
-        }
+        })
     }
 
     /// OTLP/HTTP, binary.

@@ -201,8 +201,18 @@ impl Proxy {
 
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub async fn stop(mut self) -> ExitStatus {
+        self.ask_to_stop();
+        self.ended().await
+    }
+
+    /// Sends SIGTERM.
+    pub fn ask_to_stop(&self) {
         let pid = self.pid().try_into().ok().and_then(rustix::process::Pid::from_raw).expect("an id");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    }
+
+    /// Waits until it has stopped.
+    pub async fn ended(&mut self) -> ExitStatus {
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(status) => status.expect("it is our child"),
             Err(_) => panic!("it did not stop on SIGTERM; it wrote:\n{}", self.stderr()),
