@@ -73,6 +73,11 @@ impl Settings {
             value: Value::Str(value.as_bytes()),
             overwrite: self.enforce,
         }));
+        // An empty string says nothing: it is no word to be kept, and must not keep the label out.
+        let is_blank = |edit: &Edit<'_>| {
+            matches!(attr::find(resource, ATTRIBUTES, edit.key.as_bytes()), Some(Value::Str(b"")))
+        };
+        edits.iter_mut().for_each(|edit| edit.overwrite |= is_blank(edit));
         splice::attributes(resource, ATTRIBUTES, &edits)
     }
 
@@ -175,6 +180,17 @@ mod tests {
         let enforce = Settings { enforce: true, release: None, ..settings() };
         let own = [(ENVIRONMENT, "dev"), ("service.version", "7")];
         check(&enforce, Known::default(), &own, &[("service.version", "7"), (ENVIRONMENT, "staging")]);
+    }
+
+    #[test]
+    fn an_empty_string_is_no_word_to_be_kept() {
+        let known = Known { environment: Some("production"), release: None };
+        let labels = [(ENVIRONMENT, "production"), ("service.version", "r1")];
+        check(&settings(), known, &[(ENVIRONMENT, ""), ("service.version", "")], &labels);
+        let old = [(ENVIRONMENT, ""), (ENVIRONMENT_OLD, "dev"), ("service.version", "7")];
+        let mended = [(ENVIRONMENT_OLD, "dev"), ("service.version", "7"), (ENVIRONMENT, "dev")];
+        check(&settings(), known, &old, &mended);
+        check(&Settings::default(), Known::default(), &[(ENVIRONMENT, "")], &[(ENVIRONMENT, "")]);
     }
 
     #[test]
