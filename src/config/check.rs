@@ -41,7 +41,7 @@ impl Check<'_> {
             },
             labels: labels(raw),
             labels_from: self.labels_from(raw),
-            join: self.join(&mut raw.join, memory),
+            join: self.join(&mut raw.join, memory, &raw.release_key.value),
             batch: self.batch(raw, memory),
             upstreams,
             memory,
@@ -120,7 +120,7 @@ impl Check<'_> {
         self.note(&low.from, text);
     }
 
-    fn join(&mut self, raw: &mut raw::Join, memory: usize) -> Option<join::Settings> {
+    fn join(&mut self, raw: &mut raw::Join, memory: usize, release_key: &str) -> Option<join::Settings> {
         let raw::Join { scope, quiet, idle, hold } = raw;
         self.at_most(("join.idle", idle), ("join.hold", hold));
         self.at_most(("join.quiet", quiet), ("join.idle", idle));
@@ -136,6 +136,7 @@ impl Check<'_> {
             hold: hold.value,
             // The rest is for requests at the edge and batches on their way out.
             held_bytes_max: memory / 4 * 3,
+            release_key: release_key.into(),
             ..join::Settings::default()
         })
     }

@@ -5,11 +5,13 @@
 //! the same process has been late too. A shape whose number never changes is satisfied the moment
 //! its children are here. One whose number changes is given the lag it has been seen to need.
 //!
-//! Experience fades: it is kept for the current and the previous [`EPOCH`] traces, so that a timer made
+//! Experience fades: it is kept for the current and the previous [`EPOCH`] moments, so that a timer made
 //! shorter or a call no longer made is forgotten, slowly. The one surprise is how much is asked before
 //! anything is believed; the reasons stand at the constants.
 
 use std::time::Duration;
+
+use crate::model::Time;
 
 /// Traces a shape is waited for in full before it is trusted to have no late children. A child made in
 /// one call of five is then missed with probability 0.8^128 = 4e-13, in one of ten with 1e-6, in one of
@@ -18,19 +20,24 @@ use std::time::Duration;
 /// behave alike, so a trace counts once.
 pub(super) const SEEN_MIN: u32 = 128;
 
-/// Late children after which the longest lag seen is believed. Two export timers with random phases
-/// differ by more than two thirds of the longer period in one of nine late cases, so 128 of them all
-/// miss that with probability 0.889^128 = 3e-7; half as much again is then a bound on the rest.
-const LATE_MIN: u32 = 128;
-const LAG_MARGIN: f64 = 1.5;
+/// What a moment lasts, unless the longest lag is longer. Lags come of export timers, and all traces of
+/// one turn of a timer say the same of it, be they one or ten thousand: so they count once.
+const MOMENT: Duration = Duration::from_secs(1);
 
-/// Where children are late so seldom that `LATE_MIN` is far away, this many traces are enough, with a
-/// margin for the few lags seen.
-const SEEN_ENOUGH: u32 = 4096;
-const LAG_MARGIN_FEW: f64 = 3.0;
+/// Moments with a late child after which the longest lag seen is believed. Two export timers with random
+/// phases differ by more than a third of the longer period in four of nine late cases, so 24 of them all
+/// miss that with probability (5/9)^24 = 7e-7; three times the longest seen is then a bound on the rest.
+const LATE_MIN: u32 = 24;
+const LAG_MARGIN_MIN: f64 = 3.0;
+/// By more than half of it in one of four cases, so twice the longest of 48 is as good: 0.75^48 = 1e-6.
+const LATE_ENOUGH: u32 = 48;
+const LAG_MARGIN: f64 = 2.0;
 
-/// Traces after which experience begins to fade.
-const EPOCH: u32 = 8192;
+/// Where children are late so seldom that `LATE_MIN` is far away, this many moments are enough.
+const MOMENTS_ENOUGH: u32 = 1024;
+
+/// Moments after which experience begins to fade: an hour or more.
+const EPOCH: u32 = 4096;
 
 /// The children one span has, as far as they are here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,35 +66,44 @@ pub(super) enum Expect {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Epoch {
+    /// Traces.
     pub seen: u32,
-    /// Traces with a late child.
+    pub moments: u32,
+    /// Moments with a late child.
     pub late: u32,
     pub lag_ms: u32,
-    pub remote: (u32, u32),
-    pub all: (u32, u32),
+    pub remote: Bounds,
+    pub all: Bounds,
     pub local_late: bool,
+}
+
+/// The fewest and the most seen; of nothing, a range that any number begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Bounds(pub u32, pub u32);
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self(u32::MAX, 0)
+    }
+}
+
+impl Bounds {
+    fn and(self, other: Self) -> Self {
+        Self(self.0.min(other.0), self.1.max(other.1))
+    }
 }
 
 impl Epoch {
     fn and(self, other: Self) -> Self {
-        let widest = |a: (u32, u32), b: (u32, u32)| (a.0.min(b.0), a.1.max(b.1));
-        if self.seen == 0 || other.seen == 0 {
-            let (some, none) = if self.seen == 0 { (other, self) } else { (self, other) };
-            let (lag_ms, late) = (some.lag_ms.max(none.lag_ms), some.late + none.late);
-            return Self { lag_ms, late, local_late: some.local_late | none.local_late, ..some };
-        }
         Self {
             seen: self.seen.saturating_add(other.seen),
+            moments: self.moments.saturating_add(other.moments),
             late: self.late.saturating_add(other.late),
             lag_ms: self.lag_ms.max(other.lag_ms),
-            remote: widest(self.remote, other.remote),
-            all: widest(self.all, other.all),
+            remote: self.remote.and(other.remote),
+            all: self.all.and(other.all),
             local_late: self.local_late | other.local_late,
         }
-    }
-
-    fn lag(&mut self, lag: Duration) {
-        self.lag_ms = self.lag_ms.max(u32::try_from(lag.as_millis()).unwrap_or(u32::MAX));
     }
 }
 
@@ -97,9 +113,17 @@ impl Epoch {
 pub(super) struct Habit {
     now: Epoch,
     before: Epoch,
-    /// The last trace that was counted, and the last counted as late.
+    /// The last trace that was counted.
     #[serde(skip)]
-    counted: (u64, u64),
+    trace: u64,
+    #[serde(skip)]
+    moment: Option<Moment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    ends: Time,
+    late: bool,
 }
 
 impl Habit {
@@ -109,48 +133,46 @@ impl Habit {
     }
 
     /// A span of this shape has left with these children, in the `nth` trace that left.
-    pub fn observe(&mut self, nth: u64, tally: &Tally) {
-        if self.counted.0 != nth {
-            self.counted.0 = nth;
-            if self.now.seen >= EPOCH {
-                self.before = std::mem::take(&mut self.now);
-            }
-            if self.now.seen == 0 {
-                self.now.remote = (u32::MAX, 0);
-                self.now.all = (u32::MAX, 0);
-            }
-            self.now.seen += 1;
+    pub fn observe(&mut self, now: Time, nth: u64, tally: &Tally) {
+        self.enter(now);
+        if self.trace != nth {
+            self.trace = nth;
+            self.now.seen = self.now.seen.saturating_add(1);
         }
-        let now = &mut self.now;
-        for (bounds, count) in [(&mut now.remote, tally.remote), (&mut now.all, tally.all)] {
-            *bounds = (bounds.0.min(count), bounds.1.max(count));
-        }
-        now.local_late |= tally.local_late;
-        if let Some(lag) = tally.lag {
-            now.lag(lag);
-            self.count_late(nth);
-        }
+        self.now.remote = self.now.remote.and(Bounds(tally.remote, tally.remote));
+        self.now.all = self.now.all.and(Bounds(tally.all, tally.all));
+        self.count_late(tally);
     }
 
     /// A child came after its trace had left: what was believed was wrong, and is mended at once. With
     /// it the span has `tally` children.
-    pub fn correct(&mut self, nth: u64, tally: &Tally) {
-        if self.now.seen == 0 {
-            (self.now.remote, self.now.all) = (self.before.remote, self.before.all);
-        }
-        let now = &mut self.now;
+    pub fn correct(&mut self, now: Time, tally: &Tally) {
+        self.enter(now);
         // It left without the child, and was counted so: its number is not always the same.
-        for (bounds, count) in [(&mut now.remote, tally.remote), (&mut now.all, tally.all)] {
-            bounds.1 = bounds.1.max(count);
-        }
-        now.local_late |= tally.local_late;
-        tally.lag.into_iter().for_each(|lag| now.lag(lag));
-        self.count_late(nth);
+        self.now.remote.1 = self.now.remote.1.max(tally.remote);
+        self.now.all.1 = self.now.all.1.max(tally.all);
+        self.count_late(tally);
     }
 
-    fn count_late(&mut self, nth: u64) {
-        if self.counted.1 != nth {
-            self.counted.1 = nth;
+    /// Begins a moment, and with enough of them an epoch, when the last is over.
+    fn enter(&mut self, now: Time) {
+        if self.moment.is_some_and(|moment| now < moment.ends) {
+            return;
+        }
+        if self.now.moments >= EPOCH {
+            self.before = std::mem::take(&mut self.now);
+        }
+        self.now.moments += 1;
+        let lag = Duration::from_millis(self.now.lag_ms.max(self.before.lag_ms).into());
+        self.moment = Some(Moment { ends: now + lag.max(MOMENT), late: false });
+    }
+
+    fn count_late(&mut self, tally: &Tally) {
+        self.now.local_late |= tally.local_late;
+        let Some(lag) = tally.lag else { return };
+        self.now.lag_ms = self.now.lag_ms.max(u32::try_from(lag.as_millis()).unwrap_or(u32::MAX));
+        if let Some(moment) = self.moment.as_mut().filter(|moment| !moment.late) {
+            moment.late = true;
             self.now.late = self.now.late.saturating_add(1);
         }
     }
@@ -161,19 +183,19 @@ impl Habit {
         if known.seen < SEEN_MIN {
             return Expect::Unknown;
         }
-        let (here, most) =
-            if known.local_late { (tally.all, known.all.1) } else { (tally.remote, known.remote.1) };
+        let (here, Bounds(fewest, most)) =
+            if known.local_late { (tally.all, known.all) } else { (tally.remote, known.remote) };
         if here >= most {
             return Expect::Nothing;
         }
-        let margin = match (known.late, known.seen) {
-            (LATE_MIN.., _) => LAG_MARGIN,
-            (_, SEEN_ENOUGH..) => LAG_MARGIN_FEW,
+        // What has never failed to come is waited for, however long it takes.
+        let margin = match (known.late, known.moments) {
+            _ if here < fewest => return Expect::Child(None),
+            (0, MOMENTS_ENOUGH..) => return Expect::Nothing,
+            (LATE_ENOUGH.., _) => LAG_MARGIN,
+            (LATE_MIN.., _) | (_, MOMENTS_ENOUGH..) => LAG_MARGIN_MIN,
             _ => return Expect::Child(None),
         };
-        if known.late == 0 {
-            return Expect::Nothing;
-        }
         Expect::Child(Some(Duration::from_millis(known.lag_ms.into()).mul_f64(margin) + quiet))
     }
 }
@@ -189,10 +211,19 @@ mod tests {
         Tally { all: remote, remote, lag, local_late: false }
     }
 
+    fn within(ms: u64) -> Expect {
+        Expect::Child(Some(Duration::from_millis(ms)))
+    }
+
+    /// Traces a second apart.
     fn after(traces: impl Iterator<Item = Tally>) -> Habit {
         let mut habit = Habit::default();
-        traces.zip(1..).for_each(|(tally, nth)| habit.observe(nth, &tally));
+        traces.zip(1..).for_each(|(tally, nth)| habit.observe(second(nth), nth, &tally));
         habit
+    }
+
+    fn second(nth: u64) -> Time {
+        Time::from_millis(nth * 1000)
     }
 
     #[test]
@@ -204,8 +235,22 @@ mod tests {
     #[test]
     fn many_spans_of_one_trace_count_once() {
         let mut habit = Habit::default();
-        (0..1000).for_each(|_| habit.observe(1, &children(0, 0)));
+        (0..1000).for_each(|_| habit.observe(second(1), 1, &children(0, 0)));
         assert_eq!(habit.expect(&children(0, 0), QUIET), Expect::Unknown);
+    }
+
+    #[test]
+    fn many_traces_of_one_turn_of_a_timer_are_one_word_on_how_late_children_come() {
+        let mut habit = Habit::default();
+        for nth in 1..=10_000 {
+            let tally = if nth % 2 == 0 { children(1, 10) } else { children(0, 0) };
+            habit.observe(Time::from_millis(nth / 11), nth, &tally);
+        }
+        let known = habit.known();
+        assert_eq!((known.seen, known.moments, known.late), (10_000, 1, 1));
+        assert_eq!(habit.expect(&children(0, 0), QUIET), Expect::Child(None));
+        [2, 4, 6, 8].into_iter().for_each(|at| habit.observe(second(at), 10_000 + at, &children(1, 5_000)));
+        assert_eq!(habit.known().late, 3, "where the lag is five seconds, a moment lasts as long");
     }
 
     #[test]
@@ -215,25 +260,36 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_with_a_fixed_number_is_satisfied_when_they_are_here_and_else_waited_for() {
-        let habit = after((0..200).map(|n| children(2, if n % 2 == 0 { 300 } else { 0 })));
-        assert_eq!(habit.expect(&children(2, 0), QUIET), Expect::Nothing);
-        assert_eq!(habit.expect(&children(1, 0), QUIET), Expect::Child(None), "100 late ones are too few");
+    fn a_child_that_never_failed_to_come_is_waited_for_whatever_its_lag() {
         let habit = after((0..300).map(|n| children(2, if n % 2 == 0 { 300 } else { 0 })));
-        assert_eq!(habit.expect(&children(1, 0), QUIET), Expect::Child(Some(Duration::from_millis(500))));
+        assert_eq!(habit.expect(&children(2, 0), QUIET), Expect::Nothing);
+        assert_eq!(habit.expect(&children(1, 0), QUIET), Expect::Child(None));
     }
 
     #[test]
     fn a_child_made_sometimes_is_given_the_lag_it_was_seen_to_need() {
-        let habit = after((0..2000).map(|n| if n % 10 == 0 { children(1, 200) } else { children(0, 0) }));
-        assert_eq!(habit.expect(&children(0, 0), QUIET), Expect::Child(Some(Duration::from_millis(350))));
+        let traces = |count| (0..count).map(|n| if n % 10 == 0 { children(1, 200) } else { children(0, 0) });
+        assert_eq!(after(traces(200)).expect(&children(0, 0), QUIET), Expect::Child(None), "20 are too few");
+        assert_eq!(after(traces(400)).expect(&children(0, 0), QUIET), within(650));
+        let habit = after(traces(800));
+        assert_eq!(habit.expect(&children(0, 0), QUIET), within(450));
         assert_eq!(habit.expect(&children(1, 0), QUIET), Expect::Nothing);
+    }
+
+    #[test]
+    fn where_children_are_hardly_ever_late_a_long_time_is_enough() {
+        let traces = |late_ms| {
+            let first = std::iter::once(children(1, late_ms));
+            first.chain((1..MOMENTS_ENOUGH).map(|n| children(n % 2, 0)))
+        };
+        assert_eq!(after(traces(200)).expect(&children(0, 0), QUIET), within(650));
+        assert_eq!(after(traces(0)).expect(&children(0, 0), QUIET), Expect::Nothing);
     }
 
     #[test]
     fn a_late_child_corrects_at_once() {
         let mut habit = after((0..500).map(|_| children(0, 0)));
-        habit.correct(501, &children(1, 400));
+        habit.correct(second(501), &children(1, 400));
         assert_eq!(habit.expect(&children(0, 0), QUIET), Expect::Child(None));
     }
 
@@ -242,12 +298,12 @@ mod tests {
         let late = Tally { all: 3, remote: 0, lag: Some(QUIET), local_late: true };
         let habit = after((0..200).map(|_| late));
         assert_eq!(habit.expect(&Tally { all: 3, ..Tally::default() }, QUIET), Expect::Nothing);
-        assert!(matches!(habit.expect(&Tally { all: 2, ..Tally::default() }, QUIET), Expect::Child(Some(_))));
+        assert_eq!(habit.expect(&Tally { all: 2, ..Tally::default() }, QUIET), Expect::Child(None));
     }
 
     #[test]
     fn what_no_longer_happens_is_forgotten_after_two_epochs() {
-        let old = (0..1000).map(|_| children(1, 5000));
+        let old = (0..1000).map(|_| children(1, 500));
         let habit = after(old.chain((0..2 * EPOCH).map(|_| children(0, 0))));
         assert_eq!(habit.expect(&children(0, 0), QUIET), Expect::Nothing);
     }

@@ -29,7 +29,7 @@ pub struct Head {
     /// `service.name` of a resource, the name of a scope.
     name: Box<str>,
     environment: [Option<Arc<str>>; environment::KEYS.len()],
-    release: [Option<Arc<str>>; release::KEYS.len()],
+    release: [Option<Arc<str>>; 2],
 }
 
 /// What a head is the head of.
@@ -40,8 +40,8 @@ pub enum Kind {
 }
 
 impl Head {
-    /// A head by itself, outside any table.
-    pub fn new(kind: Kind, bytes: BlockHead) -> Self {
+    /// A head by itself, outside any table. `release_key`: see `semantics::release::keys`.
+    pub(super) fn new(kind: Kind, bytes: BlockHead, release_key: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let message = body(&bytes.first);
         let owned = |text: Option<&str>| text.map(Arc::from);
@@ -49,7 +49,7 @@ impl Head {
             Kind::Resource => (
                 said(&["service.name"], message, RESOURCE_ATTRIBUTES)[0].unwrap_or_default(),
                 said(&environment::KEYS, message, RESOURCE_ATTRIBUTES).map(owned),
-                said(&release::KEYS, message, RESOURCE_ATTRIBUTES).map(owned),
+                said(&release::keys(release_key), message, RESOURCE_ATTRIBUTES).map(owned),
             ),
             Kind::Scope => (scope_name(message), Default::default(), Default::default()),
         };
@@ -73,8 +73,8 @@ impl Head {
         &self.environment
     }
 
-    /// What a resource says under each of `semantics::release::KEYS`.
-    pub(super) fn release(&self) -> &[Option<Arc<str>>; release::KEYS.len()] {
+    /// What a resource says under each of `semantics::release::keys`.
+    pub(super) fn release(&self) -> &[Option<Arc<str>>; 2] {
         &self.release
     }
 
@@ -109,6 +109,7 @@ fn scope_name(message: &[u8]) -> &str {
 pub(super) struct Heads {
     table: HashTable<Arc<Head>>,
     hasher: RandomState,
+    release_key: Arc<str>,
     /// The head being looked up, laid out as it would be kept.
     scratch: Vec<u8>,
     bytes: usize,
@@ -118,10 +119,11 @@ pub(super) struct Heads {
 
 impl Heads {
     /// Stale heads may take up to `slack` bytes, or as much as live ones.
-    pub fn new(hasher: RandomState, slack: usize) -> Self {
+    pub fn new(hasher: RandomState, slack: usize, release_key: Arc<str>) -> Self {
         Self {
             table: HashTable::new(),
             hasher,
+            release_key,
             scratch: Vec::new(),
             bytes: 0,
             sweep_at: slack,
@@ -147,7 +149,7 @@ impl Heads {
         self.sweep_if_due();
         let whole = Bytes::copy_from_slice(&self.scratch);
         let bytes = BlockHead { first: whole.slice(..split), rest: whole.slice(split..) };
-        let new = Arc::new(Head::new(kind, bytes));
+        let new = Arc::new(Head::new(kind, bytes, &self.release_key));
         self.bytes += new.cost();
         let hasher = &self.hasher;
         let rehash = |h: &Arc<Head>| hash_of(hasher, h.kind, &h.bytes.first, &h.bytes.rest);

@@ -50,34 +50,27 @@ impl Kin {
         self.by_id.find(self.hasher.hash_one(id), is).copied()
     }
 
-    /// A span has come: `records[at]`, which needs the parent `needs`.
-    pub fn add(&mut self, at: u32, needs: Option<SpanId>, records: &[Record]) {
+    /// A span has come: `records[at]`.
+    pub fn add(&mut self, at: u32, records: &[Record]) {
         let id_of = |at: u32| records.get(at as usize).map_or(SpanId::NONE, |r| r.id);
         let id = id_of(at);
         let hasher = &self.hasher;
         self.by_id.insert_unique(hasher.hash_one(id), at, |&at| hasher.hash_one(id_of(at)));
         self.missing.remove(&id);
-        self.need(needs, records);
     }
 
-    /// A span was replaced by a more complete copy that needs another parent.
-    pub fn replace(&mut self, needed: Option<SpanId>, needs: Option<SpanId>, records: &[Record]) {
-        if let Some(parent) = needed
-            && let Some(count) = self.missing.get_mut(&parent)
-        {
+    /// A span needs a parent that is not here.
+    pub fn miss(&mut self, parent: SpanId) {
+        *self.missing.entry(parent).or_insert(0) += 1;
+    }
+
+    /// A span that needed it was replaced by a more complete copy.
+    pub fn miss_no_more(&mut self, parent: SpanId) {
+        if let Some(count) = self.missing.get_mut(&parent) {
             *count -= 1;
             if *count == 0 {
                 self.missing.remove(&parent);
             }
-        }
-        self.need(needs, records);
-    }
-
-    fn need(&mut self, parent: Option<SpanId>, records: &[Record]) {
-        if let Some(parent) = parent
-            && self.find(parent, records).is_none()
-        {
-            *self.missing.entry(parent).or_insert(0) += 1;
         }
     }
 

@@ -106,10 +106,16 @@ impl Leaving {
 }
 
 /// Takes a trace apart, in the order worked out for it; with what is to be remembered of it.
-pub(super) fn let_go(trace: Trace, order: &Order, reason: Reason, gone: Vec<Gone>) -> (Leaving, Earlier) {
+pub(super) fn let_go(
+    trace: Trace,
+    order: &Order,
+    reason: Reason,
+    gone: Vec<Gone>,
+    release_key: &str,
+) -> (Leaving, Earlier) {
     let first = order.ranked().first().and_then(|&at| trace.records.get(at as usize));
     let root = first.filter(|r| r.parent.is_none() || trace.scope == Scope::Local);
-    let context = context(&trace, root);
+    let context = context(&trace, root, release_key);
     let origin = origin(&trace, root);
     let repairs = Repairs {
         orphans: order.orphans,
@@ -191,8 +197,8 @@ fn blocks(trace: &Trace, order: &Order) -> (Vec<LeavingBlock>, Vec<Place>) {
 }
 
 /// What the root says, itself before its resource; else what the trace said before.
-fn context(trace: &Trace, root: Option<&Record>) -> Context {
-    let own = root.map(|root| own_context(trace, root)).unwrap_or_default();
+fn context(trace: &Trace, root: Option<&Record>, release_key: &str) -> Context {
+    let own = root.map(|root| own_context(trace, root, release_key)).unwrap_or_default();
     let before = trace.earlier.as_ref().map(|earlier| &earlier.context);
     Context {
         environment: own.environment.or_else(|| before?.environment.clone()),
@@ -200,12 +206,12 @@ fn context(trace: &Trace, root: Option<&Record>) -> Context {
     }
 }
 
-fn own_context(trace: &Trace, root: &Record) -> Context {
+fn own_context(trace: &Trace, root: &Record, release_key: &str) -> Context {
     let Some((resource, _)) = trace.blocks.get(root.block as usize) else { return Context::default() };
     let span = trace.body(root.place);
     Context {
         environment: best(said(&environment::KEYS, span, SPAN_ATTRIBUTES), resource.environment()),
-        release: best(said(&release::KEYS, span, SPAN_ATTRIBUTES), resource.release()),
+        release: best(said(&release::keys(release_key), span, SPAN_ATTRIBUTES), resource.release()),
     }
 }
 

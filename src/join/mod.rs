@@ -90,7 +90,11 @@ impl Join {
     pub fn new(settings: Settings, seed: u64) -> Self {
         let hasher = RandomState::with_seeds(seed, !seed, seed.rotate_left(32), 0x5350_414e_4452_454c);
         Self {
-            heads: Heads::new(hasher.clone(), (settings.held_bytes_max / 16).clamp(64 << 10, 4 << 20)),
+            heads: Heads::new(
+                hasher.clone(),
+                (settings.held_bytes_max / 16).clamp(64 << 10, 4 << 20),
+                settings.release_key.clone(),
+            ),
             origins: Origins::new(hasher.clone()),
             table: Table::new(hasher.clone()),
             alarms: Alarms::default(),
@@ -324,11 +328,12 @@ impl Join {
         }
         self.order.link(&trace);
         self.tallies.count(&trace, &self.order);
-        tally::learn(&mut self.shapes, &trace, &self.tallies, reason);
+        tally::learn(&mut self.shapes, now, &trace, &self.tallies, reason);
         let gone = tally::settle_late(&mut self.shapes, &trace, &self.tallies);
         self.order.work_out(&trace);
         let (tenant, id) = (trace.tenant, trace.id);
-        let (leaving, earlier) = leaving::let_go(*trace, &self.order, reason, gone);
+        let (leaving, earlier) =
+            leaving::let_go(*trace, &self.order, reason, gone, &self.settings.release_key);
         self.order.trim();
         self.tallies.trim();
         self.ledger.remember(now, tenant, id, earlier);

@@ -1,18 +1,21 @@
 //! How long to hold, how much, and what a root is.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::semantics::release;
 
 /// What counts as a root (DESIGN, "The join").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The trace's own root: a span without a parent.
     Trace,
-    /// Also a span whose parent lives in another process: each process's subtree leaves by itself.
+    /// Also a span whose parent lives in another process, by its kind, flags or mark: each process's subtree leaves by itself.
     Local,
 }
 
 /// How long to hold, and how much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub scope: Scope,
     /// A whole trace leaves after this much silence.
@@ -27,6 +30,8 @@ pub struct Settings {
     pub ledger_max: usize,
     /// Span shapes learned.
     pub shapes_max: usize,
+    /// The attribute a root's release is read from, after the vendors' own.
+    pub release_key: Arc<str>,
 }
 
 impl Default for Settings {
@@ -39,6 +44,7 @@ impl Default for Settings {
             held_bytes_max: 48 << 20,
             ledger_max: 65_536,
             shapes_max: 4_096,
+            release_key: release::SERVICE_VERSION.into(),
         }
     }
 }

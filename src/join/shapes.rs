@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::habit::{Expect, Habit, Tally};
 use super::heads::Head;
+use crate::model::Time;
 
 /// Names are told apart, and shown, up to here.
 const NAME_MAX: usize = 128;
@@ -32,7 +33,7 @@ pub struct ShapeInfo<'a> {
     pub kind: u8,
     /// Traces it was seen in, of those that are remembered.
     pub seen: u32,
-    /// Traces in which a child came later than the span.
+    /// Moments, seconds or longer, in which a child came later than the span.
     pub late: u32,
     /// The longest such lag.
     pub lag: Duration,
@@ -62,14 +63,23 @@ pub(super) struct Shapes {
     shapes: Vec<Shape>,
     max: usize,
     hand: usize,
-    /// Traces that have left.
+    /// Traces that have left, and when the last did.
     traces: u64,
+    now: Time,
     hasher: RandomState,
 }
 
 impl Shapes {
     pub fn new(max: usize, hasher: RandomState) -> Self {
-        Self { by_key: HashTable::new(), shapes: Vec::new(), max: max.max(1), hand: 0, traces: 0, hasher }
+        Self {
+            by_key: HashTable::new(),
+            shapes: Vec::new(),
+            max: max.max(1),
+            hand: 0,
+            traces: 0,
+            now: Time::default(),
+            hasher,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -91,8 +101,9 @@ impl Shapes {
     }
 
     /// A trace is about to be observed.
-    pub fn next_trace(&mut self) {
+    pub fn next_trace(&mut self, now: Time) {
         self.traces += 1;
+        self.now = now;
     }
 
     /// What a span of this shape with these children still has to come.
@@ -109,24 +120,24 @@ impl Shapes {
         kind: u8,
         name: impl FnOnce() -> &'a [u8],
     ) {
-        let traces = self.traces;
+        let (now, nth) = (self.now, self.traces);
         if let Some(shape) = self.get_mut(key) {
             shape.used = true;
-            return shape.habit.observe(traces, tally);
+            return shape.habit.observe(now, nth, tally);
         }
         let name = String::from_utf8_lossy(&plain(name())).into();
         let (service, scope) = (heads.0.name().into(), heads.1.name().into());
         let mut habit = Habit::default();
-        habit.observe(traces, tally);
+        habit.observe(now, nth, tally);
         self.insert(Shape { key, service, scope, name, kind, habit, used: false });
     }
 
     /// A child came after the trace of its parent, of this shape, had left.
     pub fn correct(&mut self, key: u64, tally: &Tally) {
-        let traces = self.traces;
+        let now = self.now;
         if let Some(shape) = self.get_mut(key) {
             shape.used = true;
-            shape.habit.correct(traces, tally);
+            shape.habit.correct(now, tally);
         }
     }
 
@@ -217,6 +228,7 @@ impl Shapes {
 impl Shape {
     fn info(&self) -> ShapeInfo<'_> {
         let known = self.habit.known();
+        let children = if known.local_late { known.all } else { known.remote };
         ShapeInfo {
             service: &self.service,
             scope: &self.scope,
@@ -225,7 +237,7 @@ impl Shape {
             seen: known.seen,
             late: known.late,
             lag: Duration::from_millis(known.lag_ms.into()),
-            children: if known.local_late { known.all } else { known.remote },
+            children: (children.0, children.1),
             learning: known.seen < super::habit::SEEN_MIN,
         }
     }
@@ -277,13 +289,13 @@ mod tests {
     use crate::wire::block::BlockHead;
 
     fn heads() -> (Arc<Head>, Arc<Head>) {
-        let head = |kind| Arc::new(Head::new(kind, BlockHead::default()));
+        let head = |kind| Arc::new(Head::new(kind, BlockHead::default(), ""));
         (head(Kind::Resource), head(Kind::Scope))
     }
 
     fn see(shapes: &mut Shapes, name: &'static str, tally: Tally) -> u64 {
         let key = shapes.key(shapes.block_key("", ""), name.as_bytes(), 1);
-        shapes.next_trace();
+        shapes.next_trace(Time::default());
         shapes.observe(key, &tally, &heads(), 1, || name.as_bytes());
         key
     }
@@ -330,6 +342,7 @@ mod tests {
         assert_eq!(other.load(&saved), 0, "known already");
         let known = other.key(other.block_key("", ""), b"GET /users/999999", 1);
         assert_eq!(other.info(known), shapes.iter().next());
-        assert!(matches!(other.expect(known, &Tally::default(), Duration::ZERO), Expect::Child(Some(_))));
+        assert_eq!(other.expect(known, &Tally::default(), Duration::ZERO), Expect::Child(None));
+        assert_eq!(other.expect(known, &late, Duration::ZERO), Expect::Nothing);
     }
 }

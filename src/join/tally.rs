@@ -56,8 +56,8 @@ fn resource(trace: &Trace, record: &Record) -> u64 {
 
 /// A trace that had its time leaves: every span's habit is seen once more. One that was cut short
 /// says nothing of what would have come.
-pub(super) fn learn(shapes: &mut Shapes, trace: &Trace, tallies: &Tallies, reason: Reason) {
-    shapes.next_trace();
+pub(super) fn learn(shapes: &mut Shapes, now: Time, trace: &Trace, tallies: &Tallies, reason: Reason) {
+    shapes.next_trace(now);
     if !matches!(reason, Reason::Complete | Reason::Idle) {
         return;
     }

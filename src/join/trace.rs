@@ -15,6 +15,7 @@ use super::heads::Head;
 use super::kin::{Kin, SCAN_MAX};
 use super::ledger::Earlier;
 use crate::model::{Origin, Repairs, TenantKey, Time};
+use crate::semantics::roots;
 use crate::wire::walk::SpanEntry;
 use crate::wire::{SpanId, TraceId};
 
@@ -257,19 +258,18 @@ impl Trace {
     fn append(&mut self, record: Record, hasher: &RandomState) {
         let at = self.records.len() as u32;
         self.records.push(record);
-        let needs = self.needs(&record);
-        match &mut self.kin {
-            Some(kin) => kin.add(at, needs, &self.records),
-            None if self.records.len() > SCAN_MAX => self.kin = Some(Box::new(self.build_kin(hasher))),
-            None => {}
+        if self.records.len() == SCAN_MAX + 1 {
+            self.kin = Some(Box::new(self.build_kin(hasher)));
+        } else if let Some(kin) = &mut self.kin {
+            kin.add(at, &self.records);
+            self.note_missing(at);
         }
     }
 
     fn build_kin(&self, hasher: &RandomState) -> Kin {
         let mut kin = Kin::new(hasher.clone());
-        for (at, record) in self.records.iter().enumerate() {
-            kin.add(at as u32, self.needs(record), &self.records);
-        }
+        (0..self.records.len() as u32).for_each(|at| kin.add(at, &self.records));
+        self.without_parent().for_each(|record| kin.miss(record.parent));
         let blocks = self.blocks.iter().enumerate().map(|(at, (r, s))| ((r.id, s.id), at as u32));
         kin.blocks.extend(blocks);
         kin
@@ -287,13 +287,14 @@ impl Trace {
         new.place = self.store(body, request);
         self.roots += u32::from(new.parent.is_none());
         self.roots -= u32::from(old.parent.is_none());
-        let (needed, needs) = (self.needs(&old), self.needs(&new));
+        let missed = self.is_large().then(|| self.misses(&old)).flatten();
         if let Some(kept) = self.records.get_mut(at as usize) {
             *kept = new;
         }
-        if let Some(kin) = &mut self.kin {
-            kin.replace(needed, needs, &self.records);
+        if let (Some(kin), Some(parent)) = (&mut self.kin, missed) {
+            kin.miss_no_more(parent);
         }
+        self.note_missing(at);
     }
 
     fn completeness<'a>(&'a self, record: &Record, body: &'a [u8]) -> impl Ord + 'a {
@@ -325,11 +326,18 @@ impl Trace {
         Place { piece, at, len, slice: false }
     }
 
-    /// The parent that must be here before this span's trace can be whole.
+    /// The parent that must be here before this span's trace can be whole. It may read the span's
+    /// attributes: ask only for spans whose parent is not here.
     pub fn needs(&self, record: &Record) -> Option<SpanId> {
-        let enters = self.scope == Scope::Local && record.marks.has(Marks::ENTRY);
         let left = || self.earlier.as_ref().is_some_and(|earlier| earlier.had(record.parent));
-        (!record.parent.is_none() && !enters && !left()).then_some(record.parent)
+        (!record.parent.is_none() && !self.is_local_root(record) && !left()).then_some(record.parent)
+    }
+
+    /// Whether the tree of this process begins here. A mark is believed only here: spans with a parent in
+    /// the trace carry it too.
+    fn is_local_root(&self, record: &Record) -> bool {
+        self.scope == Scope::Local
+            && (record.marks.has(Marks::ENTRY) || roots::is_marked(self.body(record.place)))
     }
 
     /// Whether every parent that is named, and is to come, is here.
@@ -340,9 +348,27 @@ impl Trace {
         }
     }
 
+    /// The parent that is named, is to come, and is not here.
+    fn misses(&self, record: &Record) -> Option<SpanId> {
+        if record.parent.is_none() || self.find(record.parent).is_some() {
+            return None;
+        }
+        self.needs(record)
+    }
+
+    fn note_missing(&mut self, at: u32) {
+        if !self.is_large() {
+            return;
+        }
+        let missing = self.records.get(at as usize).and_then(|record| self.misses(record));
+        if let (Some(kin), Some(parent)) = (&mut self.kin, missing) {
+            kin.miss(parent);
+        }
+    }
+
     /// Spans whose parent is named, is to come, and is not here.
     pub fn without_parent(&self) -> impl Iterator<Item = &Record> {
-        self.records.iter().filter(|r| self.needs(r).is_some_and(|id| self.find(id).is_none()))
+        self.records.iter().filter(|record| self.misses(record).is_some())
     }
 
     /// Whether what makes the trace a tree is here: its root, or (local) whatever it grows from.

@@ -165,7 +165,7 @@ fn journeys(
     let (labels, batch) = (plan.labels.clone(), plan.batch);
     let lanes = plan.lanes.max(1);
     // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
-    let join = plan.join.map(|settings| crate::join::Settings {
+    let join = plan.join.clone().map(|settings| crate::join::Settings {
         held_bytes_max: settings.held_bytes_max / lanes,
         ..settings
     });
@@ -173,7 +173,7 @@ fn journeys(
     let (budget, meters, outboxes, watchers) =
         (budget.clone(), meters.clone(), outboxes.clone(), watchers.clone());
     move || Journey {
-        join: join.map(|settings| Join::new(settings, rand::random())),
+        join: join.clone().map(|settings| Join::new(settings, rand::random())),
         labels: Memo::new(labels.clone(), memo_bytes),
         batcher: Batcher::new(batch, budget.clone()),
         held: budget.reserve(0),

@@ -1,4 +1,4 @@
-//! What spans mean, per convention: where environment and release live. Pure over views.
+//! What spans mean, per convention: where environment, release and roots are said. Pure over views.
 //!
 //! Each fact has a list of keys, best first. A key on the span goes before the same key on its
 //! resource, and both go before the next key: so a resource's `langfuse.environment` beats a span's
@@ -8,6 +8,7 @@
 
 pub mod environment;
 pub mod release;
+pub mod roots;
 
 use crate::wire::attr::{Value, attributes};
 
@@ -62,6 +63,11 @@ mod tests {
         Resource { attributes: pairs(said), ..Default::default() }.encode_to_vec()
     }
 
+    fn release_of<'a>(span: &'a [u8], resource: &'a [u8]) -> Option<&'a str> {
+        let keys = release::keys("service.version");
+        best(said(&keys, span, SPAN_ATTRIBUTES), said(&keys, resource, RESOURCE_ATTRIBUTES))
+    }
+
     #[test]
     fn a_better_key_on_the_resource_beats_a_worse_one_on_the_span() {
         let span = span(&[("deployment.environment.name", "from-span")]);
@@ -74,7 +80,19 @@ mod tests {
     fn the_same_key_is_believed_on_the_span_first() {
         let span = span(&[("langfuse.release", "span")]);
         let resource = resource(&[("langfuse.release", "resource"), ("service.version", "1.0")]);
-        assert_eq!(release::of(&span, &resource), Some("span"));
+        assert_eq!(release_of(&span, &resource), Some("span"));
+    }
+
+    #[test]
+    fn only_true_marks_a_root() {
+        let marked = |value| {
+            let value = Some(AnyValue { value: Some(value) });
+            let mark = KeyValue { key: "langfuse.internal.as_root".into(), value, ..Default::default() };
+            roots::is_marked(&Span { attributes: vec![mark], ..Default::default() }.encode_to_vec())
+        };
+        assert!(marked(Any::BoolValue(true)));
+        assert!(!marked(Any::BoolValue(false)));
+        assert!(!marked(Any::StringValue("true".into())));
     }
 
     #[test]
@@ -82,6 +100,6 @@ mod tests {
         let span = span(&[("langfuse.environment", "")]);
         let resource = resource(&[("deployment.environment", "a"), ("deployment.environment", "b")]);
         assert_eq!(environment::of(&span, &resource), Some("b"));
-        assert_eq!(release::of(&span, &resource), None);
+        assert_eq!(release_of(&span, &resource), None);
     }
 }

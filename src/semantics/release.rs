@@ -1,12 +1,9 @@
 //! Where a span or its resource names the release it runs.
 
-use super::{RESOURCE_ATTRIBUTES, SPAN_ATTRIBUTES, best, said};
+/// OpenTelemetry's key for it (semantic conventions, "service.version").
+pub const SERVICE_VERSION: &str = "service.version";
 
-/// Best first: Langfuse's and InteractiveAI's key, then OpenTelemetry's for the service (semantic
-/// conventions, "service.version").
-pub const KEYS: [&str; 2] = ["langfuse.release", "service.version"];
-
-/// The release a span was made by, by the bodies of its Span and Resource messages.
-pub fn of<'a>(span: &'a [u8], resource: &'a [u8]) -> Option<&'a str> {
-    best(said(&KEYS, span, SPAN_ATTRIBUTES), said(&KEYS, resource, RESOURCE_ATTRIBUTES))
+/// Where to look, best first: Langfuse's and InteractiveAI's key, then the one this deployment uses.
+pub fn keys(release_key: &str) -> [&str; 2] {
+    ["langfuse.release", release_key]
 }

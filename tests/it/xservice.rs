@@ -44,8 +44,7 @@ async fn at_one_instance(order: [usize; 3]) -> Bytes {
 
 /// Each service behind its own sidecar; the gateway gets the parts in this order.
 ///
-/// The InteractiveAI SDK marks a parent given by hand as local (flags 0x100), so a sidecar can not
-/// tell such a span from one whose parent is still to come, and waits its idle time: a short one here.
+/// A sidecar that has just started knows no shape and waits its idle time: a short one here.
 async fn through_sidecars(order: [usize; 3]) -> Bytes {
     let upstream = Upstream::start().await;
     let gateway = Proxy::with(gateway(&upstream)).await;

@@ -33,6 +33,7 @@ pub struct Span {
     pub flags: u32,
     pub zero_parent: bool,
     pub attributes: Vec<(&'static str, String)>,
+    pub marked_root: bool,
 }
 
 pub fn span(trace: u64, id: u64, parent: u64) -> Span {
@@ -48,6 +49,7 @@ pub fn span(trace: u64, id: u64, parent: u64) -> Span {
         flags: 0,
         zero_parent: false,
         attributes: Vec::new(),
+        marked_root: false,
     }
 }
 
@@ -72,17 +74,29 @@ impl Span {
         self.attributes.push((key, value.into()));
         self
     }
+    pub fn marked_root(mut self) -> Self {
+        self.marked_root = true;
+        self
+    }
     pub fn body(&self) -> Vec<u8> {
+        let mark = self.marked_root.then(|| KeyValue {
+            key: "langfuse.internal.as_root".into(),
+            value: Some(AnyValue { value: Some(any_value::Value::BoolValue(true)) }),
+            ..Default::default()
+        });
         otlp::Span {
             trace_id: trace_id(self.trace).0.to_vec(),
             span_id: span_id(self.id).0.to_vec(),
-            parent_span_id: if self.parent == 0 { Vec::new() } else { span_id(self.parent).0.to_vec() },
+            parent_span_id: match self.parent {
+                0 if !self.zero_parent => Vec::new(),
+                parent => span_id(parent).0.to_vec(),
+            },
             name: self.name.clone(),
             kind: self.kind.into(),
             start_time_unix_nano: self.start,
             end_time_unix_nano: self.end,
             flags: self.flags,
-            attributes: self.attributes.iter().map(|(k, v)| pair(k, v)).collect(),
+            attributes: self.attributes.iter().map(|(k, v)| pair(k, v)).chain(mark).collect(),
             ..Default::default()
         }
         .encode_to_vec()
@@ -108,6 +122,9 @@ pub fn resource(service: &str) -> Vec<u8> {
     let mut attributes = vec![pair("service.name", service)];
     if let Some(environment) = service.strip_prefix("in-") {
         attributes.push(pair("deployment.environment.name", environment));
+    }
+    if let Some(release) = service.strip_prefix("at-") {
+        attributes.push(pair("app.release", release));
     }
     Resource { attributes, ..Default::default() }.encode_to_vec()
 }
@@ -169,7 +186,7 @@ pub fn give(join: &mut Join, at: Time, origin: &Arc<Origin>, spans: &[Span]) {
 
 /// A join to which the shapes of these spans are known from a former life.
 pub fn taught(settings: Settings, spans: &[Span]) -> Join {
-    let mut before = Join::new(settings, 7);
+    let mut before = Join::new(settings.clone(), 7);
     for trace in 0..200 {
         let mut spans = spans.to_vec();
         spans.iter_mut().for_each(|span| span.trace = 1_000_000 + trace);

@@ -1,14 +1,26 @@
 //! The order of arrival never changes what leaves.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::make::*;
-use crate::join::{Join, Leaving};
-use crate::model::Origin;
+use crate::join::{Join, Leaving, Scope, Settings};
+use crate::model::{Origin, Reason};
 
-/// A whole stay: the spans in requests as given, then silence.
-fn stay(requests: &[Vec<(u8, Span)>]) -> Vec<Leaving> {
-    let mut join = Join::new(settings(), 1);
+/// How traces are made to leave.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    scope: Scope,
+    /// All at once instead of by silence.
+    drained: bool,
+}
+
+const SILENCE: Manner = Manner { scope: Scope::Trace, drained: false };
+
+/// A whole stay: the spans in requests as given, then out. Traces stand by id.
+fn stay(requests: &[Vec<(u8, Span)>], manner: Manner) -> Vec<Leaving> {
+    let mut join = Join::new(Settings { scope: manner.scope, ..settings() }, 1);
     for (at, spans) in requests.iter().enumerate() {
         for one in spans.chunk_by(|a, b| a.0 == b.0) {
             let origin = match one[0].0 {
@@ -19,51 +31,64 @@ fn stay(requests: &[Vec<(u8, Span)>]) -> Vec<Leaving> {
             give(&mut join, ms(at as u64), &origin, &spans);
         }
     }
-    let left = run(&mut join, ms(60_000)).into_iter().map(|(_, leaving)| leaving).collect();
+    let mut left: Vec<Leaving> = if manner.drained {
+        std::iter::from_fn(|| join.push_out(ms(100), Reason::Drain)).collect()
+    } else {
+        run(&mut join, ms(60_000)).into_iter().map(|(_, leaving)| leaving).collect()
+    };
     assert_eq!((join.held_traces(), join.held), (0, 0));
+    left.sort_by_key(|leaving| leaving.trace);
     left
 }
 
 prop_compose! {
-    /// Any tangle: several roots, orphans, rings, self-parents, copies of one id that differ.
-    fn tangle()(spans in prop::collection::vec((1u64..12, 0u64..14, 0u64..4, 0usize..3, 0u8..3, 0usize..20), 1..50))
-        -> Vec<(u8, Span)> {
+    /// A span of any tangle: several roots, orphans and their subtrees, rings, self-parents, parents of
+    /// zero bytes, entries from other processes, copies of one id that differ in anything. The last
+    /// trace is a large one.
+    fn one()(
+        (trace, id, parent) in prop_oneof![(1u64..3, 1u64..12, 0u64..14), (3u64..4, 1u64..70, 0u64..80)],
+        start in 0u64..4,
+        (service, origin, filler) in (0usize..3, 0u8..3, 0usize..20),
+        (zero_parent, entry, marked_root) in (any::<bool>(), any::<bool>(), any::<bool>()),
+    ) -> (u8, Span) {
         const SERVICES: [&str; 3] = ["in-prod", "in-test", "shop"];
-        spans.into_iter().map(|(id, parent, start, service, origin, filler)| {
-            let mut span = span(1, id, parent).of(SERVICES[service]).says("filler", "x".repeat(filler));
-            (span.start, span.end) = (start, if filler % 3 == 0 { 0 } else { start + 1 });
-            (origin, span)
-        }).collect()
+        let mut span = span(trace, id, parent).of(SERVICES[service]).says("filler", "x".repeat(filler));
+        (span.start, span.end) = (start, if filler % 3 == 0 { 0 } else { start + 1 });
+        span.zero_parent = zero_parent && parent == 0;
+        span.marked_root = marked_root;
+        (origin, if entry { span.kind(SERVER) } else { span })
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn any_order_and_any_requests_leave_alike(
-        spans in tangle(),
-        keys in prop::collection::vec(any::<u32>(), 50),
-        cuts in prop::collection::vec(any::<bool>(), 50),
+        sent in prop::collection::vec((one(), any::<u32>(), any::<bool>()), 1..200),
+        (local, drained) in (any::<bool>(), any::<bool>()),
     ) {
-        let mut shuffled: Vec<_> = spans.iter().cloned().zip(&keys).collect();
-        shuffled.sort_by_key(|(_, key)| **key);
+        let manner = Manner { scope: if local { Scope::Local } else { Scope::Trace }, drained };
+        let spans: Vec<(u8, Span)> = sent.iter().map(|(span, _, _)| span.clone()).collect();
+        let mut shuffled = sent;
+        shuffled.sort_by_key(|(_, key, _)| *key);
         let mut requests = vec![Vec::new()];
-        for ((span, _), cut) in shuffled.into_iter().zip(&cuts) {
-            if *cut {
+        for (span, _, cut) in shuffled {
+            if cut {
                 requests.push(Vec::new());
             }
             requests.last_mut().unwrap().push(span);
         }
-        let one = stay(std::slice::from_ref(&spans));
-        let other = stay(&requests);
-        prop_assert_eq!(one.len(), 1);
-        prop_assert_eq!(other.len(), 1);
-        prop_assert_eq!(essence(&one[0]), essence(&other[0]));
-        let mut distinct: Vec<u64> = spans.iter().map(|(_, s)| s.id).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        prop_assert_eq!(one[0].span_count(), distinct.len());
-        prop_assert_eq!(one[0].repairs.duplicates as usize, spans.len() - distinct.len());
+        let one = stay(std::slice::from_ref(&spans), manner);
+        let other = stay(&requests, manner);
+        let essences = |left: &[Leaving]| left.iter().map(essence).collect::<Vec<_>>();
+        prop_assert_eq!(essences(&one), essences(&other));
+
+        let distinct: BTreeSet<(u64, u64)> = spans.iter().map(|(_, s)| (s.trace, s.id)).collect();
+        let traces: BTreeSet<u64> = spans.iter().map(|(_, s)| s.trace).collect();
+        prop_assert_eq!(one.len(), traces.len());
+        prop_assert_eq!(one.iter().map(Leaving::span_count).sum::<usize>(), distinct.len());
+        let duplicates: usize = one.iter().map(|leaving| leaving.repairs.duplicates as usize).sum();
+        prop_assert_eq!(duplicates, spans.len() - distinct.len());
     }
 }
 
@@ -71,9 +96,9 @@ proptest! {
 fn a_large_trace_leaves_as_a_small_one_would() {
     let mut spans: Vec<(u8, Span)> = (1..=200).map(|id| (0, span(1, id, id / 3))).collect();
     spans.push((0, span(1, 77, 77 / 3).says("more", "complete")));
-    let whole = stay(std::slice::from_ref(&spans));
+    let whole = stay(std::slice::from_ref(&spans), SILENCE);
     spans.reverse();
-    let each = stay(&spans.into_iter().map(|s| vec![s]).collect::<Vec<_>>());
+    let each = stay(&spans.into_iter().map(|s| vec![s]).collect::<Vec<_>>(), SILENCE);
     assert_eq!(essence(&whole[0]), essence(&each[0]));
     assert_eq!((whole[0].span_count(), whole[0].repairs.duplicates), (200, 1));
 }
@@ -83,7 +108,7 @@ fn parents_stand_before_children_and_siblings_by_start() {
     let mut early = span(1, 4, 1).of("b");
     early.start = 0;
     let spans = [span(1, 3, 2), span(1, 5, 4).of("b"), early, span(1, 2, 1), span(1, 1, 0)];
-    let left = stay(&[spans.into_iter().map(|s| (0, s)).collect()]);
+    let left = stay(&[spans.into_iter().map(|s| (0, s)).collect()], SILENCE);
     assert_eq!(ids(&left[0]), [vec![1, 2, 3], vec![4, 5]]);
 }
 
@@ -91,10 +116,10 @@ fn parents_stand_before_children_and_siblings_by_start() {
 fn rings_and_self_parents_are_kept_last_and_counted() {
     // 1 is the root; 2 and 3 name each other, 4 hangs on 3; 5 names itself; 6's parent never came.
     let spans = [span(1, 4, 3), span(1, 3, 2), span(1, 2, 3), span(1, 5, 5), span(1, 6, 99), span(1, 1, 0)];
-    let left = stay(&[spans.into_iter().map(|s| (0, s)).collect()]);
+    let left = stay(&[spans.into_iter().map(|s| (0, s)).collect()], SILENCE);
     assert_eq!(ids(&left[0]), [vec![1, 6, 2, 3, 4, 5]]);
     assert_eq!((left[0].repairs.cycles, left[0].repairs.orphans), (3, 1));
-    assert_eq!(left[0].reason, crate::model::Reason::Idle);
+    assert_eq!(left[0].reason, Reason::Idle);
 }
 
 #[test]
@@ -103,7 +128,7 @@ fn of_two_copies_the_more_complete_stays_whichever_came_first() {
     open.end = 0;
     let (short, long) = (span(1, 1, 0), span(1, 1, 0).says("k", "v"));
     for order in [[&open, &short, &long], [&long, &short, &open], [&short, &long, &open]] {
-        let left = stay(&order.map(|s| vec![(0, s.clone())]));
+        let left = stay(&order.map(|s| vec![(0, s.clone())]), SILENCE);
         assert_eq!(left[0].span_count(), 1);
         assert_eq!(&*left[0].spans(&left[0].blocks[0]).next().unwrap(), long.body());
         assert_eq!(left[0].repairs.duplicates, 2);

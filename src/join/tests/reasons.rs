@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::make::*;
 use crate::join::{Join, Scope, Settings, WaitsFor};
 use crate::model::{Origin, Reason};
+use crate::wire::{Detail, Limits, Signal, walk};
 
 fn nobody() -> Arc<Origin> {
     Origin::anonymous()
@@ -121,6 +124,56 @@ fn locally_a_subtree_leaves_by_itself_and_the_next_is_not_late() {
     let second = run(&mut join, ms(10_000));
     assert_eq!((second[0].0, second[0].1.reason), (ms(1_550), Reason::Complete));
     assert_eq!(ids(&second[0].1), [vec![12, 20, 21]]);
+}
+
+#[test]
+fn locally_a_captured_span_with_ids_given_by_hand_is_a_root_and_for_a_trace_it_is_not() {
+    // Two spans of the InteractiveAI SDK: kind INTERNAL, flags 0x100, the parent in another process.
+    let body = Bytes::from_static(include_bytes!("../../../tests/data/captures/xservice.http01.pb"));
+    let index = walk(Signal::Traces, &body, Detail::Spans, &Limits::default()).unwrap();
+    let left_at = |settings: Settings| {
+        let mut join = Join::new(settings, 1);
+        for copy in 0..200u8 {
+            let mut index = index.clone();
+            index.spans.iter_mut().for_each(|span| span.trace.0[0] = copy);
+            join.take(ms(0), &nobody(), &body, &index, |_| true);
+        }
+        assert_eq!(run(&mut join, ms(10_000)).len(), 200);
+        join.take(ms(20_000), &nobody(), &body, &index, |_| true);
+        let (at, leaving) = run(&mut join, ms(60_000)).remove(0);
+        assert_eq!(leaving.span_count(), 2);
+        (at, leaving.reason, leaving.repairs.orphans)
+    };
+    assert_eq!(left_at(Settings { scope: Scope::Local, ..settings() }), (ms(20_050), Reason::Complete, 0));
+    assert_eq!(left_at(settings()), (ms(26_000), Reason::Idle, 1));
+}
+
+#[test]
+fn locally_a_large_tree_leaves_at_once_too_whatever_it_begins_with() {
+    let begins = [span(1, 1, 99).kind(SERVER), span(1, 1, 99).flags(REMOTE), span(1, 1, 99).marked_root()];
+    for begin in begins {
+        let rest = (2..=100).map(|id| span(1, id, id / 2).named("step"));
+        let spans: Vec<Span> = std::iter::once(begin.named("begin")).chain(rest).collect();
+        let mut join = taught(Settings { scope: Scope::Local, ..settings() }, &spans);
+        give(&mut join, ms(0), &nobody(), &spans);
+        let (at, leaving) = run(&mut join, ms(60_000)).remove(0);
+        assert_eq!((at, leaving.reason, leaving.span_count()), (ms(50), Reason::Complete, 100));
+    }
+}
+
+#[test]
+fn the_release_is_read_from_the_attribute_the_user_names() {
+    let release_of = |root: Span| {
+        let mut join = Join::new(Settings { release_key: "app.release".into(), ..settings() }, 1);
+        give(&mut join, ms(0), &nobody(), &[root]);
+        run(&mut join, ms(60_000)).remove(0).1.context.release.as_deref().map(str::to_owned)
+    };
+    let root = || span(1, 1, 0).says("service.version", "7");
+    assert_eq!(release_of(root()), None);
+    assert_eq!(release_of(root().of("at-r8")).as_deref(), Some("r8"), "its resource says it");
+    assert_eq!(release_of(root().says("app.release", "r9")).as_deref(), Some("r9"));
+    let both = root().says("app.release", "r9").says("langfuse.release", "vendor's");
+    assert_eq!(release_of(both).as_deref(), Some("vendor's"));
 }
 
 #[test]

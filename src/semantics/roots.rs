@@ -1,0 +1,16 @@
+//! Where a span says that its tree begins with it, whatever parent it names.
+
+use super::SPAN_ATTRIBUTES;
+use crate::wire::attr::{self, Value};
+
+/// Langfuse's and InteractiveAI's SDKs write it, as true, on a span whose ids were given by hand
+/// (`trace_context`): its parent was made in another process, or not at all, though its flags say local.
+///
+/// `langfuse.internal.is_app_root` is not read: it stands on the first span of a kind the backend wants,
+/// whose parent is often a plain one of the same process.
+const AS_ROOT: &str = "langfuse.internal.as_root";
+
+/// Whether the body of a Span message is marked as a root.
+pub fn is_marked(span: &[u8]) -> bool {
+    attr::find(span, SPAN_ATTRIBUTES, AS_ROOT.as_bytes()) == Some(Value::Bool(true))
+}
