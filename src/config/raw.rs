@@ -142,8 +142,8 @@ group! {
 group! {
     /// When a batch is closed and sent.
     Batch {
-        /// A batch this large is sent at once. A single trace may exceed it, up to the upstream's
-        /// `max_request`.
+        /// A batch this large is sent at once. A trace or a block that is larger goes in consecutive
+        /// requests. Never more than an upstream's `max_request`.
         bytes: Slot<Size> = "1MiB" in "1KiB" to "256MiB";
         /// No batch waits for longer.
         age: Slot<Duration> = "200ms" in "0s" to "1m";

@@ -15,7 +15,7 @@ use ahash::RandomState;
 use bytes::Bytes;
 use hashbrown::HashTable;
 
-use crate::semantics::{Facts, RESOURCE_ATTRIBUTES, facts, said};
+use crate::semantics::{RESOURCE_ATTRIBUTES, environment, release, said};
 use crate::wire::block::BlockHead;
 use crate::wire::{Index, walk};
 
@@ -28,7 +28,8 @@ pub struct Head {
     kind: Kind,
     /// `service.name` of a resource, the name of a scope.
     name: Box<str>,
-    facts: Facts<Option<Arc<str>>>,
+    environment: [Option<Arc<str>>; environment::KEYS.len()],
+    release: [Option<Arc<str>>; 2],
 }
 
 /// What a head is the head of.
@@ -43,16 +44,18 @@ impl Head {
     pub(super) fn new(kind: Kind, bytes: BlockHead, release_key: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let message = body(&bytes.first);
-        let (name, facts) = match kind {
+        let owned = |text: Option<&str>| text.map(Arc::from);
+        let (name, environment, release) = match kind {
             Kind::Resource => (
                 said(&["service.name"], message, RESOURCE_ATTRIBUTES)[0].unwrap_or_default(),
-                owned(facts(message, RESOURCE_ATTRIBUTES, release_key)),
+                said(&environment::KEYS, message, RESOURCE_ATTRIBUTES).map(owned),
+                said(&release::keys(release_key), message, RESOURCE_ATTRIBUTES).map(owned),
             ),
-            Kind::Scope => (scope_name(message), Facts::default()),
+            Kind::Scope => (scope_name(message), Default::default(), Default::default()),
         };
         let cut = (0..=NAME_MAX.min(name.len())).rev().find(|&at| name.is_char_boundary(at));
         let name = name.get(..cut.unwrap_or(0)).unwrap_or_default().into();
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, kind, name, facts }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, kind, name, environment, release }
     }
 
     /// The body of the Resource or InstrumentationScope message; empty when absent.
@@ -65,9 +68,14 @@ impl Head {
         &self.name
     }
 
-    /// What a resource says of itself.
-    pub(super) fn facts(&self) -> &Facts<Option<Arc<str>>> {
-        &self.facts
+    /// What a resource says under each of `semantics::environment::KEYS`.
+    pub(super) fn environment(&self) -> &[Option<Arc<str>>; environment::KEYS.len()] {
+        &self.environment
+    }
+
+    /// What a resource says under each of `semantics::release::keys`.
+    pub(super) fn release(&self) -> &[Option<Arc<str>>; 2] {
+        &self.release
     }
 
     /// Bytes it takes while it is interned.
@@ -80,11 +88,6 @@ impl Head {
 const NAME_MAX: usize = 128;
 /// The struct, its place in the table, the shared buffer's own bookkeeping.
 const OVERHEAD: usize = size_of::<Head>() + 96;
-
-fn owned(facts: Facts<Option<&str>>) -> Facts<Option<Arc<str>>> {
-    let own = |text: Option<&str>| text.map(Arc::from);
-    Facts { environment: facts.environment.map(own), release: facts.release.map(own) }
-}
 
 /// The message inside one whole field: past a one-byte tag and the length.
 fn body(field: &[u8]) -> &[u8] {

@@ -15,6 +15,7 @@ use crate::rules::memo::{Labelled, Memo};
 use crate::wire::attr::Value;
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::splice::Edit;
+use crate::wire::split;
 use crate::wire::walk::ResourceEntry;
 use crate::wire::{Rope, Signal, TraceId};
 
@@ -99,6 +100,9 @@ impl Journey {
 
     fn pass_block(&mut self, now: Time, request: &Admitted, entry: &ResourceEntry, labelled: &Labelled) {
         let len = entry.block.len as usize + labelled.body.len();
+        if len > self.batcher.batch_bytes() {
+            return self.pass_parts(now, request, entry, labelled);
+        }
         self.batcher.add_blocks(
             now,
             request.signal,
@@ -108,6 +112,20 @@ impl Journey {
                 block::put_block_with(&request.body, entry.block, &labelled.body, rope);
             },
         );
+    }
+
+    /// A block larger than a batch goes in several: an upstream need not take it whole.
+    fn pass_parts(&mut self, now: Time, request: &Admitted, entry: &ResourceEntry, labelled: &Labelled) {
+        let Admitted { signal, origin, body, index, .. } = request;
+        let head = BlockHead::of(body, index, &entry.head).with_first(&labelled.body);
+        let head_len = head.first.len() + head.rest.len() + batcher::BLOCK_OVERHEAD;
+        let batcher = &mut self.batcher;
+        let room = batcher.batch_bytes().saturating_sub(head_len);
+        split::parts(*signal, body, entry.block, room, |part| {
+            batcher.add_blocks(now, *signal, origin, (part.len + head_len, part.items), |rope| {
+                block::write_resource_block(&head, part.scopes, rope);
+            });
+        });
     }
 
     /// Profiles share one dictionary a request, so requests can not be concatenated (conformance P15).
@@ -152,7 +170,10 @@ impl Journey {
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
             let mut spans = trace.spans(block).peekable();
-            while spans.peek().is_some() {
+            while let Some(next) = spans.peek() {
+                // A span too large for the rest of a batch must not take what is in it along.
+                let len = heads_len(block, labelled) + next.len() + batcher::ITEM_OVERHEAD + LATE_BYTES;
+                self.batcher.make_room(Signal::Traces, &trace.origin, len);
                 let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
                 place.settle_too(std::mem::take(&mut duplicates));
                 place.fill(&mut spans, edits(trace));
@@ -222,18 +243,16 @@ impl Journey {
 
 /// What a whole trace takes in a batch, at most.
 fn trace_len(trace: &Leaving, labelled: &[Arc<Labelled>]) -> usize {
-    let heads: usize = trace
-        .blocks
-        .iter()
-        .zip(labelled)
-        .map(|(block, labelled)| {
-            let scope = &block.scope.bytes;
-            let rest = block.resource.bytes.rest.len() + scope.first.len() + scope.rest.len();
-            batcher::BLOCK_OVERHEAD * 2 + labelled.body.len() + rest
-        })
-        .sum();
-    let late = if trace.reason == Reason::Late { LATE_BYTES } else { 0 };
-    heads + trace.span_bytes() + trace.span_count() * (batcher::ITEM_OVERHEAD + late)
+    let heads: usize =
+        trace.blocks.iter().zip(labelled).map(|(block, labelled)| heads_len(block, labelled)).sum();
+    heads + trace.span_bytes() + trace.span_count() * (batcher::ITEM_OVERHEAD + LATE_BYTES)
+}
+
+/// What the heads of a block take, at most.
+fn heads_len(block: &LeavingBlock, labelled: &Labelled) -> usize {
+    let scope = &block.scope.bytes;
+    let rest = block.resource.bytes.rest.len() + scope.first.len() + scope.rest.len();
+    batcher::BLOCK_OVERHEAD * 2 + labelled.body.len() + rest
 }
 
 /// The heads a block is written with: the labelled resource, the scope as it came.

@@ -5,6 +5,7 @@
 //! batch of a thousand traces over three services carries three resource blocks.
 
 use std::collections::{HashMap, VecDeque};
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,11 @@ pub struct Batcher {
 impl Batcher {
     pub fn new(settings: Settings, budget: Arc<Budget>) -> Self {
         Self { settings, budget, open: HashMap::default(), closed: VecDeque::new() }
+    }
+
+    /// Bytes a batch is to have, at most.
+    pub fn batch_bytes(&self) -> usize {
+        self.settings.bytes
     }
 
     /// Makes room for something of `len` bytes that must not be divided: a batch that could not
@@ -240,10 +246,18 @@ impl Place<'_> {
 
     /// Appends Span messages, each with `edits` to its attributes, until there are no more or the
     /// batch is full.
-    pub fn fill<'a>(&mut self, spans: &mut impl Iterator<Item = SpanBytes<'a>>, edits: &[Edit<'_>]) {
+    ///
+    /// The first span of a block is taken whatever its size: `make_room` is for whoever adds one.
+    pub fn fill<'a>(
+        &mut self,
+        spans: &mut Peekable<impl Iterator<Item = SpanBytes<'a>>>,
+        edits: &[Edit<'_>],
+    ) {
         let items = &mut self.open.resources[self.at.0].1[self.at.1].items;
         while self.open.len < self.full_at {
-            let Some(span) = spans.next() else { return };
+            let room = self.full_at - self.open.len;
+            let fits = |span: &SpanBytes<'_>| items.is_empty() || span.len() + ITEM_OVERHEAD <= room;
+            let Some(span) = spans.next_if(fits) else { return };
             let before = items.len();
             put_span(span, edits, items);
             self.open.len += items.len() - before;

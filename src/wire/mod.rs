@@ -22,6 +22,7 @@ mod schema;
 pub mod signal;
 pub mod span;
 pub mod splice;
+pub mod split;
 mod utf8;
 pub mod varint;
 pub mod walk;

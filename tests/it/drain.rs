@@ -1,7 +1,7 @@
 //! The end of the process: what was taken arrives, whatever held it; what can not is told.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prost::Message;
 use spandrel::wire::Signal;
@@ -62,7 +62,7 @@ async fn an_upstream_that_hangs_is_not_waited_for_longer_than_the_drain_takes() 
     proxy.client().grpc(Signal::Traces, sent.encode()).await.assert_taken();
     let (admin, callers) = (Client::to(proxy.admin()), proxy.http_client());
 
-    let asked = Instant::now();
+    let asked = tokio::time::Instant::now();
     proxy.ask_to_stop();
     hanging.await_until("a call that hangs", |requests| !requests.is_empty()).await;
     living.await_spans(200).await;
@@ -87,8 +87,8 @@ async fn what_was_answered_with_success_while_it_was_told_to_stop_arrives() {
     let mut proxy = Proxy::with(format!("upstream: {}\n{LABELS}", upstream.endpoint())).await;
     let began = watch::Sender::new(0);
     let pushing: Vec<_> = (0..4)
-        .map(|caller| {
-            let client = if caller % 2 == 0 { proxy.client() } else { proxy.http_client() };
+        .map(|caller: u64| {
+            let client = if caller.is_multiple_of(2) { proxy.client() } else { proxy.http_client() };
             tokio::spawn(push(client, caller, began.clone()))
         })
         .collect();
@@ -119,7 +119,7 @@ async fn push(client: Client, caller: u64, began: watch::Sender<usize>) -> Vec<u
     let headers = [("content-type", "application/x-protobuf")];
     for number in caller * 1_000_000.. {
         let body = made::request(made::trace(number, 10)).encode_to_vec();
-        let code = if caller % 2 == 0 {
+        let code = if caller.is_multiple_of(2) {
             client.try_grpc(Signal::Traces, body, MetadataMap::new()).await.map(|reply| reply.code).ok()
         } else {
             let reply = client.try_request(http::Method::POST, "/v1/traces", &headers, body).await;

@@ -92,7 +92,8 @@ fn profile() -> Vec<u8> {
 #[tokio::test]
 async fn what_a_service_says_of_itself_stands_in_whatever_words() {
     let (upstream, proxy) = started("environment: test\nrelease: r-42\nresource: {team: payments}\n").await;
-    let cases: [(&[(&str, &str)], [&str; 3]); 4] = [
+    type Said = &'static [(&'static str, &'static str)];
+    let cases: [(Said, [&str; 3]); 4] = [
         (&[], ["test", "r-42", "payments"]),
         (&[(ENVIRONMENT, "prod"), (RELEASE, "7.1"), ("team", "orders")], ["prod", "7.1", "orders"]),
         (&[(OLD_ENVIRONMENT, "prod")], ["prod", "r-42", "payments"]),
@@ -156,6 +157,23 @@ async fn what_the_root_says_is_written_on_its_whole_trace() {
         let resource = block.resource.clone().unwrap_or_default();
         assert_eq!(values(&resource, [ENVIRONMENT, RELEASE]), [wanted, "r-42"]);
     }
+}
+
+/// A span that comes after its trace has left is labelled as its trace was.
+#[tokio::test]
+async fn a_late_span_is_given_what_its_root_said() {
+    let (upstream, proxy) = started("environment: test\nrelease: r-42\n").await;
+    let spans = made::trace(1, 2);
+    let root = saying(&[(ENVIRONMENT, "staging"), (RELEASE, "7.1")], vec![spans[0].clone()]);
+    proxy.client().grpc(Signal::Traces, root.encode_to_vec()).await.assert_taken();
+    upstream.await_spans(1).await;
+    let late = made::request(vec![spans[1].clone()]).encode_to_vec();
+    proxy.client().grpc(Signal::Traces, late).await.assert_taken();
+    let came = upstream.await_spans(2).await;
+    let resource = &came[1].export.resources()[0];
+    assert_eq!(values(resource, [ENVIRONMENT, RELEASE]), ["staging", "7.1"]);
+    let left = proxy.metrics().await.sum("spandrel_join_left_traces_total", &[("reason", "late")]);
+    assert_eq!(left, 1);
 }
 
 fn resource_of(came: &[std::sync::Arc<Received>], number: u64) -> Resource {

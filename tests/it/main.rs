@@ -5,6 +5,7 @@
 mod config;
 mod harness;
 
+mod bounds;
 mod captures;
 mod drain;
 mod forwarding;
@@ -20,6 +21,7 @@ mod sdk_go;
 mod sdk_java;
 mod sdk_node;
 mod sdk_python;
+mod tail;
 mod three_processes;
 mod tidy;
 mod upstreams;

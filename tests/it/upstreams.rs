@@ -1,6 +1,6 @@
 //! Several upstreams: each gets everything, none waits for another, and each one's books close by themselves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use spandrel::wire::Signal;
 use tokio::sync::watch;
@@ -41,7 +41,7 @@ async fn what_a_dead_upstream_misses_is_lost_for_it_and_for_nobody_else() {
         Export::Logs(made::logs(0, 70)),
         Export::Metrics(made::metrics(0, 40)),
     ];
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     for export in &sent {
         proxy.client().grpc(export.signal(), export.encode()).await.assert_taken();
     }
@@ -111,8 +111,8 @@ async fn without_a_backend_under_load_memory_is_bounded_and_nothing_taken_is_los
     let proxy = Proxy::with(format!("{to}memory: 16MiB\n{JOIN}{LABELS}")).await;
     let over = watch::Sender::new(false);
     let pushing: Vec<_> = (0..6)
-        .map(|caller| {
-            let client = if caller % 2 == 0 { proxy.client() } else { proxy.http_client() };
+        .map(|caller: u64| {
+            let client = if caller.is_multiple_of(2) { proxy.client() } else { proxy.http_client() };
             tokio::spawn(push(client, caller, over.subscribe()))
         })
         .collect();
@@ -159,7 +159,7 @@ async fn push(client: Client, caller: u64, over: watch::Receiver<bool>) -> Pushe
             Signal::Logs => made::logs(number * 100, 100).encode_to_vec(),
             _ => made::request(made::trace(number, 100)).encode_to_vec(),
         };
-        let is_grpc = caller % 2 == 0;
+        let is_grpc = caller.is_multiple_of(2);
         let reply = if is_grpc { client.grpc(signal, body).await } else { client.http(signal, body).await };
         if reply.code == Code::Ok {
             pushed.taken += 100;
