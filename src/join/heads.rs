@@ -15,7 +15,7 @@ use ahash::RandomState;
 use bytes::Bytes;
 use hashbrown::HashTable;
 
-use crate::semantics::{RESOURCE_ATTRIBUTES, environment, release, said};
+use crate::semantics::{Facts, RESOURCE_ATTRIBUTES, facts, said};
 use crate::wire::block::BlockHead;
 use crate::wire::{Index, walk};
 
@@ -28,8 +28,7 @@ pub struct Head {
     kind: Kind,
     /// `service.name` of a resource, the name of a scope.
     name: Box<str>,
-    environment: [Option<Arc<str>>; environment::KEYS.len()],
-    release: [Option<Arc<str>>; 2],
+    facts: Facts<Option<Arc<str>>>,
 }
 
 /// What a head is the head of.
@@ -44,18 +43,16 @@ impl Head {
     pub(super) fn new(kind: Kind, bytes: BlockHead, release_key: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let message = body(&bytes.first);
-        let owned = |text: Option<&str>| text.map(Arc::from);
-        let (name, environment, release) = match kind {
+        let (name, facts) = match kind {
             Kind::Resource => (
                 said(&["service.name"], message, RESOURCE_ATTRIBUTES)[0].unwrap_or_default(),
-                said(&environment::KEYS, message, RESOURCE_ATTRIBUTES).map(owned),
-                said(&release::keys(release_key), message, RESOURCE_ATTRIBUTES).map(owned),
+                owned(facts(message, RESOURCE_ATTRIBUTES, release_key)),
             ),
-            Kind::Scope => (scope_name(message), Default::default(), Default::default()),
+            Kind::Scope => (scope_name(message), Facts::default()),
         };
         let cut = (0..=NAME_MAX.min(name.len())).rev().find(|&at| name.is_char_boundary(at));
         let name = name.get(..cut.unwrap_or(0)).unwrap_or_default().into();
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, kind, name, environment, release }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, kind, name, facts }
     }
 
     /// The body of the Resource or InstrumentationScope message; empty when absent.
@@ -68,14 +65,9 @@ impl Head {
         &self.name
     }
 
-    /// What a resource says under each of `semantics::environment::KEYS`.
-    pub(super) fn environment(&self) -> &[Option<Arc<str>>; environment::KEYS.len()] {
-        &self.environment
-    }
-
-    /// What a resource says under each of `semantics::release::keys`.
-    pub(super) fn release(&self) -> &[Option<Arc<str>>; 2] {
-        &self.release
+    /// What a resource says of itself.
+    pub(super) fn facts(&self) -> &Facts<Option<Arc<str>>> {
+        &self.facts
     }
 
     /// Bytes it takes while it is interned.
@@ -88,6 +80,11 @@ impl Head {
 const NAME_MAX: usize = 128;
 /// The struct, its place in the table, the shared buffer's own bookkeeping.
 const OVERHEAD: usize = size_of::<Head>() + 96;
+
+fn owned(facts: Facts<Option<&str>>) -> Facts<Option<Arc<str>>> {
+    let own = |text: Option<&str>| text.map(Arc::from);
+    Facts { environment: facts.environment.map(own), release: facts.release.map(own) }
+}
 
 /// The message inside one whole field: past a one-byte tag and the length.
 fn body(field: &[u8]) -> &[u8] {

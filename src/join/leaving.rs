@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use super::Scope;
 use super::heads::Head;
@@ -10,7 +11,7 @@ use super::ledger::{Earlier, Gone};
 use super::order::Order;
 use super::trace::{self, Place, Record, Trace};
 use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
-use crate::semantics::{SPAN_ATTRIBUTES, environment, release, said};
+use crate::semantics::{SPAN_ATTRIBUTES, facts};
 use crate::wire::TraceId;
 
 /// Facts about a trace, as its own spans state them.
@@ -88,7 +89,7 @@ impl Leaving {
     /// The spans of one of its blocks, in order.
     pub fn spans(&self, block: &LeavingBlock) -> impl ExactSizeIterator<Item = SpanBytes<'_>> {
         let places = self.places.get(block.from as usize..block.to as usize).unwrap_or_default();
-        places.iter().map(|&place| match self.slices.get(place.piece as usize).filter(|_| place.slice) {
+        places.iter().map(|&place| match self.slices.get(place.piece as usize).filter(|_| place.is_slice()) {
             Some(slice) => SpanBytes::Shared(slice),
             None => SpanBytes::Copied(trace::body(&self.chunks, &self.slices, place)),
         })
@@ -162,7 +163,7 @@ fn remembered(
 /// Spans in the order of their ranks, gathered by block; blocks in the order of their first span.
 fn blocks(trace: &Trace, order: &Order) -> (Vec<LeavingBlock>, Vec<Place>) {
     const UNSEEN: u32 = u32::MAX;
-    let mut rank_of = vec![UNSEEN; trace.blocks.len()];
+    let mut rank_of: SmallVec<[u32; 8]> = smallvec![UNSEEN; trace.blocks.len()];
     let mut blocks: Vec<LeavingBlock> = Vec::with_capacity(trace.blocks.len());
     let records = || order.ranked().iter().filter_map(|&at| trace.records.get(at as usize));
     for record in records() {
@@ -208,10 +209,10 @@ fn context(trace: &Trace, root: Option<&Record>, release_key: &str) -> Context {
 
 fn own_context(trace: &Trace, root: &Record, release_key: &str) -> Context {
     let Some((resource, _)) = trace.blocks.get(root.block as usize) else { return Context::default() };
-    let span = trace.body(root.place);
+    let (span, resource) = (facts(trace.body(root.place), SPAN_ATTRIBUTES, release_key), resource.facts());
     Context {
-        environment: best(said(&environment::KEYS, span, SPAN_ATTRIBUTES), resource.environment()),
-        release: best(said(&release::keys(release_key), span, SPAN_ATTRIBUTES), resource.release()),
+        environment: best(span.environment, &resource.environment),
+        release: best(span.release, &resource.release),
     }
 }
 

@@ -326,8 +326,11 @@ impl Join {
             self.owed += u64::from(trace.repairs.duplicates);
             return None;
         }
-        self.order.link(&trace);
-        self.tallies.count(&trace, &self.order);
+        if reason != Reason::Complete {
+            // A complete trace has just been judged, and that has linked and counted it.
+            self.order.link(&trace);
+            self.tallies.count(&trace, &self.order);
+        }
         tally::learn(&mut self.shapes, now, &trace, &self.tallies, reason);
         let gone = tally::settle_late(&mut self.shapes, &trace, &self.tallies);
         self.order.work_out(&trace);

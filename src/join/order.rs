@@ -31,8 +31,22 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Works the order out, of a trace that is linked. Read it with [`Order::ranked`].
+    /// Finds every span's parent. What was worked out before is forgotten.
+    pub fn link(&mut self, trace: &Trace) {
+        self.orphans = 0;
+        self.parent.clear();
+        for record in &trace.records {
+            let parent = if record.parent.is_none() { None } else { trace.find(record.parent) };
+            self.orphans += u32::from(parent.is_none() && trace.needs(record).is_some());
+            self.parent.push(parent.unwrap_or(NONE));
+        }
+    }
+
+    /// Works the order out, of the trace that was linked last. Read it with [`Order::ranked`].
     pub fn work_out(&mut self, trace: &Trace) {
+        self.list_children(&trace.records);
+        self.ranked.clear();
+        self.cycles = 0;
         self.walk_from_tops(&trace.records);
         if self.ranked.len() < trace.records.len() {
             self.walk_rings();
@@ -55,9 +69,7 @@ impl Order {
         }
     }
 
-    /// Finds every span's parent and children. What was worked out before is forgotten.
-    pub fn link(&mut self, trace: &Trace) {
-        let records = &trace.records;
+    fn list_children(&mut self, records: &[Record]) {
         let count = records.len();
         for list in [&mut self.first_child, &mut self.next_sibling] {
             list.clear();
@@ -65,15 +77,6 @@ impl Order {
         }
         self.placed.clear();
         self.placed.resize(count, false);
-        self.ranked.clear();
-        (self.cycles, self.orphans) = (0, 0);
-
-        self.parent.clear();
-        for record in records {
-            let parent = if record.parent.is_none() { None } else { trace.find(record.parent) };
-            self.orphans += u32::from(parent.is_none() && trace.needs(record).is_some());
-            self.parent.push(parent.unwrap_or(NONE));
-        }
         self.sorted.clear();
         self.sorted.extend(0..count as u32);
         let rank = |&at: &u32| records.get(at as usize).map(|r| (r.start, r.id));

@@ -247,12 +247,8 @@ impl Shape {
 /// more (dashes between them, as in UUIDs) with a decimal one among them, read as `*`.
 fn plain(name: &[u8]) -> Cow<'_, [u8]> {
     let name = name.get(..NAME_MAX).unwrap_or(name);
-    let mut digits = 0;
-    let has_id = name.iter().any(|byte| {
-        digits += u32::from(byte.is_ascii_digit());
-        digits >= 3
-    });
-    if has_id { Cow::Owned(without_ids(name)) } else { Cow::Borrowed(name) }
+    let digits = name.iter().filter(|byte| byte.is_ascii_digit()).count();
+    if digits >= 3 { Cow::Owned(without_ids(name)) } else { Cow::Borrowed(name) }
 }
 
 fn without_ids(name: &[u8]) -> Vec<u8> {

@@ -23,7 +23,8 @@ use crate::wire::{SpanId, TraceId};
 const SLICE_MIN: usize = 16 * 1024;
 /// … if it is at least this part of it: what is pinned stays within four times what is kept.
 const SLICE_SHARE: usize = 4;
-/// Chunks double from small, so that a million small traces are small and a large one has few pieces.
+/// Both double from small, so that a million small traces are small and a large one has few pieces.
+const RECORDS_MIN: usize = 8;
 const CHUNK_MIN: usize = 1024;
 const CHUNK_MAX: usize = 1 << 20;
 /// What the table, the alarm and the queue of elders keep for one trace, and the allocator on top.
@@ -33,9 +34,18 @@ const TRACE_OVERHEAD: usize = size_of::<Trace>() + 112;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
     pub piece: u32,
-    pub at: u32,
+    /// Where in the chunk it begins; [`Place::SLICE`] when it is a slice.
+    at: u32,
     pub len: u32,
-    pub slice: bool,
+}
+
+impl Place {
+    /// Further than any chunk reaches.
+    const SLICE: u32 = u32::MAX;
+
+    pub fn is_slice(self) -> bool {
+        self.at == Self::SLICE
+    }
 }
 
 /// What the join keeps in view of one span.
@@ -257,6 +267,9 @@ impl Trace {
 
     fn append(&mut self, record: Record, hasher: &RandomState) {
         let at = self.records.len() as u32;
+        if self.records.capacity() == 0 {
+            self.records.reserve_exact(RECORDS_MIN);
+        }
         self.records.push(record);
         if self.records.len() == SCAN_MAX + 1 {
             self.kin = Some(Box::new(self.build_kin(hasher)));
@@ -312,7 +325,7 @@ impl Trace {
                 self.stored += request.len();
             }
             self.slices.push(request.slice_ref(body));
-            return Place { piece: self.slices.len() as u32 - 1, at: 0, len, slice: true };
+            return Place { piece: self.slices.len() as u32 - 1, at: Place::SLICE, len };
         }
         if self.chunks.last().is_none_or(|chunk| chunk.capacity() - chunk.len() < body.len()) {
             let size = self.stored.clamp(CHUNK_MIN, CHUNK_MAX).max(body.len());
@@ -323,7 +336,7 @@ impl Trace {
         let Some(chunk) = self.chunks.last_mut() else { return Place::default() };
         let at = chunk.len() as u32;
         chunk.extend_from_slice(body);
-        Place { piece, at, len, slice: false }
+        Place { piece, at, len }
     }
 
     /// The parent that must be here before this span's trace can be whole. It may read the span's
@@ -389,7 +402,7 @@ const ORIGINS_MAX: usize = 1024;
 /// The bytes at `place`; empty when out of bounds, which a trace's own places never are.
 pub(super) fn body<'a>(chunks: &'a [Vec<u8>], slices: &'a [Bytes], place: Place) -> &'a [u8] {
     let (piece, at) = (place.piece as usize, place.at as usize);
-    if place.slice {
+    if place.is_slice() {
         return slices.get(piece).map(|slice| &slice[..]).unwrap_or_default();
     }
     chunks.get(piece).and_then(|chunk| chunk.get(at..at + place.len as usize)).unwrap_or_default()

@@ -24,7 +24,7 @@ const ASKING: Duration = Duration::from_nanos(200);
 const ASKING_SHARE: u32 = 20;
 
 /// What judging needs besides the trace. `order` and `tallies` are its to use; after
-/// `Verdict::Leave` of a whole trace they are those of that trace.
+/// `Leave(Complete)` they are those of that trace.
 pub(super) struct Judge<'a> {
     pub settings: &'a Settings,
     pub shapes: &'a Shapes,

@@ -10,7 +10,7 @@ pub mod environment;
 pub mod release;
 pub mod roots;
 
-use crate::wire::attr::{Value, attributes};
+use crate::wire::attr::{Attr, Value, messages};
 
 /// The attribute list of a Resource message.
 pub const RESOURCE_ATTRIBUTES: u32 = 1;
@@ -24,13 +24,30 @@ pub fn said<'a, const N: usize>(
     attribute_field: u32,
 ) -> [Option<&'a str>; N] {
     let mut found = [None; N];
-    for attr in attributes(message, attribute_field) {
-        let Value::Str(text) = attr.value else { continue };
-        if let Some(place) = keys.iter().position(|key| key.as_bytes() == attr.key) {
+    for key_value in messages(message, attribute_field) {
+        let key = Attr::key_of(key_value);
+        if let Some(place) = keys.iter().position(|wanted| wanted.as_bytes() == key)
+            && let Value::Str(text) = Attr::of(key_value).value
+        {
             found[place] = std::str::from_utf8(text).ok().filter(|text| !text.is_empty());
         }
     }
     found
+}
+
+/// What `message` says of its environment and of its release, in one pass.
+pub fn facts<'a>(message: &'a [u8], attribute_field: u32, release_key: &str) -> Facts<Option<&'a str>> {
+    let [best, standard, old] = environment::KEYS;
+    let [vendors, named] = release::keys(release_key);
+    let [e1, e2, e3, r1, r2] = said(&[best, standard, old, vendors, named], message, attribute_field);
+    Facts { environment: [e1, e2, e3], release: [r1, r2] }
+}
+
+/// Something for each key that a fact may stand under, best first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts<T> {
+    pub environment: [T; environment::KEYS.len()],
+    pub release: [T; 2],
 }
 
 /// The best of what a span and its resource say: key by key, the span first.

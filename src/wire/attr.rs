@@ -114,6 +114,11 @@ impl<'a> Attr<'a> {
         })
     }
 
+    /// The key alone, where most are of no interest.
+    pub fn key_of(key_value: &'a [u8]) -> &'a [u8] {
+        messages(key_value, 1).last().unwrap_or_default()
+    }
+
     /// Appends a whole KeyValue as field `field`.
     pub fn put(self, field: u32, out: &mut Vec<u8>) {
         let value_len = self.value.put_len();
@@ -140,7 +145,7 @@ pub fn attributes(message: &[u8], field: u32) -> impl Iterator<Item = Attr<'_>> 
 
 /// The value of `key`; the last one wins where a key stands twice.
 pub fn find<'a>(message: &'a [u8], field: u32, key: &[u8]) -> Option<Value<'a>> {
-    attributes(message, field).filter(|a| a.key == key).last().map(|a| a.value)
+    messages(message, field).filter(|kv| Attr::key_of(kv) == key).last().map(|kv| Attr::of(kv).value)
 }
 
 /// The bodies of all length-delimited fields numbered `number`.
