@@ -193,6 +193,8 @@ impl Trace {
     }
 
     pub fn find(&self, id: SpanId) -> Option<u32> {
+        #[cfg(test)]
+        super::tests::LOOK_UPS.set(super::tests::LOOK_UPS.get() + 1);
         match &self.kin {
             Some(kin) => kin.find(id, &self.records),
             None => self.records.iter().position(|r| r.id == id).map(|at| at as u32),

@@ -1,9 +1,11 @@
 //! When and why traces leave, whose they are, and what stays bounded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::LOOK_UPS;
 use super::make::*;
 use crate::join::{Join, Scope, Settings, WaitsFor};
 use crate::model::{Origin, Reason};
@@ -210,15 +212,39 @@ fn a_hundred_thousand_open_traces_are_bounded_and_all_leave() {
 
 #[test]
 fn a_trace_of_a_hundred_thousand_spans_costs_each_span_the_same() {
+    let small = look_ups_of_a_chain(25);
+    let large = look_ups_of_a_chain(100);
+    assert!(small > 25_000, "{small}");
+    assert!(large <= small * 4 + small / 10, "{large} for 100,000 spans, {small} for 25,000");
+}
+
+/// What it takes to join a chain that comes youngest first, in so many requests of 1000 spans.
+fn look_ups_of_a_chain(requests: u64) -> u64 {
     let link = |id| span(1, id, id - 1).named("link");
     let mut join = taught(Settings { held_bytes_max: 1 << 30, ..settings() }, &[link(1)]);
-    for chunk in (0..100u64).rev() {
+    let before = LOOK_UPS.get();
+    for chunk in (0..requests).rev() {
         let spans: Vec<Span> = (0..1000).map(|n| link(chunk * 1000 + n + 1)).collect();
-        give(&mut join, ms(100 - chunk), &nobody(), &spans);
-        assert!(join.leave(ms(100 - chunk)).is_none());
+        give(&mut join, ms(requests - chunk), &nobody(), &spans);
+        assert!(join.leave(ms(requests - chunk)).is_none());
     }
     let left = run(&mut join, ms(10_000));
-    assert_eq!((left.len(), left[0].1.reason, left[0].1.span_count()), (1, Reason::Complete, 100_000));
+    let (_, leaving) = &left[0];
+    assert_eq!((left.len(), leaving.reason), (1, Reason::Complete));
+    assert_eq!(leaving.span_count() as u64, requests * 1000);
+    LOOK_UPS.get() - before
+}
+
+#[test]
+fn ids_chosen_to_collide_under_one_seed_do_not_under_another() {
+    let place_under = |seed| {
+        let hasher = Join::new(settings(), seed).hasher;
+        move |id: &u64| hasher.hash_one(trace_id(*id)) % 4096
+    };
+    let (known, secret) = (place_under(1), place_under(2));
+    let chosen: Vec<u64> = (0..).filter(|id| known(id) == 0).take(64).collect();
+    let places: BTreeSet<u64> = chosen.iter().map(secret).collect();
+    assert!(places.len() > 56, "64 ids fall on {} places of 4096", places.len());
 }
 
 #[test]
