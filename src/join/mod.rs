@@ -135,14 +135,14 @@ impl Join {
                 continue;
             }
             let slot = self.seat(now, &origin, id);
-            let mut last_block = None;
+            let mut last: Option<(u32, (u32, u64))> = None;
             while let Some(entry) = spans.next_if(|entry| entry.trace == id) {
                 taken += 1;
-                let (block, block_shape) = match last_block {
-                    Some((scope, block)) if scope == entry.scope => block,
+                let (block, block_shape) = match last {
+                    Some((scope, same)) if scope == entry.scope => same,
                     _ => self.block(slot, body, index, entry.scope),
                 };
-                last_block = Some((entry.scope, (block, block_shape)));
+                last = Some((entry.scope, (block, block_shape)));
                 let shape = self.shapes.key(block_shape, entry.name.of(body), entry.kind);
                 let Some(trace) = self.table.get_mut(slot) else { break };
                 let origin = trace.origin_index(&origin);

@@ -230,8 +230,8 @@ impl Trace {
         })
     }
 
-    /// Takes one span. `false`: it was a copy of one that is here, and the more complete one was kept.
-    pub fn add(&mut self, now: Time, incoming: Incoming<'_>, hasher: &RandomState) -> bool {
+    /// Takes one span; of a copy of one that is here, the more complete one is kept.
+    pub fn add(&mut self, now: Time, incoming: Incoming<'_>, hasher: &RandomState) {
         let entry = incoming.entry;
         let mut marks = Marks::of(entry);
         if self.origins.get(usize::from(incoming.origin)).is_some_and(|o| o.tenant == TenantKey::ANONYMOUS) {
@@ -253,7 +253,7 @@ impl Trace {
         let body = entry.body.of(incoming.request);
         if self.earlier.as_ref().is_some_and(|earlier| earlier.had_copy(entry.span, body.len())) {
             self.repairs.duplicates += 1;
-            return false;
+            return;
         }
         match self.find(entry.span) {
             Some(at) => self.collapse(at, record, body, incoming.request),
@@ -261,10 +261,8 @@ impl Trace {
                 record.place = self.store(body, incoming.request);
                 self.roots += u32::from(record.parent.is_none());
                 self.append(record, hasher);
-                return true;
             }
         }
-        false
     }
 
     fn append(&mut self, record: Record, hasher: &RandomState) {

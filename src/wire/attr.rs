@@ -115,7 +115,15 @@ impl<'a> Attr<'a> {
     }
 
     /// The key alone, where most are of no interest.
+    #[inline]
     pub fn key_of(key_value: &'a [u8]) -> &'a [u8] {
+        if let [0x0a, len @ ..0x80, rest @ ..] = key_value
+            && let Some((key, [0x12, value_len @ ..0x80, value @ ..])) = rest.split_at_checked((*len).into())
+            && value.len() == usize::from(*value_len)
+        {
+            // As every SDK writes it: the key, a value, and nothing else.
+            return key;
+        }
         messages(key_value, 1).last().unwrap_or_default()
     }
 
@@ -159,6 +167,24 @@ pub fn messages(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_alone_is_the_key_that_a_whole_reading_finds() {
+        let cases: [&[u8]; 8] = [
+            b"",
+            b"\x0a\x01a",
+            b"\x0a\x01a\x12\x03\x0a\x01x",
+            // Value first; the key twice; the key again behind the value; cut short; nonsense.
+            b"\x12\x03\x0a\x01x\x0a\x01a",
+            b"\x0a\x01a\x0a\x01b\x12\x00",
+            b"\x0a\x01a\x12\x00\x0a\x01b",
+            b"\x0a\x05a",
+            b"\x0a\x01a\x12\x7f",
+        ];
+        for case in cases {
+            assert_eq!(Attr::key_of(case), Attr::of(case).key, "{case:?}");
+        }
+    }
 
     const ALL: [Value<'_>; 9] = [
         Value::Empty,
