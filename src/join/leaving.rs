@@ -42,8 +42,7 @@ pub struct Leaving {
     /// Bytes it was charged for while held.
     pub held_bytes: usize,
     places: Vec<Place>,
-    chunks: Vec<Vec<u8>>,
-    slices: Vec<Bytes>,
+    held: Box<Trace>,
 }
 
 /// Spans of one resource and one scope. Their bytes: [`Leaving::spans`].
@@ -88,10 +87,11 @@ impl std::ops::Deref for SpanBytes<'_> {
 impl Leaving {
     /// The spans of one of its blocks, in order.
     pub fn spans(&self, block: &LeavingBlock) -> impl ExactSizeIterator<Item = SpanBytes<'_>> {
+        let held = &*self.held;
         let places = self.places.get(block.from as usize..block.to as usize).unwrap_or_default();
-        places.iter().map(|&place| match self.slices.get(place.piece as usize).filter(|_| place.is_slice()) {
+        places.iter().map(|&place| match held.slices.get(place.piece as usize).filter(|_| place.is_slice()) {
             Some(slice) => SpanBytes::Shared(slice),
-            None => SpanBytes::Copied(trace::body(&self.chunks, &self.slices, place)),
+            None => SpanBytes::Copied(held.body(place)),
         })
     }
 
@@ -104,11 +104,15 @@ impl Leaving {
     pub fn span_bytes(&self) -> usize {
         self.places.iter().map(|place| place.len as usize).sum()
     }
+
+    pub(super) fn into_trace(self) -> Box<Trace> {
+        self.held
+    }
 }
 
 /// Takes a trace apart, in the order worked out for it; with what is to be remembered of it.
 pub(super) fn let_go(
-    trace: Trace,
+    trace: Box<Trace>,
     order: &Order,
     reason: Reason,
     gone: Vec<Gone>,
@@ -138,8 +142,7 @@ pub(super) fn let_go(
         blocks,
         held_bytes: trace.charged,
         places,
-        chunks: trace.chunks,
-        slices: trace.slices,
+        held: trace,
     };
     (leaving, earlier)
 }

@@ -22,6 +22,7 @@ mod order;
 mod origins;
 mod settings;
 mod shapes;
+mod spares;
 mod table;
 mod tally;
 #[cfg(test)]
@@ -49,6 +50,7 @@ use ledger::Ledger;
 use order::Order;
 use origins::Origins;
 use shapes::Shapes;
+use spares::Spares;
 use table::Table;
 use tally::Tallies;
 use trace::{Incoming, Trace};
@@ -65,6 +67,7 @@ pub struct Join {
     alarms: Alarms,
     ledger: Ledger,
     shapes: Shapes,
+    spares: Spares,
     order: Order,
     tallies: Tallies,
     /// Requests taken so far.
@@ -100,6 +103,7 @@ impl Join {
             alarms: Alarms::default(),
             ledger: Ledger::new(settings.ledger_max, settings.held_bytes_max / 4, hasher.clone()),
             shapes: Shapes::new(settings.shapes_max, hasher.clone()),
+            spares: Spares::new((settings.held_bytes_max / 32).clamp(64 << 10, 2 << 20)),
             order: Order::default(),
             tallies: Tallies::default(),
             requests: 0,
@@ -146,7 +150,8 @@ impl Join {
                 let shape = self.shapes.key(block_shape, entry.name.of(body), entry.kind);
                 let Some(trace) = self.table.get_mut(slot) else { break };
                 let origin = trace.origin_index(&origin);
-                trace.add(now, Incoming { request: body, entry, block, origin, shape }, &self.hasher);
+                let incoming = Incoming { request: body, entry, block, origin, shape };
+                trace.add(now, incoming, &mut self.spares, &self.hasher);
             }
             self.settle_cost(slot);
         }
@@ -192,6 +197,11 @@ impl Join {
         None
     }
 
+    /// Takes back the room a trace was held in, once it has been written.
+    pub fn recycle(&mut self, leaving: Leaving) {
+        self.spares.put(leaving.into_trace());
+    }
+
     /// When `leave` should be asked next, if nothing comes before. It may turn out too early, never late.
     pub fn next_due(&self) -> Option<Time> {
         if self.table.len() == 0 { None } else { self.alarms.next() }
@@ -205,7 +215,7 @@ impl Join {
 
     /// Bytes held, overhead included.
     pub fn held_bytes(&self) -> usize {
-        self.held + self.heads.bytes() + self.origins.bytes()
+        self.held + self.heads.bytes() + self.origins.bytes() + self.spares.bytes()
     }
 
     pub fn held_traces(&self) -> usize {
@@ -273,12 +283,12 @@ impl Join {
     }
 
     /// A trace not open: new, late, or the next part of one that left before it was whole.
-    fn begin(&self, now: Time, tenant: TenantKey, id: TraceId) -> Trace {
+    fn begin(&mut self, now: Time, tenant: TenantKey, id: TraceId) -> Box<Trace> {
         let scope = self.settings.scope;
         let Some((tenant, earlier)) = self.ledger.find(now, tenant, id) else {
-            return Trace::new(id, tenant, scope, now);
+            return self.spares.trace(id, tenant, scope, now);
         };
-        let mut trace = Trace::new(id, tenant, scope, now);
+        let mut trace = self.spares.trace(id, tenant, scope, now);
         trace.late = earlier.had_its_time() && scope == Scope::Trace;
         trace.earlier = Some(earlier);
         trace
@@ -336,7 +346,7 @@ impl Join {
         self.order.work_out(&trace);
         let (tenant, id) = (trace.tenant, trace.id);
         let (leaving, earlier) =
-            leaving::let_go(*trace, &self.order, reason, gone, &self.settings.release_key);
+            leaving::let_go(trace, &self.order, reason, gone, &self.settings.release_key);
         self.order.trim();
         self.tallies.trim();
         self.ledger.remember(now, tenant, id, earlier);

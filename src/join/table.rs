@@ -97,7 +97,7 @@ impl Table {
     }
 
     /// Opens a trace, the youngest.
-    pub fn open(&mut self, trace: Trace) -> u32 {
+    pub fn open(&mut self, trace: Box<Trace>) -> u32 {
         let id = trace.id;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
@@ -105,7 +105,7 @@ impl Table {
         });
         self.openings += 1;
         if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Slot { opening: self.openings, trace: Some(Box::new(trace)) };
+            *place = Slot { opening: self.openings, trace: Some(trace) };
         }
         let hasher = &self.hasher;
         self.seats.insert_unique(hasher.hash_one(id), Seat { id, slot }, |seat| hasher.hash_one(seat.id));

@@ -14,6 +14,7 @@ use super::Scope;
 use super::heads::Head;
 use super::kin::{Kin, SCAN_MAX};
 use super::ledger::Earlier;
+use super::spares::Spares;
 use crate::model::{Origin, Repairs, TenantKey, Time};
 use crate::semantics::roots;
 use crate::wire::walk::SpanEntry;
@@ -176,6 +177,27 @@ impl Trace {
         }
     }
 
+    /// Lets go of everything, but not of the room it took. [`Trace::begin`] makes it a trace again.
+    pub fn clear(&mut self) {
+        (self.earlier, self.kin, self.stored) = (None, None, 0);
+        self.records.clear();
+        self.chunks.clear();
+        self.slices = Vec::new();
+        self.blocks.clear();
+        self.origins.clear();
+    }
+
+    /// A new trace, in the room of one that was cleared.
+    pub fn begin(&mut self, id: TraceId, tenant: TenantKey, scope: Scope, now: Time) {
+        use std::mem::take;
+        *self = Self {
+            records: take(&mut self.records),
+            chunks: take(&mut self.chunks),
+            blocks: take(&mut self.blocks),
+            ..Self::new(id, tenant, scope, now)
+        };
+    }
+
     /// Bytes it really takes.
     pub fn cost(&self) -> usize {
         TRACE_OVERHEAD
@@ -231,7 +253,7 @@ impl Trace {
     }
 
     /// Takes one span; of a copy of one that is here, the more complete one is kept.
-    pub fn add(&mut self, now: Time, incoming: Incoming<'_>, hasher: &RandomState) {
+    pub fn add(&mut self, now: Time, incoming: Incoming<'_>, spares: &mut Spares, hasher: &RandomState) {
         let entry = incoming.entry;
         let mut marks = Marks::of(entry);
         if self.origins.get(usize::from(incoming.origin)).is_some_and(|o| o.tenant == TenantKey::ANONYMOUS) {
@@ -256,9 +278,9 @@ impl Trace {
             return;
         }
         match self.find(entry.span) {
-            Some(at) => self.collapse(at, record, body, incoming.request),
+            Some(at) => self.collapse(at, record, body, incoming.request, spares),
             None => {
-                record.place = self.store(body, incoming.request);
+                record.place = self.store(body, incoming.request, spares);
                 self.roots += u32::from(record.parent.is_none());
                 self.append(record, hasher);
             }
@@ -290,14 +312,14 @@ impl Trace {
 
     /// Of two spans with one id the more complete one stays: ended beats not ended, then the longer,
     /// then the greater in bytes, resource and scope. Which came first says nothing.
-    fn collapse(&mut self, at: u32, mut new: Record, body: &[u8], request: &Bytes) {
+    fn collapse(&mut self, at: u32, mut new: Record, body: &[u8], request: &Bytes, spares: &mut Spares) {
         self.repairs.duplicates += 1;
         let Some(old) = self.records.get(at as usize).copied() else { return };
         if self.completeness(&new, body) <= self.completeness(&old, self.body(old.place)) {
             return;
         }
         // The bytes of the lesser copy stay in their chunk, and stay charged.
-        new.place = self.store(body, request);
+        new.place = self.store(body, request, spares);
         self.roots += u32::from(new.parent.is_none());
         self.roots -= u32::from(old.parent.is_none());
         let missed = self.is_large().then(|| self.misses(&old)).flatten();
@@ -317,7 +339,7 @@ impl Trace {
         (record.marks.has(Marks::ENDED), body.len(), body, heads, origin)
     }
 
-    fn store(&mut self, body: &[u8], request: &Bytes) -> Place {
+    fn store(&mut self, body: &[u8], request: &Bytes, spares: &mut Spares) -> Place {
         let len = body.len() as u32;
         if body.len() >= SLICE_MIN && body.len() >= request.len() / SLICE_SHARE {
             if self.last_pin != self.requests {
@@ -328,9 +350,9 @@ impl Trace {
             return Place { piece: self.slices.len() as u32 - 1, at: Place::SLICE, len };
         }
         if self.chunks.last().is_none_or(|chunk| chunk.capacity() - chunk.len() < body.len()) {
-            let size = self.stored.clamp(CHUNK_MIN, CHUNK_MAX).max(body.len());
-            self.chunks.push(Vec::with_capacity(size));
-            self.stored += size;
+            let chunk = spares.chunk(body.len(), self.stored.clamp(CHUNK_MIN, CHUNK_MAX));
+            self.stored += chunk.capacity();
+            self.chunks.push(chunk);
         }
         let piece = self.chunks.len() as u32 - 1;
         let Some(chunk) = self.chunks.last_mut() else { return Place::default() };

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
 use crate::model::{Clock, JoinedTrace, Reason, Time};
 use crate::page::Watchers;
@@ -144,16 +146,19 @@ impl Journey {
             self.watchers.offer(self.shown(now, &trace, &labelled));
         }
         self.batch(now, &trace, &labelled);
+        if let Some(join) = &mut self.join {
+            join.recycle(trace);
+        }
     }
 
     /// The labelled resource of each block, in the order of the blocks.
-    fn label(&mut self, trace: &mut Leaving) -> Vec<Arc<Labelled>> {
+    fn label(&mut self, trace: &mut Leaving) -> SmallVec<[Arc<Labelled>; 4]> {
         let known = Known {
             environment: trace.context.environment.as_deref(),
             release: trace.context.release.as_deref(),
         };
         let labels = &mut self.labels;
-        let labelled: Vec<_> =
+        let labelled: SmallVec<[_; 4]> =
             trace.blocks.iter().map(|block| labels.label(block.resource.body(), known)).collect();
         trace.repairs.labelled =
             u32::try_from(labelled.iter().filter(|l| l.changed).count()).unwrap_or(u32::MAX);

@@ -1,0 +1,117 @@
+//! What traces that have left were held in, kept for those to come: a lane opens and closes tens of
+//! thousands of traces a second, and the allocator is slowest at just these sizes.
+//!
+//! Last in, first out, so that what is used next is still in the processor's cache. Bounded in bytes.
+
+use super::Scope;
+use super::trace::Trace;
+use crate::model::{TenantKey, Time};
+use crate::wire::TraceId;
+
+/// Chunks larger than this go back to the allocator.
+const CHUNK_KEEP_MAX: usize = 8 * 1024;
+/// So do traces that had room for more records than this.
+const RECORDS_KEEP_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Spares {
+    traces: Vec<Box<Trace>>,
+    chunks: Vec<Vec<u8>>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Spares {
+    pub fn new(bytes_max: usize) -> Self {
+        Self { traces: Vec::new(), chunks: Vec::new(), bytes: 0, bytes_max }
+    }
+
+    /// Bytes kept.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A trace with nothing in it.
+    pub fn trace(&mut self, id: TraceId, tenant: TenantKey, scope: Scope, now: Time) -> Box<Trace> {
+        match self.traces.pop() {
+            Some(mut spare) => {
+                self.bytes -= spare.cost();
+                spare.begin(id, tenant, scope, now);
+                spare
+            }
+            None => Box::new(Trace::new(id, tenant, scope, now)),
+        }
+    }
+
+    /// An empty chunk with room for `len` bytes; a new one has `size`.
+    pub fn chunk(&mut self, len: usize, size: usize) -> Vec<u8> {
+        match self.chunks.pop_if(|spare| spare.capacity() >= len) {
+            Some(spare) => {
+                self.bytes -= spare.capacity();
+                spare
+            }
+            None => Vec::with_capacity(size.max(len)),
+        }
+    }
+
+    /// Takes back what a trace was held in.
+    pub fn put(&mut self, mut trace: Box<Trace>) {
+        for mut chunk in trace.chunks.drain(..) {
+            if chunk.capacity() <= CHUNK_KEEP_MAX && self.bytes + chunk.capacity() <= self.bytes_max {
+                chunk.clear();
+                self.bytes += chunk.capacity();
+                self.chunks.push(chunk);
+            }
+        }
+        trace.clear();
+        if trace.records.capacity() <= RECORDS_KEEP_MAX && self.bytes + trace.cost() <= self.bytes_max {
+            self.bytes += trace.cost();
+            self.traces.push(trace);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace(spares: &mut Spares) -> Box<Trace> {
+        spares.trace(TraceId([1; 16]), TenantKey::ANONYMOUS, Scope::Trace, Time(7))
+    }
+
+    #[test]
+    fn what_is_put_back_is_used_again_and_the_books_close() {
+        let mut spares = Spares::new(1 << 20);
+        let mut first = trace(&mut spares);
+        first.chunks.push(spares.chunk(10, 4096));
+        spares.put(first);
+        assert!(spares.bytes() > 4096);
+        assert_eq!(spares.chunk(4000, 1).capacity(), 4096);
+        assert_eq!(trace(&mut spares).first, Time(7));
+        assert_eq!(spares.bytes(), 0);
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut spares = Spares::new(10_000);
+        let many: Vec<_> = (0..10)
+            .map(|_| {
+                let mut one = trace(&mut spares);
+                one.chunks.push(Vec::with_capacity(4096));
+                one
+            })
+            .collect();
+        many.into_iter().for_each(|one| spares.put(one));
+        assert!(spares.bytes() <= 10_000);
+    }
+
+    #[test]
+    fn a_large_trace_is_not_kept() {
+        let mut spares = Spares::new(1 << 30);
+        let mut large = trace(&mut spares);
+        large.chunks.push(Vec::with_capacity(CHUNK_KEEP_MAX + 1));
+        large.records.reserve(RECORDS_KEEP_MAX + 1);
+        spares.put(large);
+        assert_eq!(spares.bytes(), 0);
+    }
+}
