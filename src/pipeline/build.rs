@@ -28,7 +28,7 @@ use crate::rules::memo::Memo;
 use crate::telemetry::Meters;
 
 /// Requests a lane's queue holds; their bytes are bounded by the budget.
-const LANE_DEPTH: usize = 4096;
+const LANE_DEPTH: usize = 1024;
 /// Batches an outbox holds; their bytes are bounded by the budget.
 const OUTBOX_DEPTH: usize = 16 * 1024;
 /// How long a drain may take before what is left is counted as lost.
