@@ -91,6 +91,7 @@ fn once(join: &mut Join, requests: &[(Bytes, Index)], origin: &Arc<Origin>, now:
                 }
             }
             left += leaving.span_count();
+            join.recycle(leaving);
         }
     }
     black_box(&out);

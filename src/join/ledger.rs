@@ -19,7 +19,10 @@ use crate::wire::{SpanId, TraceId};
 const REMEMBER: Duration = Duration::from_secs(600);
 /// Of a larger trace no span is remembered: any parent it names is taken to have left.
 const SPANS_MAX: usize = 1024;
-const ENTRY_OVERHEAD: usize = size_of::<Entry>() + size_of::<Earlier>() + size_of::<(u64, TraceId)>() + 48;
+const ENTRY_OVERHEAD: usize = size_of::<Entry>() + size_of::<Earlier>() + size_of::<Mention>() + 48;
+/// Lists kept to be filled again, and what each may have room for.
+const SPARE_LISTS: usize = 16;
+const SPARE_LIST_MAX: usize = 64;
 
 /// A span that has left.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +61,7 @@ pub(super) struct Earlier {
     /// Its root has left, or a part before it knew of one.
     pub root_known: bool,
     /// Sorted by id; `None` when there were too many.
-    spans: Option<Box<[Gone]>>,
+    spans: Option<Vec<Gone>>,
 }
 
 impl Earlier {
@@ -70,7 +73,7 @@ impl Earlier {
     /// there are too many.
     pub fn with_spans(mut self, before: Option<&Earlier>, spans: Vec<Gone>) -> Self {
         let forgotten = before.is_some_and(|before| before.spans.is_none());
-        self.spans = (!forgotten && spans.len() <= SPANS_MAX).then(|| spans.into_boxed_slice());
+        self.spans = (!forgotten && spans.len() <= SPANS_MAX).then_some(spans);
         self
     }
 
@@ -100,7 +103,7 @@ impl Earlier {
     }
 
     fn cost(&self) -> usize {
-        ENTRY_OVERHEAD + std::mem::size_of_val(self.spans())
+        ENTRY_OVERHEAD + self.spans.as_ref().map_or(0, Vec::capacity) * size_of::<Gone>()
     }
 }
 
@@ -114,12 +117,22 @@ struct Entry {
     earlier: Arc<Earlier>,
 }
 
+/// That a trace was remembered.
+#[derive(Clone, Copy, Debug)]
+struct Mention {
+    turn: u64,
+    id: TraceId,
+    left: Time,
+}
+
 /// The traces remembered by one join.
 #[derive(Debug)]
 pub(super) struct Ledger {
     entries: HashTable<Entry>,
     /// In the order they are forgotten.
-    queue: VecDeque<(u64, TraceId)>,
+    queue: VecDeque<Mention>,
+    /// Lists of traces forgotten, to be filled again: a busy lane forgets as many as it remembers.
+    spare: Vec<Vec<Gone>>,
     turns: u64,
     bytes: usize,
     traces_max: usize,
@@ -129,8 +142,8 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub fn new(traces_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
-        let (entries, queue) = (HashTable::new(), VecDeque::new());
-        Self { entries, queue, turns: 0, bytes: 0, traces_max, bytes_max, hasher }
+        let (entries, queue, spare) = (HashTable::new(), VecDeque::new(), Vec::new());
+        Self { entries, queue, spare, turns: 0, bytes: 0, traces_max, bytes_max, hasher }
     }
 
     pub fn len(&self) -> usize {
@@ -139,6 +152,11 @@ impl Ledger {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// An empty list for the spans of the next trace to be remembered.
+    pub fn list(&mut self) -> Vec<Gone> {
+        self.spare.pop().unwrap_or_default()
     }
 
     /// What left of the trace a span belongs to, and whose trace it is: the tenant's own, else
@@ -161,7 +179,7 @@ impl Ledger {
         }
         self.turns += 1;
         self.bytes += earlier.cost();
-        self.queue.push_back((self.turns, id));
+        self.queue.push_back(Mention { turn: self.turns, id, left: now });
         let entry = Entry { tenant, id, turn: self.turns, left: now, earlier: Arc::new(earlier) };
         let hash = self.hasher.hash_one(id);
         let replaces = |e: &Entry| e.id == id && (e.tenant == tenant || e.tenant == TenantKey::ANONYMOUS);
@@ -179,19 +197,29 @@ impl Ledger {
     }
 
     fn forget(&mut self, now: Time) {
-        while let Some(&(turn, id)) = self.queue.front() {
+        while let Some(&Mention { turn, id, left }) = self.queue.front() {
             let full = self.queue.len() > self.traces_max || self.bytes > self.bytes_max;
-            let hash = self.hasher.hash_one(id);
-            match self.entries.find_entry(hash, |e| e.id == id && e.turn == turn) {
-                Ok(entry) if full || now.since(entry.get().left) > REMEMBER => {
-                    let (entry, _) = entry.remove();
-                    self.bytes -= entry.earlier.cost();
-                }
-                Ok(_) => return,
-                // Mentioned again since: the later mention counts.
-                Err(_) => {}
+            if !full && now.since(left) <= REMEMBER {
+                return;
             }
             self.queue.pop_front();
+            let hash = self.hasher.hash_one(id);
+            // Mentioned again since: the later mention counts.
+            let Ok(entry) = self.entries.find_entry(hash, |e| e.id == id && e.turn == turn) else { continue };
+            let (entry, _) = entry.remove();
+            self.bytes -= entry.earlier.cost();
+            self.keep_list(entry.earlier);
+        }
+    }
+
+    /// Keeps the list of a forgotten trace, unless it is large or somebody still reads it.
+    fn keep_list(&mut self, earlier: Arc<Earlier>) {
+        if let Some(mut list) = Arc::into_inner(earlier).and_then(|earlier| earlier.spans)
+            && self.spare.len() < SPARE_LISTS
+            && list.capacity() <= SPARE_LIST_MAX
+        {
+            list.clear();
+            self.spare.push(list);
         }
     }
 }

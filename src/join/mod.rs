@@ -342,7 +342,7 @@ impl Join {
             self.tallies.count(&trace, &self.order);
         }
         tally::learn(&mut self.shapes, now, &trace, &self.tallies, reason);
-        let gone = tally::settle_late(&mut self.shapes, &trace, &self.tallies);
+        let gone = tally::settle_late(&mut self.shapes, &trace, &self.tallies, self.ledger.list());
         self.order.work_out(&trace);
         let (tenant, id) = (trace.tenant, trace.id);
         let (leaving, earlier) =

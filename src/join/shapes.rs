@@ -247,7 +247,8 @@ impl Shape {
 /// more (dashes between them, as in UUIDs) with a decimal one among them, read as `*`.
 fn plain(name: &[u8]) -> Cow<'_, [u8]> {
     let name = name.get(..NAME_MAX).unwrap_or(name);
-    let digits = name.iter().filter(|byte| byte.is_ascii_digit()).count();
+    // At most 128 bytes, so their number fits; summed so that it is counted many bytes at once.
+    let digits = name.iter().fold(0u8, |digits, byte| digits + u8::from(byte.is_ascii_digit()));
     if digits >= 3 { Cow::Owned(without_ids(name)) } else { Cow::Borrowed(name) }
 }
 

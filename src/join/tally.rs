@@ -69,10 +69,15 @@ pub(super) fn learn(shapes: &mut Shapes, now: Time, trace: &Trace, tallies: &Tal
 }
 
 /// The spans that have now left, with those of the parts before. A span whose parent had left by
-/// itself is that parent's late child: its shape is corrected.
-pub(super) fn settle_late(shapes: &mut Shapes, trace: &Trace, tallies: &Tallies) -> Vec<Gone> {
+/// itself is that parent's late child: its shape is corrected. `gone` is an empty list to fill.
+pub(super) fn settle_late(
+    shapes: &mut Shapes,
+    trace: &Trace,
+    tallies: &Tallies,
+    mut gone: Vec<Gone>,
+) -> Vec<Gone> {
     let earlier = trace.earlier.as_deref();
-    let mut gone: Vec<Gone> = earlier.map(|earlier| earlier.spans().to_vec()).unwrap_or_default();
+    gone.extend_from_slice(earlier.map(Earlier::spans).unwrap_or_default());
     if earlier.is_some_and(Earlier::had_its_time) {
         for record in &trace.records {
             if let Ok(at) = gone.binary_search_by_key(&record.parent, |gone| gone.id)
