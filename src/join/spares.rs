@@ -15,6 +15,7 @@ const RECORDS_KEEP_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Spares {
+    #[allow(clippy::vec_box, reason = "the boxes themselves are what is kept")]
     traces: Vec<Box<Trace>>,
     chunks: Vec<Vec<u8>>,
     bytes: usize,

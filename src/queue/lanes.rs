@@ -72,6 +72,11 @@ impl Lanes {
         }
     }
 
+    /// Every lane is full: whatever comes now will be refused, so it need not be read.
+    pub fn is_full(&self) -> bool {
+        self.senders.iter().all(Sender::is_full)
+    }
+
     /// Looks at every lane before giving to any, with room for the offers other threads make meanwhile.
     fn is_nearly_full(&self, lane: usize) -> bool {
         let lane = &self.senders[lane];
@@ -131,6 +136,7 @@ mod tests {
     fn a_full_lane_says_so_at_once() {
         let (lanes, _queues) = Lanes::new(1, 1);
         assert_eq!(lanes.offer(request(Signal::Logs, 0)), Ok(()));
+        assert!(lanes.is_full(), "known before the next request is read");
         assert_eq!(lanes.offer(request(Signal::Logs, 0)), Err(Busy));
         assert_eq!(lanes.len(), 1);
     }

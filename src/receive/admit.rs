@@ -34,6 +34,8 @@ const INLINE_JSON_MAX: usize = 256 * 1024;
 /// Compressed bytes that are worth trying to inflate inline.
 const INLINE_CODED_MAX: usize = 256 * 1024;
 
+const QUEUE_FULL: &str = "the queue is full";
+
 /// A request as a protocol file hands it over: its bytes, and what was paid for them.
 #[derive(Debug)]
 pub struct Parcel {
@@ -115,11 +117,14 @@ impl Gate {
     /// Pays for a body that announces `bytes`, before any of it is read.
     ///
     /// # Errors
-    /// Too large for any request, or for the budget as it is now.
+    /// Too large for any request, or for the budget as it is now; or the lanes are full.
     pub fn reserve(&self, bytes: u64) -> Result<Reservation, Refusal> {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         if bytes > self.request_max {
             return Err(self.too_large("on the wire"));
+        }
+        if self.inner.lanes.is_full() {
+            return Err(self.busy(QUEUE_FULL));
         }
         self.budget().try_reserve(bytes).ok_or_else(|| self.no_budget())
     }
@@ -159,7 +164,7 @@ impl Gate {
             let request = Admitted { signal, origin, body, index, arrived, reservation: paid };
             self.inner.lanes.offer(request).map_err(|_| {
                 self.tally.refused(signal, "busy", items);
-                self.busy("the queue is full")
+                self.busy(QUEUE_FULL)
             })?;
         }
         Ok(partial)
