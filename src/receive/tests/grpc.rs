@@ -174,14 +174,13 @@ async fn a_full_budget_is_unavailable_with_a_delay() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_unavailable_and_its_items_are_counted_as_refused() {
+async fn a_full_queue_is_unavailable_before_the_request_is_read() {
     let edge = Edge::with(With { depth: 1, ..With::default() }).await;
     assert_eq!(edge.framed(&[], frame(0, &traces())).await.header("grpc-status"), "0");
     let reply = edge.framed(&[], frame(0, &spans(4).encode_to_vec())).await;
     assert_eq!(reply.header("grpc-status"), "14");
     assert!(reply.grpc_error().retry_delay.is_some());
-    assert_eq!(edge.count(r#"spandrel_receiver_received_items_total{signal="traces",transport="grpc"}"#), 5);
-    assert_eq!(edge.count(r#"spandrel_receiver_refused_items_total{reason="busy",signal="traces"}"#), 4);
+    assert_eq!(edge.count(r#"spandrel_receiver_received_items_total{signal="traces",transport="grpc"}"#), 1);
     let requests = r#"spandrel_receiver_requests_total{outcome="busy",signal="traces",transport="grpc"}"#;
     assert_eq!(edge.count(requests), 1);
     drop(edge.taken());
