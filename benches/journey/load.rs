@@ -41,6 +41,8 @@ pub const TRACE_SPANS: usize = 12;
 const SERVICE_SPANS: usize = 4;
 const CONNECTIONS: usize = 4;
 const STREAMS: usize = 8;
+/// Refused callers are told to wait a second or more; this is less, and long enough for a queue to drain.
+const REFUSED_NAP: Duration = Duration::from_millis(100);
 
 /// An encoded request and where its ids stand.
 struct Template {
@@ -56,6 +58,8 @@ pub struct Load {
     shape: Shape,
     templates: Arc<Vec<Template>>,
     next: Arc<AtomicU64>,
+    /// Requests told to come again later.
+    pub refused: Arc<AtomicU64>,
 }
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -199,7 +203,13 @@ impl Load {
             Shape::Small => flat(10),
             Shape::Services => services(),
         };
-        Self { transport, shape, templates: Arc::new(templates), next: Arc::new(AtomicU64::new(0)) }
+        Self {
+            transport,
+            shape,
+            templates: Arc::new(templates),
+            next: Arc::default(),
+            refused: Arc::default(),
+        }
     }
 
     /// Requests of a full measurement.
@@ -221,6 +231,7 @@ impl Load {
         let tasks: Vec<_> = (0..CONNECTIONS)
             .map(|_| {
                 let (templates, turn, sent) = (self.templates.clone(), turn.clone(), sent.clone());
+                let refused = self.refused.clone();
                 let transport = self.transport;
                 tokio::spawn(async move {
                     let one = async |caller: &mut Caller| loop {
@@ -231,7 +242,8 @@ impl Load {
                         let template = &templates[(n % rounds) as usize];
                         let body = template.fresh(n / rounds, transport == Transport::Grpc);
                         while !caller.send(body.clone()).await {
-                            tokio::time::sleep(Duration::from_millis(20)).await;
+                            refused.fetch_add(1, Ordering::Relaxed);
+                            tokio::time::sleep(REFUSED_NAP).await;
                         }
                         sent.fetch_add(template.traces.len() as u64, Ordering::Relaxed);
                     };

@@ -16,6 +16,7 @@ mod load;
 mod program;
 mod sink;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use load::{Load, Shape, Transport};
@@ -96,6 +97,7 @@ async fn measure(case: &Case, nginx: bool) -> Figure {
         sink.wait_for(warm, Duration::from_secs(30)).await;
     }
     sink.reset();
+    load.refused.store(0, Ordering::Relaxed);
     let before = program.cpu();
     let began = std::time::Instant::now();
     let sent = load.run(program.address(), load.requests()).await;
@@ -108,6 +110,10 @@ async fn measure(case: &Case, nginx: bool) -> Figure {
         format!("{} spans in {} requests, {} resource blocks", seen.spans, seen.requests, seen.resources);
     if !nginx {
         assert_eq!(seen.unlabelled, 0, "{}: every resource must carry its labels", case.name);
+    }
+    let refused = load.refused.load(Ordering::Relaxed);
+    if refused > 0 {
+        note += &format!(", {refused} requests refused and sent again");
     }
     if case.join && !nginx {
         note += &format!(", {} of {} traces whole", seen.whole, sent / load::TRACE_SPANS as u64);
