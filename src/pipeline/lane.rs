@@ -73,7 +73,8 @@ impl Lane {
                 Err(_) => {
                     tracing::error!(lane = self.number, "a lane panicked; what it held is lost and counted");
                     self.count_lost(&journey, "lane_panic");
-                    journey = fresh();
+                    // Closed batches are whole and no longer in hand: they still go out.
+                    journey = Journey { shelf: journey.shelf, ..fresh() };
                 }
             }
         }
