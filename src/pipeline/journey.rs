@@ -167,7 +167,8 @@ impl Journey {
 
     /// One request upstream holds the whole trace, unless the trace is larger than a batch.
     fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>]) {
-        if !self.batcher.make_room(Signal::Traces, &trace.origin, trace_len(trace, labelled)) {
+        let whole = self.batcher.make_room(Signal::Traces, &trace.origin, trace_len(trace, labelled));
+        if !whole {
             self.meters.split.inc();
         }
         // A collapsed duplicate settles with the spans of its trace.
@@ -176,9 +177,11 @@ impl Journey {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
             let mut spans = trace.spans(block).peekable();
             while let Some(next) = spans.peek() {
-                // A span too large for the rest of a batch must not take what is in it along.
-                let len = heads_len(block, labelled) + next.len() + batcher::ITEM_OVERHEAD + LATE_BYTES;
-                self.batcher.make_room(Signal::Traces, &trace.origin, len);
+                if !whole {
+                    // A span too large for the rest of a batch must not take what is in it along.
+                    let len = heads_len(block, labelled) + next.len() + batcher::ITEM_OVERHEAD + LATE_BYTES;
+                    self.batcher.make_room(Signal::Traces, &trace.origin, len);
+                }
                 let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
                 place.settle_too(std::mem::take(&mut duplicates));
                 place.fill(&mut spans, edits(trace));
