@@ -122,15 +122,10 @@ impl Drop for Pass<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::retry::tests::RETRY;
     use super::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    const RETRY: Retry = Retry {
-        initial: Duration::from_secs(1),
-        max: Duration::from_secs(30),
-        give_up: Duration::from_secs(300),
-    };
 
     #[tokio::test(start_paused = true)]
     async fn many_senders_knock_like_one_while_the_upstream_is_down() {

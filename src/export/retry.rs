@@ -47,12 +47,12 @@ fn between(low: Duration, high: Duration, dice: &mut impl Rng) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
     use rand::{SeedableRng, rngs::SmallRng};
 
-    const RETRY: Retry = Retry {
+    pub const RETRY: Retry = Retry {
         initial: Duration::from_secs(1),
         max: Duration::from_secs(30),
         give_up: Duration::from_secs(300),

@@ -15,6 +15,7 @@ use super::{Batch, Budget};
 use crate::join::SpanBytes;
 use crate::model::{Origin, Time};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
+use crate::wire::span;
 use crate::wire::splice::{self, Edit};
 use crate::wire::{Rope, Signal};
 
@@ -57,8 +58,6 @@ pub struct BlockKey {
     pub scope: u64,
 }
 
-/// `Span.attributes`.
-const SPAN_ATTRIBUTES: u32 = 9;
 /// Room a span needs in a batch besides its own bytes: a tag and its length.
 pub const ITEM_OVERHEAD: usize = 6;
 /// The same for a resource or scope block.
@@ -269,7 +268,7 @@ impl Place<'_> {
 /// Appends one span to a scope block's items, sharing its bytes where they are worth it.
 pub fn put_span(span: SpanBytes<'_>, edits: &[Edit<'_>], items: &mut Rope) {
     match span {
-        _ if !edits.is_empty() => block::put_item(&splice::attributes(&span, SPAN_ATTRIBUTES, edits), items),
+        _ if !edits.is_empty() => block::put_item(&splice::attributes(&span, span::ATTRIBUTES, edits), items),
         SpanBytes::Copied(bytes) => block::put_item(bytes, items),
         SpanBytes::Shared(bytes) => block::put_item_bytes(bytes.clone(), items),
     }

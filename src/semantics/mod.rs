@@ -11,11 +11,8 @@ pub mod release;
 pub mod roots;
 
 use crate::wire::attr::{Attr, Value, messages};
-
-/// The attribute list of a Resource message.
-pub const RESOURCE_ATTRIBUTES: u32 = 1;
-/// The attribute list of a Span message.
-pub const SPAN_ATTRIBUTES: u32 = 9;
+pub use crate::wire::span::ATTRIBUTES as SPAN_ATTRIBUTES;
+pub use crate::wire::splice::RESOURCE_ATTRIBUTES;
 
 /// What `message` says under each of `keys`, in one pass; the last wins where a key stands twice.
 pub fn said<'a, const N: usize>(
