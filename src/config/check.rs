@@ -36,6 +36,8 @@ impl Check<'_> {
             receive: receive::Settings {
                 listen,
                 request_max: self.request_max(raw, memory),
+                response_max: raw.receive.max_response.value.0,
+                lenient_json: raw.receive.lenient_json.value,
                 connections_max: CONNECTIONS_MAX,
                 join: raw.join.scope.value != Scope::Off,
             },

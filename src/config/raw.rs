@@ -67,6 +67,12 @@ group! {
         /// Largest request, on the wire and again inflated. Larger ones are refused for good, so callers
         /// do not send them again. Never more than `memory` in effect.
         max_request: Slot<Size> = "64MiB" in "1KiB" to "1GiB";
+        /// Largest reply, before compression. What says why items were refused is cut to fit; the count of
+        /// them never is.
+        max_response: Slot<Size> = "4MiB" in "1B" to "64MiB";
+        /// Take JSON that OTLP does not allow but some senders write: names in snake_case, enums as text.
+        /// Off, such a name is passed over and its sender told so, and such an enum refused.
+        lenient_json: Slot<bool> = "false";
     }
 }
 

@@ -9,6 +9,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ use crate::model::{Origin, Time};
 use crate::queue::{Admitted, Budget, Reservation};
 use crate::wire::reply::{Encoding, Partial};
 use crate::wire::walk::{Refused, keep_good};
-use crate::wire::{Detail, Fault, Index, Limits, Malformed, Signal, json, walk};
+use crate::wire::{Detail, Fault, Index, Limits, Malformed, Signal, json, strindex_seen, walk};
 
 /// Protobuf up to this size is checked where it was read: about a millisecond's work.
 const INLINE_MAX: usize = 1 << 20;
@@ -35,6 +36,7 @@ const INLINE_JSON_MAX: usize = 256 * 1024;
 const INLINE_CODED_MAX: usize = 256 * 1024;
 
 const QUEUE_FULL: &str = "the queue is full";
+const BEHIND: &str = "other requests were being checked until this call's time was up";
 
 /// A request as a protocol file hands it over: its bytes, and what was paid for them.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct Parcel {
     pub coding: Coding,
     pub body: Bytes,
     pub paid: Reservation,
+    /// When its caller stops waiting (conformance GS13).
+    pub deadline: Time,
 }
 
 /// The policies and what they need, shared by all connections.
@@ -53,6 +57,11 @@ pub struct Gate {
     join: bool,
     /// Bytes of one request: the setting, or what the budget could ever hold.
     pub request_max: usize,
+    /// Bytes of one reply.
+    pub response_max: usize,
+    json: json::Options,
+    /// Set once a string named by index has been told of.
+    strindex_told: AtomicBool,
     heavy: Arc<Semaphore>,
     pub tally: Tally,
 }
@@ -62,8 +71,13 @@ pub struct Gate {
 struct Checked {
     body: Bytes,
     index: Index,
+    /// Said to a caller whose request was taken whole (conformance G11).
+    warning: Option<String>,
     paid: Reservation,
 }
+
+/// What `check` lets through.
+type Passed = (Bytes, Index, Option<String>);
 
 /// Why `check` stopped.
 enum Stop {
@@ -86,7 +100,16 @@ impl Gate {
         let request_max = settings.request_max.min(inner.budget.limit()).min(u32::MAX as usize);
         let tally = Tally::new(inner.meters.clone());
         let heavy = Arc::new(Semaphore::new(cores.clamp(1, 4)));
-        Self { inner, join: settings.join, request_max, heavy, tally }
+        Self {
+            inner,
+            join: settings.join,
+            request_max,
+            response_max: settings.response_max,
+            json: json::Options { lenient: settings.lenient_json },
+            strindex_told: AtomicBool::new(false),
+            heavy,
+            tally,
+        }
     }
 
     /// A gate with a lane nobody empties.
@@ -95,7 +118,7 @@ impl Gate {
         let (lanes, _receivers) = crate::queue::Lanes::new(1, 1);
         let meters = Arc::new(crate::telemetry::Meters::new());
         let inner = Inner { lanes, budget: Budget::new(memory), meters, clock: crate::model::Clock::new() };
-        Self::new(&Settings { listen: Vec::new(), request_max, connections_max: 1, join: true }, inner)
+        Self::new(&Settings { request_max, ..Settings::default() }, inner)
     }
 
     pub fn now(&self) -> Time {
@@ -155,11 +178,16 @@ impl Gate {
     ) -> Result<Option<Partial>, Refusal> {
         let signal = parcel.signal;
         let checked = self.checked(parcel).await?;
-        let Checked { body, index, paid } = checked;
+        self.tell_of_strindex();
+        let Checked { body, index, warning, paid } = checked;
         let (items, refused) = (index.items, &index.refused);
         self.tally.received(signal, caller, items + refused.items);
         self.tally.refused(signal, "bad_item", refused.items);
-        let partial = (refused.items > 0).then(|| partial(signal, items, refused));
+        let partial = match (refused.items, warning) {
+            (0, None) => None,
+            (0, Some(message)) => Some(Partial { rejected: 0, message }),
+            (_, warning) => Some(partial(signal, items, refused, warning)),
+        };
         if items > 0 {
             let request = Admitted { signal, origin, body, index, arrived, reservation: paid };
             self.inner.lanes.offer(request).map_err(|_| {
@@ -168,6 +196,16 @@ impl Gate {
             })?;
         }
         Ok(partial)
+    }
+
+    /// Says once that strings are named by index where no dictionary is (conformance G15).
+    fn tell_of_strindex(&self) {
+        if strindex_seen() && !self.strindex_told.load(Relaxed) && !self.strindex_told.swap(true, Relaxed) {
+            tracing::warn!(
+                "a caller names strings by index (key_strindex, string_value_strindex) outside profiles; \
+                 there is no dictionary, so they are passed on and read as absent"
+            );
+        }
     }
 
     /// Runs [`check`] where it belongs.
@@ -186,10 +224,10 @@ impl Gate {
                 Err(Stop::TooLarge) if cap < self.request_max => paid.resize(wire),
                 outcome => return self.finish(outcome, paid),
             }
-            return self.checked_aside(plain, parcel.body, paid).await;
+            return self.checked_aside(plain, parcel.body, paid, parcel.deadline).await;
         }
         let plain = Plain { signal: parcel.signal, encoding: parcel.encoding, coding: parcel.coding };
-        self.checked_aside(plain, parcel.body, parcel.paid).await
+        self.checked_aside(plain, parcel.body, parcel.paid, parcel.deadline).await
     }
 
     /// Checks on a blocking thread; only so many at once.
@@ -198,8 +236,12 @@ impl Gate {
         plain: Plain,
         body: Bytes,
         mut paid: Reservation,
+        deadline: Time,
     ) -> Result<Checked, Refusal> {
-        let turn = self.heavy.clone().acquire_owned().await.map_err(|_| Refusal::Internal)?;
+        let patience = deadline.since(self.now());
+        let turn = tokio::time::timeout(patience, self.heavy.clone().acquire_owned()).await;
+        // Checked after its caller has gone, it would come again as a duplicate.
+        let turn = turn.map_err(|_| self.busy(BEHIND))?.map_err(|_| Refusal::Internal)?;
         let gate = self.clone();
         let work = move || {
             let _turn = turn;
@@ -213,12 +255,8 @@ impl Gate {
     }
 
     /// Settles the account: what is held from now on is the body and its index.
-    fn finish(
-        &self,
-        outcome: Result<(Bytes, Index), Stop>,
-        mut paid: Reservation,
-    ) -> Result<Checked, Refusal> {
-        let (body, index) = outcome.map_err(|stop| match stop {
+    fn finish(&self, outcome: Result<Passed, Stop>, mut paid: Reservation) -> Result<Checked, Refusal> {
+        let (body, index, warning) = outcome.map_err(|stop| match stop {
             Stop::Refused(refusal) => refusal,
             Stop::NoBudget => self.no_budget(),
             Stop::TooLarge => self.too_large("inflated"),
@@ -231,7 +269,7 @@ impl Gate {
             return Err(self.no_budget());
         }
         paid.resize(holds);
-        Ok(Checked { body, index, paid })
+        Ok(Checked { body, index, warning, paid })
     }
 
     /// Inflates, transcodes and walks. Pure but for the budget.
@@ -241,7 +279,7 @@ impl Gate {
         mut body: Bytes,
         cap: usize,
         paid: &mut Reservation,
-    ) -> Result<(Bytes, Index), Stop> {
+    ) -> Result<Passed, Stop> {
         let Plain { signal, encoding, coding } = plain;
         if coding != Coding::Identity {
             body = inflate(coding, &body, cap, paid).map(Bytes::from).map_err(|e| match e {
@@ -250,14 +288,19 @@ impl Gate {
                 InflateError::Corrupt(why) => Refusal::Corrupt { coding: coding.name(), why }.into(),
             })?;
         }
+        let mut warning = None;
         if encoding == Encoding::Json {
             if !paid.try_grow(body.len()) {
                 return Err(Stop::NoBudget);
             }
-            body =
-                json::to_protobuf(signal, &body, self.request_max).map(Bytes::from).map_err(Refusal::from)?;
+            let read = json::to_protobuf_noting(signal, &body, self.request_max, self.json);
+            let read = read.map_err(Refusal::from)?;
+            self.tally.lenient_json(read.leniencies);
+            warning = read.misspelt.map(|name| misspelt(&name));
+            body = read.body.into();
         }
-        self.walk(signal, body, paid)
+        let (body, index) = self.walk(signal, body, paid)?;
+        Ok((body, index, warning))
     }
 
     fn walk(&self, signal: Signal, body: Bytes, paid: &mut Reservation) -> Result<(Bytes, Index), Stop> {
@@ -299,6 +342,11 @@ impl Gate {
     }
 }
 
+/// What a caller is told of a name that was passed over (conformance J03, J04, G11).
+fn misspelt(name: &str) -> String {
+    format!("{name} is no OTLP/JSON name and was passed over with all it holds; names are lowerCamelCase")
+}
+
 /// What a body is, before it is plain protobuf.
 #[derive(Clone, Copy, Debug)]
 struct Plain {
@@ -308,7 +356,7 @@ struct Plain {
 }
 
 /// `partial_success`: the exact number refused, and for the first few which and why (conformance G09, G10).
-fn partial(signal: Signal, accepted: u64, refused: &Refused) -> Partial {
+fn partial(signal: Signal, accepted: u64, refused: &Refused, warning: Option<String>) -> Partial {
     let items = match signal {
         Signal::Traces => "spans",
         Signal::Metrics => "data points",
@@ -326,5 +374,8 @@ fn partial(signal: Signal, accepted: u64, refused: &Refused) -> Partial {
         let _ = write!(message, "; and {rest} more");
     }
     message.push_str("; correct them, the others need not be sent again");
+    if let Some(warning) = warning {
+        let _ = write!(message, "; {warning}");
+    }
     Partial { rejected: refused.items, message }
 }

@@ -32,6 +32,11 @@ impl<B: Body<Data = Bytes, Error: fmt::Display> + Unpin> Reader<B> {
         Self { body, clock, deadline }
     }
 
+    /// When the caller stops waiting.
+    pub fn deadline(&self) -> Time {
+        self.deadline
+    }
+
     /// Bytes announced by `content-length`, if it was sent.
     pub fn announced(&self) -> Option<u64> {
         self.body.size_hint().exact()

@@ -14,7 +14,7 @@ use super::grpc::{self, Method};
 use super::http as otlp_http;
 use super::origins::Origins;
 use super::refusal::{Refusal, quoted};
-use super::respond::{self, Caller, Reply};
+use super::respond::{self, Caller, Manner, Reply};
 use super::watch::Watch;
 use crate::model::{Origin, Time};
 use crate::wire::Signal;
@@ -59,9 +59,9 @@ impl Conn {
             }
             Some(Method::HealthCheck) => match grpc::health(&self.gate, body).await {
                 Ok(message) => respond::grpc_message(message),
-                Err(refusal) => respond::refused(Caller::Grpc, &refusal),
+                Err(refusal) => respond::refused(self.manner(Caller::Grpc, parts), &refusal),
             },
-            None => self.refuse(None, Caller::Grpc, &Refusal::Path(quoted(path))),
+            None => self.refuse(None, self.manner(Caller::Grpc, parts), &Refusal::Path(quoted(path))),
         }
     }
 
@@ -74,7 +74,7 @@ impl Conn {
                 Some(_) => otlp_http::not_a_media_type(&parts.headers),
                 None => Refusal::Path(quoted(path)),
             };
-            return self.refuse(None, caller, &refusal);
+            return self.refuse(None, self.manner(caller, parts), &refusal);
         };
         let parcel = otlp_http::parcel(&self.gate, signal, parts, body).await;
         self.export(caller, signal, parts, arrived, parcel).await
@@ -96,20 +96,30 @@ impl Conn {
             }
             Err(refusal) => Err(refusal),
         };
-        match outcome {
-            Ok(partial) => {
-                let name = if partial.is_some() { "partial" } else { "ok" };
-                self.gate.tally.answered(Some(signal), caller, name);
-                respond::accepted(caller, signal, partial.as_ref())
-            }
-            Err(refusal) => self.refuse(Some(signal), caller, &refusal),
-        }
+        let manner = self.manner(caller, parts);
+        let refusal = match outcome {
+            Ok(partial) => match respond::accepted(manner, signal, partial.as_ref()) {
+                Some(response) => {
+                    let name = if partial.is_some_and(|p| p.rejected > 0) { "partial" } else { "ok" };
+                    self.gate.tally.answered(Some(signal), caller, name);
+                    return response;
+                }
+                None => Refusal::ReplyTooLarge { max: manner.max },
+            },
+            Err(refusal) => refusal,
+        };
+        self.refuse(Some(signal), manner, &refusal)
     }
 
-    fn refuse(&self, signal: Option<Signal>, caller: Caller, refusal: &Refusal) -> Response<Reply> {
+    fn manner<'a>(&self, caller: Caller, parts: &'a Parts) -> Manner<'a> {
+        Manner { caller, headers: &parts.headers, max: self.gate.response_max }
+    }
+
+    fn refuse(&self, signal: Option<Signal>, manner: Manner<'_>, refusal: &Refusal) -> Response<Reply> {
+        let caller = manner.caller;
         self.gate.tally.answered(signal, caller, refusal.outcome());
         tracing::debug!(signal = signal.map(Signal::name), transport = caller.name(), %refusal, "refused");
-        respond::refused(caller, refusal)
+        respond::refused(manner, refusal)
     }
 }
 

@@ -67,7 +67,8 @@ pub async fn parcel(
         (true, Coding::Identity) => return Err(Refusal::NoCoding),
         (true, coding) => coding,
     };
-    Ok(Parcel { signal, encoding: Encoding::Protobuf, coding, body: message.bytes, paid: message.paid })
+    let (encoding, deadline) = (Encoding::Protobuf, body.deadline());
+    Ok(Parcel { signal, encoding, coding, body: message.bytes, paid: message.paid, deadline })
 }
 
 /// Answers `Health/Check`: we serve as a whole, and each of the services we have.

@@ -75,7 +75,8 @@ pub async fn parcel(
         }
         data.push(piece, paid.bytes());
     }
-    Ok(Parcel { signal, encoding, coding, body: data.finish(), paid })
+    let deadline = body.deadline();
+    Ok(Parcel { signal, encoding, coding, body: data.finish(), paid, deadline })
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {

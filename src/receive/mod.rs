@@ -49,10 +49,27 @@ pub struct Settings {
     pub listen: Vec<Listen>,
     /// Bytes of one request, on the wire and inflated (conformance G02).
     pub request_max: usize,
+    /// Bytes of one reply, before compression (conformance G04).
+    pub response_max: usize,
+    /// Take JSON names in snake_case and enums as text too (conformance J02, J04).
+    pub lenient_json: bool,
     /// Connections open at once, over all listeners.
     pub connections_max: usize,
     /// Index spans (the join is on) or blocks only.
     pub join: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            request_max: 64 << 20,
+            response_max: 4 << 20,
+            lenient_json: false,
+            connections_max: 4096,
+            join: true,
+        }
+    }
 }
 
 /// What the edge hands requests to, and counts with.

@@ -52,6 +52,11 @@ pub enum Refusal {
     Slow,
     #[error("{what}; send again in {after:?}")]
     Busy { what: &'static str, after: Duration },
+    #[error(
+        "the request was taken, but a reply that says what of it was refused is larger than {max} bytes; \
+         raise receive.max_response"
+    )]
+    ReplyTooLarge { max: usize },
     #[error("an error inside this program; it has been logged")]
     Internal,
     #[error("unknown service {0:?}")]
@@ -99,6 +104,9 @@ impl Refusal {
             Refusal::Broken(_) => ("broken_off", code::INVALID_ARGUMENT, S::BAD_REQUEST),
             Refusal::Slow => ("slow", code::UNAVAILABLE, S::SERVICE_UNAVAILABLE),
             Refusal::Busy { .. } => ("busy", code::UNAVAILABLE, S::SERVICE_UNAVAILABLE),
+            Refusal::ReplyTooLarge { .. } => {
+                ("reply_too_large", code::RESOURCE_EXHAUSTED, S::INTERNAL_SERVER_ERROR)
+            }
             Refusal::Internal => ("internal", code::INTERNAL, S::INTERNAL_SERVER_ERROR),
             Refusal::UnknownService(_) => ("unknown_service", code::NOT_FOUND, S::NOT_FOUND),
         };
@@ -117,6 +125,8 @@ impl Refusal {
             Refusal::Json(j) => {
                 vec![(j.path.clone(), format!("{} (line {}, column {})", j.what, j.line, j.column))]
             }
+            Refusal::Corrupt { coding, why } => vec![("body".to_owned(), format!("as {coding}: {why}"))],
+            Refusal::Framing(why) => vec![("message".to_owned(), (*why).to_owned())],
             _ => Vec::new(),
         };
         let retry_delay = self.retry_after();

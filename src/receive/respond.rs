@@ -1,13 +1,17 @@
 //! Replies: what a caller is told, on either transport. What a refusal means is in `refusal.rs`.
 
+use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
 };
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -26,6 +30,8 @@ const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-en
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Shorter replies gain nothing from gzip.
+const GZIP_MIN: usize = 256;
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 /// What `grpc-message` may not carry as it is (gRPC over HTTP/2, "Percent-Byte-Unencoded").
 const NOT_IN_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
@@ -47,12 +53,28 @@ impl Caller {
     }
 }
 
-/// A request taken, wholly or in part: always 200 / OK (conformance HS09).
-pub fn accepted(caller: Caller, signal: Signal, partial: Option<&Partial>) -> Response<Reply> {
-    match caller {
-        Caller::Grpc => grpc_message(reply::success(signal, Encoding::Protobuf, partial)),
-        Caller::Http(encoding) => http(StatusCode::OK, encoding, reply::success(signal, encoding, partial)),
-    }
+/// How one caller's replies are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner<'a> {
+    pub caller: Caller,
+    /// The request's, which may ask for gzip (conformance HS08).
+    pub headers: &'a HeaderMap,
+    /// Bytes of a reply before compression (conformance G04).
+    pub max: usize,
+}
+
+/// A request taken, wholly or in part: always 200 / OK (conformance HS09). `None`: no reply that says how
+/// many items were refused fits the limit (conformance G06).
+pub fn accepted(manner: Manner<'_>, signal: Signal, partial: Option<&Partial>) -> Option<Response<Reply>> {
+    let encoding = match manner.caller {
+        Caller::Grpc => Encoding::Protobuf,
+        Caller::Http(encoding) => encoding,
+    };
+    let body = reply::success_within(signal, encoding, partial, manner.max)?;
+    Some(match manner.caller {
+        Caller::Grpc => grpc_message(body),
+        Caller::Http(encoding) => http(StatusCode::OK, encoding, body, manner.headers),
+    })
 }
 
 /// One gRPC message and OK.
@@ -69,17 +91,17 @@ pub fn grpc_message(message: Bytes) -> Response<Reply> {
 }
 
 /// A request not taken.
-pub fn refused(caller: Caller, refusal: &Refusal) -> Response<Reply> {
-    match caller {
-        Caller::Grpc => grpc_refused(refusal),
-        Caller::Http(encoding) => http_refused(encoding, refusal),
+pub fn refused(manner: Manner<'_>, refusal: &Refusal) -> Response<Reply> {
+    match manner.caller {
+        Caller::Grpc => grpc_refused(refusal, manner.max),
+        Caller::Http(encoding) => http_refused(encoding, refusal, manner),
     }
 }
 
 /// Trailers alone: status, text, and the details OTLP names.
-fn grpc_refused(refusal: &Refusal) -> Response<Reply> {
+fn grpc_refused(refusal: &Refusal, max: usize) -> Response<Reply> {
     let status = refusal.status();
-    let details = BASE64_STANDARD_NO_PAD.encode(reply::status(Encoding::Protobuf, &status));
+    let details = BASE64_STANDARD_NO_PAD.encode(reply::status_within(Encoding::Protobuf, &status, max));
     let message = utf8_percent_encode(&status.message, NOT_IN_MESSAGE).to_string();
     let mut response = Response::new(Reply::empty());
     let headers = response.headers_mut();
@@ -98,8 +120,9 @@ fn grpc_refused(refusal: &Refusal) -> Response<Reply> {
     response
 }
 
-fn http_refused(encoding: Encoding, refusal: &Refusal) -> Response<Reply> {
-    let mut response = http(refusal.http(), encoding, reply::status(encoding, &refusal.status()));
+fn http_refused(encoding: Encoding, refusal: &Refusal, manner: Manner<'_>) -> Response<Reply> {
+    let body = reply::status_within(encoding, &refusal.status(), manner.max);
+    let mut response = http(refusal.http(), encoding, body, manner.headers);
     let headers = response.headers_mut();
     if let Some(after) = refusal.retry_after() {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
@@ -115,15 +138,41 @@ fn http_refused(encoding: Encoding, refusal: &Refusal) -> Response<Reply> {
     response
 }
 
-fn http(status: StatusCode, encoding: Encoding, body: Bytes) -> Response<Reply> {
-    let mut response = Response::new(Reply { data: body, trailers: None });
+/// `asked` are the headers of the request.
+fn http(status: StatusCode, encoding: Encoding, body: Bytes, asked: &HeaderMap) -> Response<Reply> {
+    let coded = if body.len() >= GZIP_MIN && takes_gzip(asked) { gzipped(&body) } else { None };
+    let coding = coded.is_some();
+    let mut response = Response::new(Reply { data: coded.unwrap_or(body), trailers: None });
     *response.status_mut() = status;
+    if coding {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     let media_type = match encoding {
         Encoding::Protobuf => PROTOBUF,
         Encoding::Json => JSON,
     };
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response
+}
+
+/// One gzip member; `None` should that ever fail.
+fn gzipped(body: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len()), Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
+/// Whether `accept-encoding` names gzip, and not as what is not wanted (RFC 9110, 12.5.3). `*` is not taken
+/// for a wish.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let named = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = named.flat_map(|value| value.split(','));
+    codings.any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        gzip && weight.is_none_or(|q| q.parse::<f32>().is_ok_and(|q| q > 0.0))
+    })
 }
 
 /// A reply's body: one piece and, over gRPC, trailers. Nothing is boxed.
@@ -159,5 +208,24 @@ impl Body for Reply {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.data.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hs08_gzip_is_for_those_who_ask_for_it() {
+        let takes = |value: &'static str| {
+            takes_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]))
+        };
+        for asked in ["gzip", "GZIP", "deflate, gzip;q=0.5", "gzip ; Q=1.0, br"] {
+            assert!(takes(asked), "{asked}");
+        }
+        for not_asked in ["", "identity", "gzip;q=0", "gzip;q=0.000", "x-gzip2", "*", "gzip;q=much"] {
+            assert!(!takes(not_asked), "{not_asked}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
     }
 }

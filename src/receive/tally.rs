@@ -56,6 +56,13 @@ impl Tally {
         }
     }
 
+    /// Names and texts of a JSON request taken by leniency.
+    pub fn lenient_json(&self, count: u64) {
+        if count > 0 {
+            self.meters.lenient_json.with_label_values::<&str>(&[]).inc_by(count);
+        }
+    }
+
     /// A request answered. `signal` is unknown when the path is.
     pub fn answered(&self, signal: Option<Signal>, caller: Caller, outcome: &str) {
         match signal {

@@ -86,6 +86,8 @@ meters! {
         "Items refused to the caller, by reason.";
     requests: counter "spandrel_receiver_requests_total" ["signal", "transport", "outcome"] NO,
         "Requests answered, by outcome: ok, partial, or the refusal's name.";
+    lenient_json: counter "spandrel_receiver_lenient_json_total" [] NO,
+        "Names in snake_case and enums as text taken because `receive.lenient_json` is on.";
     connections: gauge "spandrel_receiver_connections" [] NO,
         "Connections open now.";
     refused_connections: counter "spandrel_receiver_refused_connections_total" [] NO,

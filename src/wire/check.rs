@@ -3,6 +3,8 @@
 //! What passes here is accepted by every protobuf reader downstream: a known field with the wrong wire
 //! type or invalid UTF-8 would make some of them refuse the whole batch (conformance P09, P12).
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use super::fields::{self, Field, Payload};
 use super::schema::{ANY_VALUE, KEY_VALUE, Kind, Table};
 use super::{Fault, plain, utf8, varint};
@@ -30,12 +32,36 @@ impl Broken {
     }
 }
 
+/// Whether this process has met a string that is given as an index into a dictionary. Only profiles have
+/// one, so elsewhere it stands for nothing (conformance G15). The one thing a walk remembers: that someone
+/// sends it is worth saying once a process, and not worth an argument through every check.
+static STRINDEX_SEEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether any request so far named a string by its index where there is no dictionary.
+pub fn strindex_seen() -> bool {
+    STRINDEX_SEEN.load(Relaxed)
+}
+
 /// Checks all fields of `rest`. `levels` is how many AnyValues may nest inside.
 pub fn message(mut rest: &[u8], table: &Table, levels: u32) -> Result<(), Broken> {
     while !rest.is_empty() {
         field(&mut rest, table, levels)?;
     }
     Ok(())
+}
+
+/// Checks a data point, whose field begins `raw`. Without a time it belongs nowhere (conformance D08);
+/// in every kind of point the time is field 3.
+#[inline]
+pub fn data_point(mut point: &[u8], raw: &[u8], table: &Table, levels: u32) -> Result<(), Broken> {
+    let mut time = 0;
+    while !point.is_empty() {
+        let field = field(&mut point, table, levels)?;
+        if let (3, Payload::Fixed64(nanos)) = (field.number, field.payload) {
+            time = nanos;
+        }
+    }
+    if time == 0 { Err(Broken::at(Fault::PointTime, raw)) } else { Ok(()) }
 }
 
 /// Takes one field off the front of `rest` and checks it.
@@ -74,6 +100,10 @@ pub fn payload(field: Field<'_>, start: &[u8], table: &Table, levels: u32) -> Re
         | (Kind::Fixed64 | Kind::Fixed64s, Payload::Fixed64(_))
         | (Kind::Fixed32, Payload::Fixed32(_))
         | (Kind::Bytes, Payload::Len(_)) => return Ok(()),
+        (Kind::Strindex, Payload::Varint(_)) => {
+            STRINDEX_SEEN.store(true, Relaxed);
+            return Ok(());
+        }
         (Kind::Id(len, fault), Payload::Len(id)) => {
             if id.len() == len || id.is_empty() {
                 return Ok(());

@@ -27,6 +27,8 @@ pub enum Fault {
     LinkId,
     #[error("attribute values are nested deeper than 30 levels")]
     Depth,
+    #[error("time_unix_nano must not be 0; set it to when the value was measured")]
+    PointTime,
     #[error("the request has more items than may be indexed at once; send smaller requests")]
     IndexSize,
     #[error("the request is larger than 4 GiB")]

@@ -27,6 +27,7 @@ mod utf8;
 pub mod varint;
 pub mod walk;
 
+pub use check::strindex_seen;
 pub use error::{Fault, Malformed};
 pub use ids::{SpanId, TraceId};
 pub use rope::Rope;

@@ -23,6 +23,8 @@ pub struct Def {
 pub enum Kind {
     Unknown,
     Varint,
+    /// A varint that names a string of a dictionary.
+    Strindex,
     Fixed64,
     Fixed32,
     Str,
@@ -43,6 +45,14 @@ impl Table {
     #[inline(always)]
     pub fn kind(&self, number: u32) -> Kind {
         self.0.get(number as usize).map_or(Kind::Unknown, |def| def.kind)
+    }
+
+    /// The table of the messages in a repeated field: in a Gauge, what its data points are.
+    pub fn points(&self) -> &'static Table {
+        match self.0.get(1) {
+            Some(Def { kind: Kind::Message(table), repeated: true, .. }) => table,
+            _ => &OPAQUE,
+        }
     }
 
     /// The table of a singular message field: in a Metric, where the data points are.
@@ -97,7 +107,7 @@ const fn messages(name: &'static str, table: &'static Table) -> Def {
     many(name, Kind::Message(table))
 }
 
-use Kind::{Any, Bytes, Fixed32, Fixed64, Fixed64s, Id, KeyValue, Str, Varint, Varints};
+use Kind::{Any, Bytes, Fixed32, Fixed64, Fixed64s, Id, KeyValue, Str, Strindex, Varint, Varints};
 
 static TRACES: Table = Table(&[GAP, messages("resource_spans", &RESOURCE_SPANS)]);
 static METRICS: Table = Table(&[GAP, messages("resource_metrics", &RESOURCE_METRICS)]);
@@ -158,7 +168,8 @@ static SCOPE: Table = Table(&[
     one("dropped_attributes_count", Varint),
 ]);
 
-pub static KEY_VALUE: Table = Table(&[GAP, one("key", Str), one("value", Any), one("key_strindex", Varint)]);
+pub static KEY_VALUE: Table =
+    Table(&[GAP, one("key", Str), one("value", Any), one("key_strindex", Strindex)]);
 pub static ANY_VALUE: Table = Table(&[
     GAP,
     one("string_value", Str),
@@ -168,7 +179,7 @@ pub static ANY_VALUE: Table = Table(&[
     message("array_value", &ARRAY_VALUE),
     message("kvlist_value", &KEY_VALUE_LIST),
     one("bytes_value", Bytes),
-    one("string_value_strindex", Varint),
+    one("string_value_strindex", Strindex),
 ]);
 static ARRAY_VALUE: Table = Table(&[GAP, many("values", Any)]);
 static KEY_VALUE_LIST: Table = Table(&[GAP, many("values", KeyValue)]);

@@ -276,7 +276,7 @@ mod tests {
     fn metric(name: &str, points: u64) -> Metric {
         let point = |at| NumberDataPoint { time_unix_nano: at, ..Default::default() };
         let sum = Sum {
-            data_points: (0..points).map(point).collect(),
+            data_points: (1..=points).map(point).collect(),
             aggregation_temporality: 2,
             is_monotonic: true,
         };
@@ -308,7 +308,7 @@ mod tests {
             }
         }
         let wanted = [("few", 3), ("many", 1000), ("more", 10), ("none", 0)];
-        let wanted = wanted.map(|(name, count)| (name.to_owned(), (0..count).collect::<Vec<u64>>()));
+        let wanted = wanted.map(|(name, count)| (name.to_owned(), (1..=count).collect::<Vec<u64>>()));
         assert_eq!(points.into_iter().collect::<Vec<_>>(), wanted);
     }
 }

@@ -348,6 +348,7 @@ impl<'a> Walker<'a> {
         table: &'static Table,
         metric: &'a [u8],
     ) -> Result<Result<(), Broken>, Malformed> {
+        let points = table.points();
         let mut rest = data;
         let mut fault = Ok(());
         while !rest.is_empty() {
@@ -356,14 +357,16 @@ impl<'a> Walker<'a> {
                 Ok(field) => field,
                 Err(error) => return Ok(fault.and(Err(Broken::at(error, start)))),
             };
-            let checked = check::payload(field, start, table, self.limits.depth);
-            match (field.number, field.payload, checked) {
-                (1, Payload::Len(_), Ok(())) => self.index.items += 1,
-                (1, Payload::Len(_), Err(broken)) => {
+            let (1, Payload::Len(point)) = (field.number, field.payload) else {
+                fault = fault.and(check::payload(field, start, table, self.limits.depth));
+                continue;
+            };
+            match check::data_point(point, start, points, self.limits.depth) {
+                Ok(()) => self.index.items += 1,
+                Err(broken) => {
                     self.refuse(1, Level::Item, metric, broken);
                     self.cut(between(start, rest))?;
                 }
-                (_, _, checked) => fault = fault.and(checked),
             }
         }
         Ok(fault)

@@ -154,6 +154,8 @@ fn stricter(fault: Fault) -> bool {
         Fault::TraceId | Fault::SpanId | Fault::ParentId | Fault::LinkId => true,
         // 30 levels of AnyValue are 97 messages; others stop at 100 (P11), groups count too.
         Fault::Depth | Fault::Group => true,
+        // The data model says that consumers should (D08); prost knows nothing of it.
+        Fault::PointTime => true,
         Fault::Truncated | Fault::Varint | Fault::Tag | Fault::WireType | Fault::Utf8 => false,
         Fault::IndexSize | Fault::Length => false,
     }

@@ -33,11 +33,14 @@ pub struct With {
     pub depth: usize,
     pub connections: usize,
     pub join: bool,
+    /// What else is set.
+    pub settings: Settings,
 }
 
 impl Default for With {
     fn default() -> Self {
-        Self { memory: 256 * MIB, request_max: 64 * MIB, depth: 64, connections: 64, join: true }
+        let settings = Settings::default();
+        Self { memory: 256 * MIB, request_max: 64 * MIB, depth: 64, connections: 64, join: true, settings }
     }
 }
 
@@ -64,6 +67,7 @@ impl Edge {
             request_max: with.request_max,
             connections_max: with.connections,
             join: with.join,
+            ..with.settings
         };
         let (lanes, mut receivers) = Lanes::new(1, with.depth);
         let (budget, meters) = (Budget::new(with.memory), Arc::new(Meters::new()));

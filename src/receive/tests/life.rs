@@ -16,7 +16,7 @@ use crate::telemetry::Meters;
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n";
 
 fn settings(listen: Listen) -> Settings {
-    Settings { listen: vec![listen], request_max: MIB, connections_max: 4, join: true }
+    Settings { listen: vec![listen], request_max: MIB, connections_max: 4, ..Settings::default() }
 }
 
 #[tokio::test]

@@ -47,6 +47,29 @@ pub fn to_protobuf_with(
     max: usize,
     options: Options,
 ) -> Result<Vec<u8>, JsonError> {
+    to_protobuf_noting(signal, json, max, options).map(|transcoded| transcoded.body)
+}
+
+/// A JSON request as protobuf, and what was odd about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcoded {
+    pub body: Vec<u8>,
+    /// Names and enums taken although OTLP/JSON does not have them: see [`Options::lenient`].
+    pub leniencies: u64,
+    /// The first name that would be one of OTLP's in lowerCamelCase, and was passed over (conformance J04).
+    pub misspelt: Option<String>,
+}
+
+/// [`to_protobuf_with`], saying also what was odd.
+///
+/// # Errors
+/// As [`to_protobuf`].
+pub fn to_protobuf_noting(
+    signal: Signal,
+    json: &[u8],
+    max: usize,
+    options: Options,
+) -> Result<Transcoded, JsonError> {
     to_protobuf::transcode(tables::request(signal), json, max, options)
 }
 
@@ -60,7 +83,7 @@ pub fn from_protobuf(signal: Signal, body: &[u8]) -> Vec<u8> {
 /// its JSON.
 pub(super) fn response_to_protobuf(signal: Signal, json: &[u8]) -> Option<Vec<u8>> {
     let lenient = Options { lenient: true };
-    to_protobuf::transcode(tables::response(signal), json, json.len(), lenient).ok()
+    to_protobuf::transcode(tables::response(signal), json, json.len(), lenient).ok().map(|read| read.body)
 }
 
 /// AnyValue levels written or shown: two more than the walk accepts (conformance P11), so that the walk

@@ -8,7 +8,7 @@ use super::reader::Reader;
 use super::schema::{Field, Kind, Message, Names, Rule};
 use super::text::Text;
 use super::writer::{self, close, open, put_tag};
-use super::{LEVELS_MAX, Options, binary, number};
+use super::{LEVELS_MAX, Options, Transcoded, binary, number};
 use crate::wire::varint;
 
 /// A repeated key costs going through its message again. So many times the size of the request may be
@@ -22,7 +22,7 @@ pub(super) fn transcode(
     json: &[u8],
     max: usize,
     options: Options,
-) -> Result<Vec<u8>, JsonError> {
+) -> Result<Transcoded, JsonError> {
     if let Err(broken) = simdutf8::compat::from_utf8(json) {
         let what = "the text is not valid UTF-8; encode it as UTF-8";
         return Err(mistake(broken.valid_up_to(), what).located(json));
@@ -34,9 +34,12 @@ pub(super) fn transcode(
         max,
         lenient: options.lenient,
         rework_left: json.len().saturating_mul(REWORK_FACTOR_MAX),
+        leniencies: 0,
+        misspelt: None,
     };
     transcoder.request(request).map_err(|mistake| mistake.located(json))?;
-    Ok(transcoder.out)
+    let Transcoder { out: body, leniencies, misspelt, .. } = transcoder;
+    Ok(Transcoded { body, leniencies, misspelt })
 }
 
 struct Transcoder<'a> {
@@ -46,6 +49,8 @@ struct Transcoder<'a> {
     lenient: bool,
     /// Bytes that repeated keys may still cost.
     rework_left: usize,
+    leniencies: u64,
+    misspelt: Option<String>,
 }
 
 impl<'a> Transcoder<'a> {
@@ -83,23 +88,30 @@ impl<'a> Transcoder<'a> {
 
     #[inline]
     fn lookup(
-        &self,
+        &mut self,
         schema: &'static Message,
         name: &Text<'_>,
         from: usize,
     ) -> Outcome<Option<(usize, &'static Field)>> {
         if !name.escaped {
             let hit = schema.slot(name.raw, from);
-            if hit.is_some() || !self.lenient {
+            if hit.is_some() || !name.raw.contains(&b'_') {
                 return Ok(hit);
             }
         }
         let mut plain = Vec::with_capacity(name.raw.len());
         name.decode_into(&mut plain)?;
-        if self.lenient {
-            plain = camel_case(&plain);
+        let hit = schema.slot(&plain, from);
+        if hit.is_some() || !plain.contains(&b'_') {
+            return Ok(hit);
         }
-        Ok(schema.slot(&plain, from))
+        let meant = schema.slot(&camel_case(&plain), from);
+        match (meant, self.lenient) {
+            (Some(_), true) => self.leniencies += 1,
+            (Some(_), false) => drop(self.misspelt.get_or_insert_with(|| quote(&plain))),
+            (None, _) => {}
+        }
+        Ok(meant.filter(|_| self.lenient))
     }
 
     /// Last wins (conformance J11): what an equal key, or a sibling of the same `oneof`, wrote before
@@ -306,6 +318,7 @@ impl<'a> Transcoder<'a> {
         let known = names.number(&name);
         match known {
             Some(value) if self.lenient => {
+                self.leniencies += 1;
                 varint::put(value as u64, &mut self.out);
                 Ok(value == 0)
             }

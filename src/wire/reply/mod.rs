@@ -84,6 +84,52 @@ pub fn status(encoding: Encoding, status: &Status) -> Bytes {
     }
 }
 
+/// [`success`] in at most `max` bytes: the text is cut as far as that takes, the count never (conformance
+/// G04, G05). `None`: not even the count alone fits (G06).
+pub fn success_within(
+    signal: Signal,
+    encoding: Encoding,
+    partial: Option<&Partial>,
+    max: usize,
+) -> Option<Bytes> {
+    let with = |text: &str| {
+        let rejected = partial.map_or(0, |partial| partial.rejected);
+        success(signal, encoding, Some(&Partial { rejected, message: text.to_owned() }))
+    };
+    let message = partial.map_or("", |partial| partial.message.as_str());
+    shrunk(message, PARTIAL_MESSAGE_MAX, max, with)
+}
+
+/// [`status`] in at most `max` bytes: without its violations, its text cut, then empty, which says no more
+/// than the status line does.
+pub fn status_within(encoding: Encoding, whole: &Status, max: usize) -> Bytes {
+    let written = status(encoding, whole);
+    if written.len() <= max {
+        return written;
+    }
+    let bare = Status { violations: Vec::new(), ..whole.clone() };
+    let with = |text: &str| status(encoding, &Status { message: text.to_owned(), ..bare.clone() });
+    let cut = shrunk(&whole.message, STATUS_MESSAGE_MAX, max, with);
+    cut.unwrap_or_else(|| match encoding {
+        Encoding::Protobuf => Bytes::new(),
+        Encoding::Json => Bytes::from_static(b"{}"),
+    })
+}
+
+/// What `with` makes of as much of `text` as fits into `max` bytes; `None` when nothing of it does.
+fn shrunk(text: &str, text_max: usize, max: usize, with: impl Fn(&str) -> Bytes) -> Option<Bytes> {
+    let mut keep = text.len().min(text_max);
+    loop {
+        let written = with(&cut(text, keep));
+        match written.len().checked_sub(max) {
+            None | Some(0) => return Some(written),
+            Some(_) if keep == 0 => return None,
+            // What is over is one byte or, escaped in JSON, a sixth of one for each byte of the text.
+            Some(over) => keep = keep.saturating_sub(over.div_ceil(6)),
+        }
+    }
+}
+
 /// Reads an upstream's 200 / OK body. `None`: full success, also when the body says nothing (conformance
 /// G12) or can not be read (HC8).
 pub fn read_partial(signal: Signal, encoding: Encoding, body: &[u8]) -> Option<Partial> {
@@ -112,13 +158,16 @@ const fn rejected_name(signal: Signal) -> &'static str {
     }
 }
 
-/// At most `max` bytes of `text`, whole characters, with a sign that there was more.
+/// At most `max` bytes of `text`, whole characters, with a sign that there was more where it fits.
 fn cut(text: &str, max: usize) -> std::borrow::Cow<'_, str> {
     const MORE: &str = "…";
     if text.len() <= max {
         return text.into();
     }
-    let mut end = max.saturating_sub(MORE.len());
+    if max < MORE.len() {
+        return "".into();
+    }
+    let mut end = max - MORE.len();
     while !text.is_char_boundary(end) {
         end -= 1;
     }

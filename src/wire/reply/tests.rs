@@ -270,3 +270,47 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn g05_a_reply_over_its_limit_loses_text_and_never_its_count(
+        rejected in 0u64..u64::MAX,
+        message in ".{0,200}|[\\x00-\\x1f\"]{0,200}",
+        max in 0usize..400,
+    ) {
+        let whole = partial(rejected, &message);
+        for encoding in BOTH {
+            let Some(written) = success_within(Signal::Traces, encoding, Some(&whole), max) else {
+                let least = success(Signal::Traces, encoding, Some(&partial(rejected, "")));
+                prop_assert!(least.len() > max, "the count alone fits");
+                continue;
+            };
+            prop_assert!(written.len() <= max);
+            let read = read_partial(Signal::Traces, encoding, &written).unwrap_or_default();
+            prop_assert_eq!(read.rejected, rejected.min(i64::MAX as u64));
+            prop_assert!(message.starts_with(read.message.trim_end_matches('…')) || message.contains('…'));
+        }
+    }
+
+    #[test]
+    fn g04_a_status_keeps_to_any_limit(message in ".{0,200}", field in ".{0,80}", max in 2usize..600) {
+        let violations = vec![(field, "wrong".to_owned())];
+        let whole = Status { code: 3, message, retry_delay: None, violations };
+        for encoding in BOTH {
+            let written = status_within(encoding, &whole, max);
+            prop_assert!(written.len() <= max, "{} of {max} bytes", written.len());
+            if status(encoding, &whole).len() <= max {
+                prop_assert_eq!(written, status(encoding, &whole));
+            }
+        }
+    }
+}
+
+#[test]
+fn g06_a_count_that_does_not_fit_is_no_reply() {
+    let whole = partial(7, "three are wrong");
+    assert_eq!(success_within(Signal::Logs, Encoding::Json, Some(&whole), 16), None);
+    assert_eq!(success_within(Signal::Logs, Encoding::Json, None, 16), Some(Bytes::from_static(b"{}")));
+    let count_alone = success(Signal::Logs, Encoding::Protobuf, Some(&partial(7, "")));
+    assert_eq!(success_within(Signal::Logs, Encoding::Protobuf, Some(&whole), 4), Some(count_alone));
+}

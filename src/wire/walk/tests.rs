@@ -288,12 +288,12 @@ fn a_fault_outside_its_points_takes_the_whole_metric() {
 
 #[test]
 fn buckets_may_be_packed_or_not_but_not_torn() {
-    let histogram = |point: &[u8]| metrics(&[of(&[(9, &of(&[(1, point)]))])]);
+    let histogram = |point: &[u8]| metrics(&[of(&[(9, &of(&[(1, &self::point(point))]))])]);
     let check = |point: &[u8], refused| assert_eq!(walk_metrics(&histogram(point)).refused.items, refused);
     check(&of(&[(6, &[0; 16]), (7, &[0; 8])]), 0);
     check(b"\x31\0\0\0\0\0\0\0\0\x31\0\0\0\0\0\0\0\0", 0);
     check(&of(&[(6, &[0; 15])]), 1);
-    let exponential = |point: &[u8]| metrics(&[of(&[(10, &of(&[(1, point)]))])]);
+    let exponential = |point: &[u8]| metrics(&[of(&[(10, &of(&[(1, &self::point(point))]))])]);
     let check = |point: &[u8], refused| assert_eq!(walk_metrics(&exponential(point)).refused.items, refused);
     check(&of(&[(8, &of(&[(2, b"\x01\x80\x01")]))]), 0);
     check(&of(&[(8, b"\x10\x01\x10\x02")]), 0);
@@ -319,4 +319,29 @@ fn profiles_are_counted_and_not_looked_into() {
     let body = of(&[(1, &of(&[(2, &of(&[(2, b"\xff\xff"), (2, b"")])), (1, b"\xff")])), (2, b"dictionary")]);
     let index = walk(Signal::Profiles, &body, Detail::Blocks, &Limits::default()).unwrap();
     assert_eq!((index.items, index.refused.items, index.resources[0].items), (2, 0, 2));
+}
+
+#[test]
+fn d08_a_data_point_without_a_time_is_refused_alone() {
+    let timed = point(b"");
+    for (data, field) in
+        [("gauge", 5), ("sum", 7), ("histogram", 9), ("exponential_histogram", 10), ("summary", 11)]
+    {
+        let zero = b"\x19\0\0\0\0\0\0\0\0".as_slice();
+        for untimed in [zero, b"".as_slice()] {
+            let body = metrics(&[of(&[(field, &of(&[(1, &timed), (1, untimed)]))])]);
+            let index = walk_metrics(&body);
+            let path = format!("resource_metrics[0].scope_metrics[0].metrics[0].{data}.data_points[1]");
+            assert_eq!((index.items, index.refused.named.as_slice()), (1, &[(path, Fault::PointTime)][..]));
+            let kept = keep_good(Signal::Metrics, &body, &Limits::default()).unwrap();
+            assert_eq!(kept, metrics(&[of(&[(field, &of(&[(1, &timed)]))])]));
+        }
+    }
+}
+
+#[test]
+fn g15_a_string_by_index_is_taken_and_remembered() {
+    let by_index = of(&[(9, &[0x18, 5]), (9, &of(&[(1, b"key"), (2, &[0x40, 7])]))]);
+    assert_eq!(accepts(span(&by_index)).items, 1);
+    assert!(crate::wire::strindex_seen());
 }

@@ -172,6 +172,7 @@ impl Maker {
             })),
             3 => Some(Data::Histogram(Histogram {
                 data_points: self.many(4, |m| HistogramDataPoint {
+                    time_unix_nano: 1,
                     bucket_counts: (0..m.below(5)).map(|n| n as u64).collect(),
                     explicit_bounds: vec![0.5, 1.0],
                     sum: Some(1.0),
@@ -182,6 +183,7 @@ impl Maker {
             })),
             4 => Some(Data::ExponentialHistogram(ExponentialHistogram {
                 data_points: self.many(4, |m| ExponentialHistogramDataPoint {
+                    time_unix_nano: 1,
                     scale: -3,
                     positive: Some(Buckets { offset: -1, bucket_counts: vec![1, 1 << 40] }),
                     attributes: m.many(3, Self::key_value),
@@ -191,6 +193,7 @@ impl Maker {
             })),
             _ => Some(Data::Summary(Summary {
                 data_points: self.many(4, |_| SummaryDataPoint {
+                    time_unix_nano: 1,
                     quantile_values: vec![ValueAtQuantile { quantile: 0.5, value: 3.0 }],
                     ..Default::default()
                 }),

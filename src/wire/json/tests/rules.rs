@@ -454,3 +454,12 @@ proptest! {
         prop_assert_eq!(span(&format!(r#""name":{json}"#)).name, text);
     }
 }
+
+#[test]
+fn j04_a_name_in_snake_case_is_passed_over_and_said() {
+    let json = r#"{"resource_spans": [{}], "own_name": 1, "resourceSpans": []}"#.as_bytes();
+    let strict = to_protobuf_noting(Signal::Traces, json, ROOMY, Options::default()).unwrap();
+    assert_eq!((strict.body.len(), strict.misspelt.as_deref()), (0, Some("`resource_spans`")));
+    let lenient = to_protobuf_noting(Signal::Traces, json, ROOMY, Options { lenient: true }).unwrap();
+    assert_eq!((lenient.leniencies, lenient.misspelt), (1, None));
+}
