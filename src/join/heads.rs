@@ -15,6 +15,7 @@ use ahash::RandomState;
 use bytes::Bytes;
 use hashbrown::HashTable;
 
+use super::shapes::Shapes;
 use crate::semantics::{Facts, RESOURCE_ATTRIBUTES, facts, said};
 use crate::wire::block::BlockHead;
 use crate::wire::{Index, walk};
@@ -186,6 +187,50 @@ impl Heads {
         let hasher = &self.hasher;
         self.table
             .shrink_to(self.table.len() * 2, |h| hash_of(hasher, h.kind, &h.bytes.first, &h.bytes.rest));
+    }
+}
+
+/// Resource and scope of a block, and what the shapes of its spans have in common.
+#[derive(Debug)]
+pub(super) struct BlockHeads {
+    pub resource: Arc<Head>,
+    pub scope: Arc<Head>,
+    pub shape_key: u64,
+}
+
+/// Heads of the request being taken, by its scope blocks: looked up when the first span is taken.
+#[derive(Debug, Default)]
+pub(super) struct RequestHeads(Vec<Option<BlockHeads>>);
+
+impl RequestHeads {
+    pub fn begin(&mut self, index: &Index) {
+        self.0.resize_with(index.scopes.len().max(1), || None);
+    }
+
+    /// Lets go of the heads, so that they are held only where spans are.
+    pub fn end(&mut self) {
+        self.0.clear();
+    }
+
+    /// The heads of a scope block of the request that was begun.
+    pub fn of(
+        &mut self,
+        heads: &mut Heads,
+        shapes: &Shapes,
+        body: &Bytes,
+        index: &Index,
+        scope: u32,
+    ) -> &BlockHeads {
+        // A span names a scope of its own request, always.
+        let at = (scope as usize).min(self.0.len() - 1);
+        self.0[at].get_or_insert_with(|| {
+            let entry = index.scopes.get(at).copied().unwrap_or_default();
+            let resource = index.resources.get(entry.resource as usize).copied().unwrap_or_default();
+            let resource = heads.intern(Kind::Resource, body, index, &resource.head);
+            let scope = heads.intern(Kind::Scope, body, index, &entry.head);
+            let shape_key = shapes.block_key(resource.name(), scope.name());
+            BlockHeads { resource, scope, shape_key }
+        })
     }
 }
 

@@ -79,6 +79,7 @@ fn waits_for(trace: &Trace, now: Time, settings: &Settings, shapes: &Shapes) -> 
         return WaitsFor::Root;
     }
     let (mut order, mut tallies) = (Order::default(), Tallies::default());
+    order.link(trace);
     let mut judge = Judge { settings, shapes, order: &mut order, tallies: &mut tallies };
     let Some((span, until)) = judge.expected(trace).max_by_key(|(_, until)| *until) else {
         return WaitsFor::Quiet;

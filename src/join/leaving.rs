@@ -7,7 +7,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::Scope;
 use super::heads::Head;
-use super::ledger::{Earlier, Gone};
+use super::ledger::Farewell;
 use super::order::Order;
 use super::trace::{self, Place, Record, Trace};
 use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
@@ -105,6 +105,11 @@ impl Leaving {
         self.places.iter().map(|place| place.len as usize).sum()
     }
 
+    /// What it was held in.
+    pub(super) fn trace(&self) -> &Trace {
+        &self.held
+    }
+
     pub(super) fn into_trace(self) -> Box<Trace> {
         self.held
     }
@@ -115,9 +120,8 @@ pub(super) fn let_go(
     trace: Box<Trace>,
     order: &Order,
     reason: Reason,
-    gone: Vec<Gone>,
     release_key: &str,
-) -> (Leaving, Earlier) {
+) -> (Leaving, Farewell) {
     let first = order.ranked().first().and_then(|&at| trace.records.get(at as usize));
     let root = first.filter(|r| r.parent.is_none() || trace.scope == Scope::Local);
     let context = context(&trace, root, release_key);
@@ -128,7 +132,8 @@ pub(super) fn let_go(
         zero_parents: count(trace.records.iter().filter(|r| r.marks.has(trace::Marks::ZERO_PARENT))),
         ..trace.repairs
     };
-    let earlier = remembered(&trace, &context, &origin, reason, gone);
+    let root_known = trace.roots > 0 || trace.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
+    let farewell = Farewell { context: context.clone(), origin: origin.clone(), reason, root_known };
     let (blocks, places) = blocks(&trace, order);
     let leaving = Leaving {
         trace: trace.id,
@@ -144,23 +149,11 @@ pub(super) fn let_go(
         places,
         held: trace,
     };
-    (leaving, earlier)
+    (leaving, farewell)
 }
 
 fn count<'a>(records: impl Iterator<Item = &'a Record>) -> u32 {
     u32::try_from(records.count()).unwrap_or(u32::MAX)
-}
-
-fn remembered(
-    trace: &Trace,
-    context: &Context,
-    origin: &Arc<Origin>,
-    reason: Reason,
-    gone: Vec<Gone>,
-) -> Earlier {
-    let earlier = trace.earlier.as_deref();
-    let root_known = trace.roots > 0 || earlier.is_some_and(|earlier| earlier.root_known);
-    Earlier::new(context.clone(), origin.clone(), reason, root_known).with_spans(earlier, gone)
 }
 
 /// Spans in the order of their ranks, gathered by block; blocks in the order of their first span.
@@ -203,7 +196,7 @@ fn blocks(trace: &Trace, order: &Order) -> (Vec<LeavingBlock>, Vec<Place>) {
 /// What the root says, itself before its resource; else what the trace said before.
 fn context(trace: &Trace, root: Option<&Record>, release_key: &str) -> Context {
     let own = root.map(|root| own_context(trace, root, release_key)).unwrap_or_default();
-    let before = trace.earlier.as_ref().map(|earlier| &earlier.context);
+    let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell.context);
     Context {
         environment: own.environment.or_else(|| before?.environment.clone()),
         release: own.release.or_else(|| before?.release.clone()),
@@ -232,7 +225,7 @@ fn best<const N: usize>(span: [Option<&str>; N], resource: &[Option<Arc<str>>; N
 fn origin(trace: &Trace, root: Option<&Record>) -> Arc<Origin> {
     let named = |origin: &&Arc<Origin>| origin.key != 0;
     let roots = root.and_then(|root| trace.origins.get(usize::from(root.origin))).filter(named);
-    let before = trace.earlier.as_ref().map(|earlier| &earlier.origin).filter(named);
+    let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell.origin).filter(named);
     let least = || trace.origins.iter().filter(|o| o.tenant != TenantKey::ANONYMOUS).filter(named).min();
     let any = || trace.origins.iter().filter(named).min();
     roots.or(before).or_else(least).or_else(any).cloned().unwrap_or_else(Origin::anonymous)

@@ -30,12 +30,14 @@ mod tests;
 mod trace;
 mod whole;
 
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use ahash::RandomState;
 use bytes::Bytes;
 
 use crate::model::{Origin, Reason, TenantKey, Time};
+use crate::wire::walk::SpanEntry;
 use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
@@ -45,7 +47,7 @@ pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;
 
 use alarms::Alarms;
-use heads::Heads;
+use heads::{Heads, RequestHeads};
 use ledger::Ledger;
 use order::Order;
 use origins::Origins;
@@ -77,15 +79,7 @@ pub struct Join {
     /// Copies of spans that had left before, taken and not yet settled.
     owed: u64,
     /// Heads of the request being taken, by its scope blocks.
-    request_heads: Vec<Option<BlockHeads>>,
-}
-
-/// Resource and scope of a block, and what the shapes of its spans have in common.
-#[derive(Clone, Debug)]
-struct BlockHeads {
-    resource: Arc<Head>,
-    scope: Arc<Head>,
-    shape: u64,
+    request_heads: RequestHeads,
 }
 
 impl Join {
@@ -103,13 +97,13 @@ impl Join {
             alarms: Alarms::default(),
             ledger: Ledger::new(settings.ledger_max, settings.held_bytes_max / 4, hasher.clone()),
             shapes: Shapes::new(settings.shapes_max, hasher.clone()),
-            spares: Spares::new((settings.held_bytes_max / 32).clamp(64 << 10, 2 << 20)),
+            spares: Spares::new((settings.held_bytes_max / 8).clamp(64 << 10, 32 << 20)),
             order: Order::default(),
             tallies: Tallies::default(),
             requests: 0,
             held: 0,
             owed: 0,
-            request_heads: Vec::new(),
+            request_heads: RequestHeads::default(),
             settings,
             hasher,
         }
@@ -129,7 +123,7 @@ impl Join {
     ) -> u64 {
         self.requests += 1;
         let origin = self.origins.intern(origin);
-        self.request_heads.resize(index.scopes.len(), None);
+        self.request_heads.begin(index);
         let mut taken = 0;
         let mut spans = index.spans.iter().peekable();
         while let Some(first) = spans.peek() {
@@ -139,28 +133,16 @@ impl Join {
                 continue;
             }
             let slot = self.seat(now, &origin, id);
-            let mut last: Option<(u32, (u32, u64))> = None;
-            while let Some(entry) = spans.next_if(|entry| entry.trace == id) {
-                taken += 1;
-                let (block, block_shape) = match last {
-                    Some((scope, same)) if scope == entry.scope => same,
-                    _ => self.block(slot, body, index, entry.scope),
-                };
-                last = Some((entry.scope, (block, block_shape)));
-                let shape = self.shapes.key(block_shape, entry.name.of(body), entry.kind);
-                let Some(trace) = self.table.get_mut(slot) else { break };
-                let origin = trace.origin_index(&origin);
-                let incoming = Incoming { request: body, entry, block, origin, shape };
-                trace.add(now, incoming, &mut self.spares, &self.hasher);
-            }
+            taken += self.take_run(now, slot, &origin, body, index, &mut spans);
             self.settle_cost(slot);
         }
-        self.request_heads.clear();
+        self.request_heads.end();
         taken
     }
 
     /// The next trace that must leave by `now`, if any. Call until `None`.
     pub fn leave(&mut self, now: Time) -> Option<Leaving> {
+        self.spares.trim(now);
         if self.held_bytes() > self.settings.held_bytes_max
             && let Some(leaving) = self.push_out(now, Reason::Pressure)
         {
@@ -294,19 +276,35 @@ impl Join {
         trace
     }
 
-    /// The trace's block for a scope of the request being taken, and what its shapes have in common.
-    fn block(&mut self, slot: u32, body: &Bytes, index: &Index, scope: u32) -> (u32, u64) {
-        let Some(place) = self.request_heads.get_mut(scope as usize) else { return (0, 0) };
-        let heads = place.get_or_insert_with(|| {
-            let entry = index.scopes.get(scope as usize).copied().unwrap_or_default();
-            let resource = index.resources.get(entry.resource as usize).copied().unwrap_or_default();
-            let resource = self.heads.intern(Kind::Resource, body, index, &resource.head);
-            let scope = self.heads.intern(Kind::Scope, body, index, &entry.head);
-            let shape = self.shapes.block_key(resource.name(), scope.name());
-            BlockHeads { resource, scope, shape }
-        });
-        let block = self.table.get_mut(slot).map_or(0, |t| t.block_index(&heads.resource, &heads.scope));
-        (block, heads.shape)
+    /// Takes spans as long as they are of one trace, the one at `slot`; at least one.
+    fn take_run<'i>(
+        &mut self,
+        now: Time,
+        slot: u32,
+        origin: &Arc<Origin>,
+        body: &Bytes,
+        index: &'i Index,
+        spans: &mut Peekable<impl Iterator<Item = &'i SpanEntry>>,
+    ) -> u64 {
+        let Some(mut entry) = spans.next() else { return 0 };
+        let Some(trace) = self.table.get_mut(slot) else { return 0 };
+        let arrival = trace.arrive(now, origin);
+        let (mut taken, mut scope, mut block) = (0, None, 0);
+        loop {
+            let heads = self.request_heads.of(&mut self.heads, &self.shapes, body, index, entry.scope);
+            if scope != Some(entry.scope) {
+                scope = Some(entry.scope);
+                block = trace.block_index(&heads.resource, &heads.scope);
+            }
+            let shape = self.shapes.of(heads, entry.name.of(body), entry.kind);
+            let incoming = Incoming { request: body, entry, block, shape, arrival };
+            trace.add(incoming, &mut self.spares, &self.hasher);
+            taken += 1;
+            match spans.next_if(|next| next.trace == entry.trace) {
+                Some(next) => entry = next,
+                None => return taken,
+            }
+        }
     }
 
     fn set_alarm(&mut self, slot: u32, at: Time) {
@@ -329,7 +327,7 @@ impl Join {
     }
 
     fn let_go(&mut self, now: Time, slot: u32, reason: Reason) -> Option<Leaving> {
-        let trace = self.table.close(slot)?;
+        let mut trace = self.table.close(slot)?;
         self.held -= trace.charged;
         if trace.records.is_empty() {
             // Nothing but copies of what has left: there is nothing to send, only to settle.
@@ -342,14 +340,15 @@ impl Join {
             self.tallies.count(&trace, &self.order);
         }
         tally::learn(&mut self.shapes, now, &trace, &self.tallies, reason);
-        let gone = tally::settle_late(&mut self.shapes, &trace, &self.tallies, self.ledger.list());
+        tally::settle_late(&mut self.shapes, &mut trace);
         self.order.work_out(&trace);
-        let (tenant, id) = (trace.tenant, trace.id);
-        let (leaving, earlier) =
-            leaving::let_go(trace, &self.order, reason, gone, &self.settings.release_key);
+        let of = (trace.tenant, trace.id);
+        let (leaving, farewell) = leaving::let_go(trace, &self.order, reason, &self.settings.release_key);
+        let trace = leaving.trace();
+        let gone = tally::gone(trace, &self.tallies);
+        self.ledger.remember(now, of, farewell, trace.earlier.as_deref(), gone);
         self.order.trim();
         self.tallies.trim();
-        self.ledger.remember(now, tenant, id, earlier);
         Some(leaving)
     }
 }

@@ -7,6 +7,7 @@
 //! All work is linear but for one sort; the vectors are kept between traces.
 
 use super::trace::{Record, Trace};
+use crate::wire::SpanId;
 
 const NONE: u32 = u32::MAX;
 /// Scratch larger than this many records is given back after use.
@@ -35,8 +36,13 @@ impl Order {
     pub fn link(&mut self, trace: &Trace) {
         self.orphans = 0;
         self.parent.clear();
+        // Siblings mostly come one after the other.
+        let mut last = (SpanId::NONE, None);
         for record in &trace.records {
-            let parent = if record.parent.is_none() { None } else { trace.find(record.parent) };
+            if record.parent != last.0 {
+                last = (record.parent, trace.find(record.parent));
+            }
+            let parent = last.1;
             self.orphans += u32::from(parent.is_none() && trace.needs(record).is_some());
             self.parent.push(parent.unwrap_or(NONE));
         }

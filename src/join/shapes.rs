@@ -3,12 +3,14 @@
 //! Bounded: when full, a shape not used since the hand last passed makes room (clock eviction). Ids
 //! inside span names are read as `*`, or every name would be a shape of its own and never be known.
 //!
+//! A span is told its shape when it comes, by one look-up; whoever holds the [`ShapeId`] of a shape that
+//! had to make room finds nothing, as if it had never been seen.
+//!
 //! The one surprise: the key of a shape is the seeded hash of its names, so two shapes may share a key
 //! once in 2^64; they would then share a habit, which changes when traces leave and nothing else.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -16,7 +18,7 @@ use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use super::habit::{Expect, Habit, Tally};
-use super::heads::Head;
+use super::heads::BlockHeads;
 use crate::model::Time;
 
 /// Names are told apart, and shown, up to here.
@@ -43,10 +45,19 @@ pub struct ShapeInfo<'a> {
     pub learning: bool,
 }
 
+/// A shape's place, and which of the place's successive shapes is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShapeId {
+    at: u32,
+    opening: u32,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Shape {
     #[serde(skip)]
     key: u64,
+    #[serde(skip)]
+    opening: u32,
     service: Box<str>,
     scope: Box<str>,
     name: Box<str>,
@@ -63,6 +74,8 @@ pub(super) struct Shapes {
     shapes: Vec<Shape>,
     max: usize,
     hand: usize,
+    /// Shapes learned so far, those that made room included.
+    openings: u32,
     /// Traces that have left, and when the last did.
     traces: u64,
     now: Time,
@@ -76,6 +89,7 @@ impl Shapes {
             shapes: Vec::new(),
             max: max.max(1),
             hand: 0,
+            openings: 0,
             traces: 0,
             now: Time::default(),
             hasher,
@@ -91,12 +105,32 @@ impl Shapes {
         self.hasher.hash_one((service, scope))
     }
 
-    /// The key of a span's shape.
-    pub fn key(&self, block_key: u64, name: &[u8], kind: u8) -> u64 {
+    /// The shape of a span, learned from now on if it is new.
+    pub fn of(&mut self, heads: &BlockHeads, name: &[u8], kind: u8) -> ShapeId {
+        let name = plain(name);
+        let key = self.key(heads.shape_key, &name, kind);
+        if let Some(known) = self.find(key) {
+            return known;
+        }
+        let (service, scope) = (heads.resource.name().into(), heads.scope.name().into());
+        let name = String::from_utf8_lossy(&name).into();
+        self.insert(Shape {
+            key,
+            opening: 0,
+            service,
+            scope,
+            name,
+            kind,
+            habit: Habit::default(),
+            used: false,
+        })
+    }
+
+    fn key(&self, block_key: u64, plain: &[u8], kind: u8) -> u64 {
         let mut state = self.hasher.build_hasher();
         state.write_u64(block_key);
         state.write_u8(kind);
-        state.write(&plain(name));
+        state.write(plain);
         state.finish()
     }
 
@@ -107,42 +141,30 @@ impl Shapes {
     }
 
     /// What a span of this shape with these children still has to come.
-    pub fn expect(&self, key: u64, tally: &Tally, quiet: Duration) -> Expect {
-        self.get(key).map_or(Expect::Unknown, |shape| shape.habit.expect(tally, quiet))
+    pub fn expect(&self, id: ShapeId, tally: &Tally, quiet: Duration) -> Expect {
+        self.get(id).map_or(Expect::Unknown, |shape| shape.habit.expect(tally, quiet))
     }
 
-    /// A span of this shape has left. `name` is asked for a shape not known.
-    pub fn observe<'a>(
-        &mut self,
-        key: u64,
-        tally: &Tally,
-        heads: &(Arc<Head>, Arc<Head>),
-        kind: u8,
-        name: impl FnOnce() -> &'a [u8],
-    ) {
+    /// A span of this shape has left.
+    pub fn observe(&mut self, id: ShapeId, tally: &Tally) {
         let (now, nth) = (self.now, self.traces);
-        if let Some(shape) = self.get_mut(key) {
+        if let Some(shape) = self.get_mut(id) {
             shape.used = true;
-            return shape.habit.observe(now, nth, tally);
+            shape.habit.observe(now, nth, tally);
         }
-        let name = String::from_utf8_lossy(&plain(name())).into();
-        let (service, scope) = (heads.0.name().into(), heads.1.name().into());
-        let mut habit = Habit::default();
-        habit.observe(now, nth, tally);
-        self.insert(Shape { key, service, scope, name, kind, habit, used: false });
     }
 
     /// A child came after the trace of its parent, of this shape, had left.
-    pub fn correct(&mut self, key: u64, tally: &Tally) {
+    pub fn correct(&mut self, id: ShapeId, tally: &Tally) {
         let now = self.now;
-        if let Some(shape) = self.get_mut(key) {
+        if let Some(shape) = self.get_mut(id) {
             shape.used = true;
             shape.habit.correct(now, tally);
         }
     }
 
-    pub fn info(&self, key: u64) -> Option<ShapeInfo<'_>> {
-        self.get(key).map(Shape::info)
+    pub fn info(&self, id: ShapeId) -> Option<ShapeInfo<'_>> {
+        self.get(id).map(Shape::info)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = ShapeInfo<'_>> {
@@ -168,29 +190,32 @@ impl Shapes {
         let before = self.len();
         for line in saved.split(|&byte| byte == b'\n') {
             let Ok(mut shape) = serde_json::from_slice::<Shape>(line) else { continue };
-            shape.key =
-                self.key(self.block_key(&shape.service, &shape.scope), shape.name.as_bytes(), shape.kind);
-            if self.len() < self.max && self.get(shape.key).is_none() && shape.name.len() <= 4 * NAME_MAX {
+            let block_key = self.block_key(&shape.service, &shape.scope);
+            shape.key = self.key(block_key, &plain(shape.name.as_bytes()), shape.kind);
+            if self.len() < self.max && self.find(shape.key).is_none() && shape.name.len() <= 4 * NAME_MAX {
                 self.insert(shape);
             }
         }
         self.len() - before
     }
 
-    fn at(&self, key: u64) -> Option<u32> {
+    fn find(&self, key: u64) -> Option<ShapeId> {
         let is = |&at: &u32| self.shapes.get(at as usize).is_some_and(|shape| shape.key == key);
-        self.by_key.find(key, is).copied()
+        let &at = self.by_key.find(key, is)?;
+        self.shapes.get(at as usize).map(|shape| ShapeId { at, opening: shape.opening })
     }
 
-    fn get(&self, key: u64) -> Option<&Shape> {
-        self.at(key).and_then(|at| self.shapes.get(at as usize))
+    fn get(&self, id: ShapeId) -> Option<&Shape> {
+        self.shapes.get(id.at as usize).filter(|shape| shape.opening == id.opening)
     }
 
-    fn get_mut(&mut self, key: u64) -> Option<&mut Shape> {
-        self.at(key).and_then(|at| self.shapes.get_mut(at as usize))
+    fn get_mut(&mut self, id: ShapeId) -> Option<&mut Shape> {
+        self.shapes.get_mut(id.at as usize).filter(|shape| shape.opening == id.opening)
     }
 
-    fn insert(&mut self, shape: Shape) {
+    fn insert(&mut self, mut shape: Shape) -> ShapeId {
+        self.openings = self.openings.wrapping_add(1);
+        shape.opening = self.openings;
         let key = shape.key;
         let at = if self.shapes.len() < self.max {
             self.shapes.push(shape);
@@ -204,6 +229,7 @@ impl Shapes {
         };
         let shapes = &self.shapes;
         self.by_key.insert_unique(key, at as u32, |&at| shapes.get(at as usize).map_or(0, |s| s.key));
+        ShapeId { at: at as u32, opening: self.openings }
     }
 
     /// The place of the next shape not used since the hand last passed, taken out of the index.
@@ -282,19 +308,24 @@ fn is_id(word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::join::heads::Kind;
+    use std::sync::Arc;
+
+    use std::sync::Arc;
+
+    use crate::join::heads::{Head, Kind};
     use crate::wire::block::BlockHead;
 
-    fn heads() -> (Arc<Head>, Arc<Head>) {
+    fn of(shapes: &mut Shapes, name: &str) -> ShapeId {
         let head = |kind| Arc::new(Head::new(kind, BlockHead::default(), ""));
-        (head(Kind::Resource), head(Kind::Scope))
+        let (resource, scope) = (head(Kind::Resource), head(Kind::Scope));
+        shapes.of(&BlockHeads { resource, scope, shape_key: shapes.block_key("", "") }, name.as_bytes(), 1)
     }
 
-    fn see(shapes: &mut Shapes, name: &'static str, tally: Tally) -> u64 {
-        let key = shapes.key(shapes.block_key("", ""), name.as_bytes(), 1);
+    fn see(shapes: &mut Shapes, name: &str, tally: Tally) -> ShapeId {
+        let id = of(shapes, name);
         shapes.next_trace(Time::default());
-        shapes.observe(key, &tally, &heads(), 1, || name.as_bytes());
-        key
+        shapes.observe(id, &tally);
+        id
     }
 
     #[test]
@@ -315,13 +346,14 @@ mod tests {
     #[test]
     fn the_table_is_bounded_and_keeps_what_is_used() {
         let mut shapes = Shapes::new(10, RandomState::with_seeds(1, 2, 3, 4));
-        let names: Vec<&'static str> = (0..100).map(|n| &*format!("op {n}").leak()).collect();
+        let first = see(&mut shapes, "op", Tally::default());
         let kept = see(&mut shapes, "often", Tally::default());
-        for name in names {
-            see(&mut shapes, name, Tally::default());
+        for n in 0..100 {
+            see(&mut shapes, &format!("op {n}"), Tally::default());
             see(&mut shapes, "often", Tally::default());
         }
         assert_eq!((shapes.len(), shapes.by_key.len()), (10, 10));
+        assert_eq!(shapes.info(first), None, "its place is another's now");
         assert_eq!(shapes.info(kept).map(|info| info.seen), Some(101));
     }
 
@@ -337,7 +369,7 @@ mod tests {
         let mut other = Shapes::new(10, RandomState::with_seeds(9, 9, 9, 9));
         assert_eq!(other.load(&saved), 1);
         assert_eq!(other.load(&saved), 0, "known already");
-        let known = other.key(other.block_key("", ""), b"GET /users/999999", 1);
+        let known = of(&mut other, "GET /users/999999");
         assert_eq!(other.info(known), shapes.iter().next());
         assert_eq!(other.expect(known, &Tally::default(), Duration::ZERO), Expect::Child(None));
         assert_eq!(other.expect(known, &late, Duration::ZERO), Expect::Nothing);

@@ -1,7 +1,10 @@
 //! What traces that have left were held in, kept for those to come: a lane opens and closes tens of
 //! thousands of traces a second, and the allocator is slowest at just these sizes.
 //!
-//! Last in, first out, so that what is used next is still in the processor's cache. Bounded in bytes.
+//! Last in, first out, so that what is used next is still in the processor's cache. Bounded in bytes, and
+//! what nobody asked for during [`IDLE`] is given back.
+
+use std::time::Duration;
 
 use super::Scope;
 use super::trace::Trace;
@@ -13,6 +16,9 @@ const CHUNK_KEEP_MAX: usize = 8 * 1024;
 /// So do traces that had room for more records than this.
 const RECORDS_KEEP_MAX: usize = 64;
 
+/// What was too much for this long goes back to the allocator.
+const IDLE: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 pub(super) struct Spares {
     #[allow(clippy::vec_box, reason = "the boxes themselves are what is kept")]
@@ -20,11 +26,15 @@ pub(super) struct Spares {
     chunks: Vec<Vec<u8>>,
     bytes: usize,
     bytes_max: usize,
+    /// The fewest bytes kept since `trimmed`: so much was not needed.
+    unused: usize,
+    trimmed: Time,
 }
 
 impl Spares {
     pub fn new(bytes_max: usize) -> Self {
-        Self { traces: Vec::new(), chunks: Vec::new(), bytes: 0, bytes_max }
+        let (traces, chunks) = (Vec::new(), Vec::new());
+        Self { traces, chunks, bytes: 0, bytes_max, unused: 0, trimmed: Time::default() }
     }
 
     /// Bytes kept.
@@ -36,7 +46,7 @@ impl Spares {
     pub fn trace(&mut self, id: TraceId, tenant: TenantKey, scope: Scope, now: Time) -> Box<Trace> {
         match self.traces.pop() {
             Some(mut spare) => {
-                self.bytes -= spare.cost();
+                self.used(spare.cost());
                 spare.begin(id, tenant, scope, now);
                 spare
             }
@@ -48,11 +58,35 @@ impl Spares {
     pub fn chunk(&mut self, len: usize, size: usize) -> Vec<u8> {
         match self.chunks.pop_if(|spare| spare.capacity() >= len) {
             Some(spare) => {
-                self.bytes -= spare.capacity();
+                self.used(spare.capacity());
                 spare
             }
             None => Vec::with_capacity(size.max(len)),
         }
+    }
+
+    fn used(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.unused = self.unused.min(self.bytes);
+    }
+
+    /// Gives back what has not been needed for a while.
+    pub fn trim(&mut self, now: Time) {
+        if now.since(self.trimmed) < IDLE {
+            return;
+        }
+        let keep = self.bytes - self.unused;
+        while self.bytes > keep
+            && let Some(chunk) = self.chunks.pop()
+        {
+            self.bytes -= chunk.capacity();
+        }
+        while self.bytes > keep
+            && let Some(trace) = self.traces.pop()
+        {
+            self.bytes -= trace.cost();
+        }
+        (self.unused, self.trimmed) = (self.bytes, now);
     }
 
     /// Takes back what a trace was held in.
@@ -104,6 +138,28 @@ mod tests {
             .collect();
         many.into_iter().for_each(|one| spares.put(one));
         assert!(spares.bytes() <= 10_000);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_given_back() {
+        let mut spares = Spares::new(1 << 20);
+        let mut held = |spares: &mut Spares| {
+            let mut one = trace(spares);
+            one.chunks.push(spares.chunk(10, 4096));
+            one
+        };
+        let many: Vec<_> = (0..10).map(|_| held(&mut spares)).collect();
+        many.into_iter().for_each(|one| spares.put(one));
+        let all = spares.bytes();
+        for second in [2, 4] {
+            let few = [held(&mut spares), held(&mut spares)];
+            few.into_iter().for_each(|one| spares.put(one));
+            spares.trim(Time::from_millis(second * 1000));
+        }
+        assert!((all / 8..all / 3).contains(&spares.bytes()), "{} of {all}", spares.bytes());
+        spares.trim(Time::from_millis(6000));
+        spares.trim(Time::from_millis(8000));
+        assert_eq!(spares.bytes(), 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::habit::Tally;
-use super::ledger::{Earlier, Gone};
+use super::ledger::Gone;
 use super::order::Order;
 use super::shapes::Shapes;
 use super::trace::{Record, Trace};
@@ -62,35 +62,28 @@ pub(super) fn learn(shapes: &mut Shapes, now: Time, trace: &Trace, tallies: &Tal
         return;
     }
     for (record, at) in trace.records.iter().zip(0..) {
-        let Some(heads) = trace.blocks.get(record.block as usize) else { continue };
-        let name = || crate::wire::span::SpanView(trace.body(record.place)).name();
-        shapes.observe(record.shape, &tallies.of(at), heads, record.kind, name);
+        shapes.observe(record.shape, &tallies.of(at));
     }
 }
 
-/// The spans that have now left, with those of the parts before. A span whose parent had left by
-/// itself is that parent's late child: its shape is corrected. `gone` is an empty list to fill.
-pub(super) fn settle_late(
-    shapes: &mut Shapes,
-    trace: &Trace,
-    tallies: &Tallies,
-    mut gone: Vec<Gone>,
-) -> Vec<Gone> {
-    let earlier = trace.earlier.as_deref();
-    gone.extend_from_slice(earlier.map(Earlier::spans).unwrap_or_default());
-    if earlier.is_some_and(Earlier::had_its_time) {
+/// A span whose parent had left by itself is that parent's late child: its shape is corrected.
+pub(super) fn settle_late(shapes: &mut Shapes, trace: &mut Trace) {
+    let Some(mut earlier) = trace.earlier.take() else { return };
+    if earlier.had_its_time() {
         for record in &trace.records {
-            if let Ok(at) = gone.binary_search_by_key(&record.parent, |gone| gone.id)
-                && let Some(parent) = gone.get_mut(at)
-            {
+            if let Some(parent) = earlier.gone_mut(record.parent) {
                 let tally = late_child(parent, trace, record);
                 shapes.correct(parent.shape, &tally);
             }
         }
     }
-    gone.reserve_exact(trace.records.len());
-    gone.extend(trace.records.iter().zip(0..).map(|(record, at)| {
-        let tally = tallies.of(at);
+    trace.earlier = Some(earlier);
+}
+
+/// The spans that leave now, as they are remembered.
+pub(super) fn gone<'a>(trace: &'a Trace, tallies: &'a Tallies) -> impl ExactSizeIterator<Item = Gone> + 'a {
+    trace.records.iter().enumerate().map(|(at, record)| {
+        let tally = tallies.of(at as u32);
         Gone {
             id: record.id,
             shape: record.shape,
@@ -100,9 +93,7 @@ pub(super) fn settle_late(
             all: u16::try_from(tally.all).unwrap_or(u16::MAX),
             remote: u16::try_from(tally.remote).unwrap_or(u16::MAX),
         }
-    }));
-    gone.sort_unstable_by_key(|gone| gone.id);
-    gone
+    })
 }
 
 /// One more child for a span that has left.

@@ -14,6 +14,7 @@ use super::Scope;
 use super::heads::Head;
 use super::kin::{Kin, SCAN_MAX};
 use super::ledger::Earlier;
+use super::shapes::ShapeId;
 use super::spares::Spares;
 use crate::model::{Origin, Repairs, TenantKey, Time};
 use crate::semantics::roots;
@@ -56,8 +57,8 @@ pub(super) struct Record {
     pub parent: SpanId,
     /// Unix nanoseconds, as the span says.
     pub start: u64,
-    /// Hash of service, scope, name and kind.
-    pub shape: u64,
+    /// Of service, scope, name and kind.
+    pub shape: ShapeId,
     pub place: Place,
     /// Index into the trace's blocks.
     pub block: u32,
@@ -67,7 +68,6 @@ pub(super) struct Record {
     pub after_ms: u32,
     /// Index into the trace's origins.
     pub origin: u16,
-    pub kind: u8,
     pub marks: Marks,
 }
 
@@ -112,8 +112,16 @@ pub(super) struct Incoming<'a> {
     pub request: &'a Bytes,
     pub entry: &'a SpanEntry,
     pub block: u32,
-    pub origin: u16,
-    pub shape: u64,
+    pub shape: ShapeId,
+    pub arrival: Arrival,
+}
+
+/// What spans that come together have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    after_ms: u32,
+    origin: u16,
+    marks: Marks,
 }
 
 /// A trace being held.
@@ -130,6 +138,8 @@ pub(super) struct Trace {
     pub requests: u32,
     pub last_request: u64,
     pub records: Vec<Record>,
+    /// Their ids once more, side by side: every arrival looks for its own among them.
+    ids: Vec<SpanId>,
     pub chunks: Vec<Vec<u8>>,
     pub slices: Vec<Bytes>,
     pub blocks: Vec<(Arc<Head>, Arc<Head>)>,
@@ -138,7 +148,7 @@ pub(super) struct Trace {
     /// Spans without a parent.
     pub roots: u32,
     /// What left of this trace before.
-    pub earlier: Option<Arc<Earlier>>,
+    pub earlier: Option<Box<Earlier>>,
     /// Came after its trace had left whole: goes on at once.
     pub late: bool,
     /// Bytes the join counts for it.
@@ -162,6 +172,7 @@ impl Trace {
             requests: 0,
             last_request: 0,
             records: Vec::new(),
+            ids: Vec::new(),
             chunks: Vec::new(),
             slices: Vec::new(),
             blocks: Vec::new(),
@@ -181,6 +192,7 @@ impl Trace {
     pub fn clear(&mut self) {
         (self.earlier, self.kin, self.stored) = (None, None, 0);
         self.records.clear();
+        self.ids.clear();
         self.chunks.clear();
         self.slices = Vec::new();
         self.blocks.clear();
@@ -192,6 +204,7 @@ impl Trace {
         use std::mem::take;
         *self = Self {
             records: take(&mut self.records),
+            ids: take(&mut self.ids),
             chunks: take(&mut self.chunks),
             blocks: take(&mut self.blocks),
             ..Self::new(id, tenant, scope, now)
@@ -203,6 +216,7 @@ impl Trace {
         TRACE_OVERHEAD
             + self.stored
             + self.records.capacity() * size_of::<Record>()
+            + self.ids.capacity() * size_of::<SpanId>()
             + self.blocks.capacity() * size_of::<(Arc<Head>, Arc<Head>)>()
             + (self.chunks.capacity() + self.slices.capacity()) * size_of::<Bytes>()
             + if self.origins.spilled() { self.origins.capacity() * size_of::<Arc<Origin>>() } else { 0 }
@@ -219,12 +233,22 @@ impl Trace {
         super::tests::LOOK_UPS.set(super::tests::LOOK_UPS.get() + 1);
         match &self.kin {
             Some(kin) => kin.find(id, &self.records),
-            None => self.records.iter().position(|r| r.id == id).map(|at| at as u32),
+            None => self.ids.iter().position(|known| *known == id).map(|at| at as u32),
+        }
+    }
+
+    /// Spans of one origin are about to be added.
+    pub fn arrive(&mut self, now: Time, origin: &Arc<Origin>) -> Arrival {
+        let nobodys = origin.tenant == TenantKey::ANONYMOUS;
+        Arrival {
+            after_ms: u32::try_from(now.since(self.first).as_millis()).unwrap_or(u32::MAX),
+            origin: self.origin_index(origin),
+            marks: if nobodys { Marks::NOBODYS } else { Marks::default() },
         }
     }
 
     /// The index of an origin among the trace's; past `u16` all share the last place.
-    pub fn origin_index(&mut self, origin: &Arc<Origin>) -> u16 {
+    fn origin_index(&mut self, origin: &Arc<Origin>) -> u16 {
         let known = self.origins.iter().rposition(|o| Arc::ptr_eq(o, origin));
         let at = known.unwrap_or_else(|| {
             if self.origins.len() < ORIGINS_MAX {
@@ -253,12 +277,8 @@ impl Trace {
     }
 
     /// Takes one span; of a copy of one that is here, the more complete one is kept.
-    pub fn add(&mut self, now: Time, incoming: Incoming<'_>, spares: &mut Spares, hasher: &RandomState) {
-        let entry = incoming.entry;
-        let mut marks = Marks::of(entry);
-        if self.origins.get(usize::from(incoming.origin)).is_some_and(|o| o.tenant == TenantKey::ANONYMOUS) {
-            marks = marks.with(Marks::NOBODYS);
-        }
+    pub fn add(&mut self, incoming: Incoming<'_>, spares: &mut Spares, hasher: &RandomState) {
+        let Incoming { entry, arrival, .. } = incoming;
         let mut record = Record {
             id: entry.span,
             parent: entry.parent,
@@ -267,10 +287,9 @@ impl Trace {
             place: Place::default(),
             block: incoming.block,
             request: self.requests,
-            after_ms: u32::try_from(now.since(self.first).as_millis()).unwrap_or(u32::MAX),
-            origin: incoming.origin,
-            kind: entry.kind,
-            marks,
+            after_ms: arrival.after_ms,
+            origin: arrival.origin,
+            marks: arrival.marks.with(Marks::of(entry)),
         };
         let body = entry.body.of(incoming.request);
         if self.earlier.as_ref().is_some_and(|earlier| earlier.had_copy(entry.span, body.len())) {
@@ -291,8 +310,10 @@ impl Trace {
         let at = self.records.len() as u32;
         if self.records.capacity() == 0 {
             self.records.reserve_exact(RECORDS_MIN);
+            self.ids.reserve_exact(RECORDS_MIN);
         }
         self.records.push(record);
+        self.ids.push(record.id);
         if self.records.len() == SCAN_MAX + 1 {
             self.kin = Some(Box::new(self.build_kin(hasher)));
         } else if let Some(kin) = &mut self.kin {
@@ -375,12 +396,9 @@ impl Trace {
             && (record.marks.has(Marks::ENTRY) || roots::is_marked(self.body(record.place)))
     }
 
-    /// Whether every parent that is named, and is to come, is here.
-    pub fn has_all_parents(&self) -> bool {
-        match &self.kin {
-            Some(kin) => kin.missing() == 0,
-            None => self.without_parent().next().is_none(),
-        }
+    /// Whether a parent that is named, and is to come, is not here: known of large traces without a look.
+    pub fn is_known_to_miss_parents(&self) -> bool {
+        self.kin.as_ref().is_some_and(|kin| kin.missing() > 0)
     }
 
     /// The parent that is named, is to come, and is not here.
@@ -410,7 +428,7 @@ impl Trace {
     pub fn has_root(&self) -> bool {
         self.roots > 0
             || self.scope == Scope::Local
-            || self.earlier.as_ref().is_some_and(|earlier| earlier.root_known)
+            || self.earlier.as_ref().is_some_and(|earlier| earlier.farewell.root_known)
     }
 
     pub fn is_large(&self) -> bool {

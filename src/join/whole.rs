@@ -51,7 +51,11 @@ impl Judge<'_> {
         if now >= idle {
             return Verdict::Leave(Reason::Idle);
         }
-        if !trace.has_root() || !trace.has_all_parents() {
+        if !trace.has_root() || trace.is_known_to_miss_parents() {
+            return Verdict::Wait(idle.min(aged));
+        }
+        self.order.link(trace);
+        if self.order.orphans > 0 {
             return Verdict::Wait(idle.min(aged));
         }
         match self.expected(trace).map(|(_, until)| until).max() {
@@ -60,9 +64,9 @@ impl Judge<'_> {
         }
     }
 
-    /// Children that experience says are still to come: of which span, and until when to wait.
+    /// Children that experience says are still to come: of which span, and until when to wait. The trace
+    /// must have been linked.
     pub fn expected<'t>(&'t mut self, trace: &'t Trace) -> impl Iterator<Item = (&'t Record, Time)> {
-        self.order.link(trace);
         self.tallies.count(trace, self.order);
         let (shapes, tallies, quiet) = (self.shapes, &*self.tallies, self.settings.quiet);
         trace.records.iter().zip(0..).filter_map(move |(record, at)| {

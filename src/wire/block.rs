@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::Rope;
 use super::fields::{Fields, Payload, len_field_len, put_len_field, put_len_prefix};
 use super::index::{Head, Index, Range};
+use super::{Rope, varint};
 
 /// The bytes of a block besides its items, ready to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -99,8 +99,7 @@ pub fn write_resource_block(head: &BlockHead, scopes: Vec<ScopeBlock>, out: &mut
 
 /// The tag and length of a field 2 item of `len` bytes, appended to `out` with the item.
 pub fn put_item(item: &[u8], out: &mut Rope) {
-    put_prefix(2, item.len(), out);
-    out.put(item);
+    out.put_both(prefix(2, item.len()).bytes(), item);
 }
 
 /// As [`put_item`], sharing the bytes of a large item.
@@ -161,9 +160,37 @@ fn put_slice(request: &Bytes, range: Range, out: &mut Rope) {
 }
 
 fn put_prefix(number: u32, len: usize, out: &mut Rope) {
-    let mut prefix: SmallVec<[u8; 16]> = SmallVec::new();
+    out.put(prefix(number, len).bytes());
+}
+
+/// A tag and a length, without an allocation.
+#[derive(Default)]
+struct Prefix {
+    bytes: [u8; 2 * varint::LEN_MAX],
+    len: usize,
+}
+
+fn prefix(number: u32, len: usize) -> Prefix {
+    let mut prefix = Prefix::default();
     put_len_prefix(number, len, &mut prefix);
-    out.put(&prefix);
+    prefix
+}
+
+impl Prefix {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Extend<u8> for Prefix {
+    #[inline]
+    fn extend<T: IntoIterator<Item = u8>>(&mut self, bytes: T) {
+        // Two varints always fit.
+        for (place, byte) in self.bytes.iter_mut().skip(self.len).zip(bytes) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -26,14 +26,25 @@ impl Rope {
 
     /// Appends by copying.
     pub fn put(&mut self, bytes: &[u8]) {
-        if self.tail.len() + bytes.len() > self.tail.capacity() {
-            self.seal();
-            // Doubling from small, so that a batch of one span does not hold a whole chunk.
-            let room = self.len.clamp(1024, CHUNK).max(bytes.len());
-            self.tail.reserve(room);
-        }
+        self.make_room(bytes.len());
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len();
+    }
+
+    /// Appends both by copying, side by side.
+    pub fn put_both(&mut self, first: &[u8], second: &[u8]) {
+        self.make_room(first.len() + second.len());
+        self.tail.extend_from_slice(first);
+        self.tail.extend_from_slice(second);
+        self.len += first.len() + second.len();
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        if self.tail.len() + bytes > self.tail.capacity() {
+            self.seal();
+            // Doubling from small, so that a batch of one span does not hold a whole chunk.
+            self.tail.reserve(self.len.clamp(1024, CHUNK).max(bytes));
+        }
     }
 
     /// Appends without copying when the slice is large enough to be worth a piece of its own.
