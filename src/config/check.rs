@@ -7,15 +7,11 @@ use super::mistake::{Mistake, quoted};
 use super::raw::{self, Raw};
 use super::source::Source;
 use super::surroundings::Surroundings;
-use super::words::{Format, Level, ListenAt, Scope, Size, Word};
+use super::words::{Format, Level, ListenAt, Scope, Word};
 use super::{LabelsFrom, Plan};
 use crate::receive::Listen;
 use crate::telemetry::logs;
-use crate::{join, queue, receive, rules};
-
-/// Connections open at once. An SDK keeps one or two, so this is a thousand processes; each costs
-/// tens of kilobytes that the byte budget does not see.
-const CONNECTIONS_MAX: usize = 4_096;
+use crate::{join, queue, rules};
 
 /// What a check works with.
 pub struct Check<'a> {
@@ -33,14 +29,7 @@ impl Check<'_> {
         let memory = raw.memory.value.map_or(0, |size| size.0);
         self.labels(raw);
         Plan {
-            receive: receive::Settings {
-                listen,
-                request_max: self.request_max(raw, memory),
-                response_max: raw.receive.max_response.value.0,
-                lenient_json: raw.receive.lenient_json.value,
-                connections_max: CONNECTIONS_MAX,
-                join: raw.join.scope.value != Scope::Off,
-            },
+            receive: self.edge(raw, listen, memory),
             labels: labels(raw),
             labels_from: self.labels_from(raw),
             join: self.join(&mut raw.join, memory, &raw.release_key.value),
@@ -90,19 +79,6 @@ impl Check<'_> {
             self.note(from, format!("`admin`: {admin} is listened on for OTLP already"));
         }
         listen
-    }
-
-    /// A request larger than all memory could never be taken, and telling its caller to try again later
-    /// would be a lie: it is refused for its size instead.
-    fn request_max(&mut self, raw: &Raw, memory: usize) -> usize {
-        let asked = &raw.receive.max_request;
-        if asked.value.0 > memory && asked.from != Source::Default {
-            let (asked, memory) = (show(&asked.value), show(&Size(memory)));
-            self.notes.push(format!(
-                "requests above {memory} are refused: `receive.max_request` {asked} is more than `memory`"
-            ));
-        }
-        asked.value.0.min(memory)
     }
 
     /// Keeps `low` at or below `high`. A default gives way (`print-config` says so); of two values that

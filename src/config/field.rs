@@ -21,6 +21,14 @@ pub trait Field {
     /// What is wrong with it, beginning with the value quoted.
     fn take(&mut self, text: &str, from: &Source) -> Result<(), String>;
 
+    /// Takes the values of a list, each with where it stands, and where the list does.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn take_list(&mut self, _: Vec<(String, Source)>, _: &Source) -> Result<(), String> {
+        Err("does not take a list".to_owned())
+    }
+
     /// Whether keys may follow: in YAML, a mapping.
     fn has_keys(&self) -> bool {
         true
@@ -180,6 +188,44 @@ impl Field for Pairs {
                 },
             );
         }
+    }
+}
+
+/// A list of texts: tokens, origins.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    pub entries: Vec<(String, Source)>,
+    /// Of the list as a whole.
+    pub from: Source,
+}
+
+impl Field for Texts {
+    fn child(&mut self, key: &str, _: &Source) -> Result<&mut dyn Field, String> {
+        Err(format!("has no key {}: it is a list", quoted(key)))
+    }
+
+    /// `one,two`. What is given later takes the place of all that was.
+    fn take(&mut self, text: &str, from: &Source) -> Result<(), String> {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        self.entries = items.map(|item| (item.to_owned(), from.clone())).collect();
+        self.from = from.clone();
+        Ok(())
+    }
+
+    fn take_list(&mut self, items: Vec<(String, Source)>, from: &Source) -> Result<(), String> {
+        self.from = from.clone();
+        self.entries = items;
+        Ok(())
+    }
+
+    fn has_keys(&self) -> bool {
+        false
+    }
+
+    fn walk(&self, row: Row<'_>, see: &mut dyn FnMut(Row<'_>, Seen<'_>)) {
+        let texts: Vec<&str> = self.entries.iter().map(|(text, _)| text.as_str()).collect();
+        let value = (!texts.is_empty()).then(|| texts.join(","));
+        see(row, Seen::Leaf { value, from: &self.from, default: "", wants: "a list of texts", range: None });
     }
 }
 

@@ -39,7 +39,13 @@ impl FromFile<'_> {
                 return;
             }
             Kind::Map(_) => "wants a single value, not a mapping".to_owned(),
-            Kind::List => "does not take a list".to_owned(),
+            Kind::List(items) => match self.items(items, path) {
+                Some(items) => match field.take_list(items, &node.at) {
+                    Ok(()) => return,
+                    Err(wrong) => wrong,
+                },
+                None => return,
+            },
             Kind::Scalar { text, source } => match self.value(&node.at, path, text, source) {
                 Some(value) => match field.take(&value, &node.at) {
                     Ok(()) => return,
@@ -50,6 +56,19 @@ impl FromFile<'_> {
         };
         let path = if path.is_empty() { "configuration" } else { path };
         self.note(node.at.clone(), path, &wrong);
+    }
+
+    /// The texts of a list; `None` when one is no text, which is noted.
+    fn items(&mut self, items: &[Node], path: &str) -> Option<Vec<(String, Source)>> {
+        let mut texts = Vec::new();
+        for item in items {
+            let Kind::Scalar { text, source } = &item.kind else {
+                self.note(item.at.clone(), path, "wants texts in its list");
+                return None;
+            };
+            texts.push((self.value(&item.at, path, text, source)?.trim().to_owned(), item.at.clone()));
+        }
+        Some(texts)
     }
 
     /// The scalar with its references replaced; mistakes in them point at each reference.

@@ -11,6 +11,7 @@ use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
 mod check;
+mod edge;
 mod endpoint;
 mod field;
 mod file;

@@ -22,7 +22,13 @@ pub fn print(raw: &Raw, file: &str) -> String {
             let _ = writeln!(out, "{}{}:", indent(depth), scalar(group));
         }
         open = groups.to_vec();
-        let secret = groups.last().is_some_and(|group| group == "headers") && is_secret(leaf);
+        let secret = match groups {
+            [.., group] if group == "headers" => is_secret(leaf),
+            // Tokens are a leaf beside the names of files; passwords are below their users.
+            [receive, auth] if receive == "receive" && auth == "auth" => !leaf.ends_with("_file"),
+            [receive, auth, _] => receive == "receive" && auth == "auth",
+            _ => false,
+        };
         let value = if secret { MASK.to_owned() } else { value };
         let line = format!("{}{}: {}", indent(groups.len()), scalar(leaf), scalar(&value.replace('$', "$$")));
         let _ = writeln!(out, "{line:REMARK_COLUMN$} # {}", from.describe(file));

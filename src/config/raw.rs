@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::field::{Named, Pairs, Slot, group};
-use super::words::{AddressOrOff, Compression, Format, Level, ListenAt, Protocol, Scope, Size};
+use super::field::{Named, Pairs, Slot, Texts, group};
+use super::words::{AddressOrOff, Compression, Format, Level, ListenAt, Mode, Protocol, Scope, Size};
 
 group! {
     /// The whole configuration, as the user says it.
@@ -64,6 +64,23 @@ group! {
         http: Slot<ListenAt> = "127.0.0.1:4318";
         /// The path of a UNIX socket to listen on beside the two ports.
         unix: Slot<Option<PathBuf>> = "";
+        /// Who may connect to UNIX sockets, as the mode of their files: `0660` for owner and group. Not
+        /// given, the process's umask decides.
+        unix_mode: Slot<Option<Mode>> = "";
+        /// TLS on the TCP listeners, for gRPC and HTTP alike.
+        tls: ServerTls;
+        /// Who may send. Without any of these, whoever reaches a listener. With several, whoever has any
+        /// one. A caller shows its credential in `authorization`, which then does not travel upstream; or,
+        /// where `authorization` is meant for the upstream, in `proxy-authorization`. `grpc.health.v1` asks
+        /// for none.
+        auth: Auth;
+        /// Origins of web pages that may send from a browser, like `https://shop.example.com`; `*` for all.
+        /// Not given, none may.
+        cors: Texts;
+        /// A connection is told to go at this age, give or take a tenth, and what is in flight finishes
+        /// within 30 s. Set it where several replicas share the load: callers then spread anew. Not given,
+        /// connections stay.
+        max_connection_age: Slot<Option<Duration>> = "" in "1s" to "24h";
         /// Largest request, on the wire and again inflated. Larger ones are refused for good, so callers
         /// do not send them again. Never more than `memory` in effect.
         max_request: Slot<Size> = "64MiB" in "1KiB" to "1GiB";
@@ -73,6 +90,34 @@ group! {
         /// Take JSON that OTLP does not allow but some senders write: names in snake_case, enums as text.
         /// Off, such a name is passed over and its sender told so, and such an enum refused.
         lenient_json: Slot<bool> = "false";
+    }
+}
+
+group! {
+    /// TLS on the TCP listeners.
+    ServerTls {
+        /// Our certificate and the chain to its issuer (PEM); needs `key_file`. Files that change are read
+        /// again within seconds; open connections stay, and the last good ones serve while new ones can not
+        /// be used.
+        cert_file: Slot<Option<PathBuf>> = "";
+        /// The key of `cert_file` (PEM).
+        key_file: Slot<Option<PathBuf>> = "";
+        /// Callers must show a certificate issued by one of these (PEM): mutual TLS.
+        client_ca_file: Slot<Option<PathBuf>> = "";
+    }
+}
+
+group! {
+    /// Who may send.
+    Auth {
+        /// Tokens, any of which lets a caller in. Write them as `${env:NAME}`, not into the file.
+        bearer: Texts;
+        /// A file of tokens, one a line; `#` begins a remark. Read again when it changes.
+        bearer_file: Slot<Option<PathBuf>> = "";
+        /// Users and their passwords.
+        basic: Pairs;
+        /// A file of `user:password` lines. Read again when it changes.
+        basic_file: Slot<Option<PathBuf>> = "";
     }
 }
 

@@ -515,3 +515,66 @@ proptest! {
         prop_assert_eq!(Duration::read(&duration.show().unwrap()), Ok(duration));
     }
 }
+
+#[test]
+fn the_edge_is_set_in_the_file() {
+    let receive = from_file(
+        "receive:
+  unix: /run/s.sock
+  unix_mode: 0660
+  tls: {cert_file: /c, key_file: /k, client_ca_file: /ca}
+  auth:
+    bearer: [one, two]
+    basic: {ada: lovelace}
+    basic_file: /users
+  cors: [https://Shop.example.com, '*']
+  max_connection_age: 30m
+",
+    )
+    .receive;
+    assert_eq!(receive.unix_mode, Some(0o660));
+    assert_eq!(receive.tls.unwrap().client_ca, Some(PathBuf::from("/ca")));
+    let credentials = receive.credentials.unwrap();
+    assert_eq!(credentials.bearer.iter().map(|token| token.0.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(credentials.basic[0].0, "ada");
+    assert_eq!(credentials.basic_file, Some(PathBuf::from("/users")));
+    assert_eq!(receive.cors, ["https://shop.example.com", "*"]);
+    assert_eq!(receive.age.unwrap().max, Duration::from_secs(1800));
+}
+
+#[test]
+fn the_edge_is_set_by_variables() {
+    let receive = from_variables(&[
+        ("SPANDREL_RECEIVE_AUTH_BEARER", "one, two"),
+        ("SPANDREL_RECEIVE_AUTH_BASIC", "ada=lovelace"),
+        ("SPANDREL_RECEIVE_CORS", "https://a.example.com"),
+    ])
+    .receive;
+    let credentials = receive.credentials.unwrap();
+    assert_eq!((credentials.bearer.len(), credentials.basic.len(), receive.cors.len()), (2, 1, 1));
+}
+
+#[test]
+fn a_listener_that_others_reach_is_warned_of_unless_it_asks_who_they_are() {
+    let notes = |lines: &str| {
+        let file = format!("receive: {{grpc: '0.0.0.0:4317', http: off{lines}}}");
+        let given = Given { file: Box::leak(file.into_boxed_str()), ..Given::default() };
+        plan(given).notes.into_iter().filter(|note| note.contains("0.0.0.0:4317")).collect::<Vec<_>>()
+    };
+    assert!(notes("").concat().contains("asks for no credentials"), "{:?}", notes(""));
+    let tls = ", tls: {cert_file: /c, key_file: /k}";
+    assert_eq!(notes(tls).len(), 1, "TLS alone asks nobody who they are");
+    let clear = notes(", auth: {bearer: [one]}");
+    assert!(clear.len() == 1 && clear[0].contains("in the clear"), "{clear:?}");
+    let both = notes(", auth: {bearer: [one]}, tls: {cert_file: /c, key_file: /k}");
+    assert_eq!(both, Vec::<String>::new());
+    assert_eq!(notes(", tls: {cert_file: /c, key_file: /k, client_ca_file: /ca}"), Vec::<String>::new());
+    assert!(from_file("").notes.is_empty());
+}
+
+#[test]
+fn credentials_are_masked() {
+    let file = "receive: {auth: {bearer: [hunter2], bearer_file: /tokens, basic: {x_file: hunter2}}}";
+    let printed = read(&Given { file, ..Given::default() }).unwrap().print();
+    assert!(!printed.contains("hunter2") && printed.contains("bearer_file: /tokens"), "{printed}");
+}

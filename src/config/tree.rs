@@ -26,7 +26,7 @@ pub enum Kind {
     },
     /// Nothing, `~` or `null`, unquoted: as good as not written.
     Null,
-    List,
+    List(Vec<Node>),
     Map(Vec<Entry>),
 }
 
@@ -137,13 +137,13 @@ impl<'a> Reader<'a, '_> {
         Ok(node)
     }
 
-    /// Lists are read to their end and not kept: no setting takes one.
     fn list(&mut self, depth: usize) -> Result<Kind, Mistake> {
+        let mut items = Vec::new();
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Kind::List),
-                (event, span) => self.node(event, &span, depth + 1)?,
-            };
+                (Event::SequenceEnd, _) => return Ok(Kind::List(items)),
+                (event, span) => items.push(self.node(event, &span, depth + 1)?),
+            }
         }
     }
 
@@ -198,7 +198,8 @@ fn too_large(here: Source) -> Mistake {
 fn size(node: &Node) -> usize {
     match &node.kind {
         Kind::Map(entries) => 1 + entries.iter().map(|entry| 1 + size(&entry.value)).sum::<usize>(),
-        Kind::Scalar { .. } | Kind::Null | Kind::List => 1,
+        Kind::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Kind::Scalar { .. } | Kind::Null => 1,
     }
 }
 

@@ -134,6 +134,24 @@ impl Word for Size {
     }
 }
 
+/// The mode of a file: who may read, write and, of a socket, connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub struct Mode(pub u32);
+
+impl Word for Mode {
+    const WANTS: &'static str = "a file mode";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let octal = !text.is_empty() && text.len() <= 5 && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o777);
+        mode.map(Mode).ok_or_else(|| "is not a file mode; write it in octal, like `0660`".to_owned())
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(format!("{:04o}", self.0))
+    }
+}
+
 const DURATIONS: [(&str, u64); 5] =
     [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
 

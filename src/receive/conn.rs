@@ -10,6 +10,8 @@ use hyper::body::Incoming;
 
 use super::admit::{Gate, Parcel};
 use super::body::{Reader, WHOLE};
+use super::credentials::Shown;
+use super::doors::Doors;
 use super::grpc::{self, Method};
 use super::http as otlp_http;
 use super::origins::Origins;
@@ -23,13 +25,14 @@ use crate::wire::Signal;
 #[derive(Debug)]
 pub struct Conn {
     gate: Arc<Gate>,
+    doors: Arc<Doors>,
     origins: Origins,
     watch: Arc<Watch>,
 }
 
 impl Conn {
-    pub fn new(gate: Arc<Gate>, anonymous: Arc<Origin>, watch: Arc<Watch>) -> Self {
-        Self { gate, origins: Origins::new(anonymous), watch }
+    pub fn new(gate: Arc<Gate>, doors: Arc<Doors>, anonymous: Arc<Origin>, watch: Arc<Watch>) -> Self {
+        Self { gate, doors, origins: Origins::new(anonymous), watch }
     }
 
     /// Answers one request, whatever it is.
@@ -44,29 +47,43 @@ impl Conn {
         Ok(if is_grpc {
             self.grpc(&parts, &mut body, arrived).await
         } else {
-            let response = self.http(&parts, &mut body, arrived).await;
+            let mut response = self.http(&parts, &mut body, arrived).await;
+            self.doors.cors.mark(&parts.headers, &mut response);
             linger(&parts, &response, body);
             response
         })
     }
 
     async fn grpc(&self, parts: &Parts, body: &mut Reader, arrived: Time) -> Response<Reply> {
-        let path = parts.uri.path();
-        match Method::of(path) {
-            Some(Method::Export(signal)) => {
-                let parcel = grpc::parcel(&self.gate, signal, parts, body).await;
-                self.export(Caller::Grpc, signal, parts, arrived, parcel).await
-            }
-            Some(Method::HealthCheck) => match grpc::health(&self.gate, body).await {
+        let manner = self.manner(Caller::Grpc, parts);
+        let method = Method::of(parts.uri.path());
+        // Probes have no credentials, and learn nothing but that we are here.
+        if let Some(Method::HealthCheck) = method {
+            return match grpc::health(&self.gate, body).await {
                 Ok(message) => respond::grpc_message(message),
-                Err(refusal) => respond::refused(self.manner(Caller::Grpc, parts), &refusal),
-            },
-            None => self.refuse(None, self.manner(Caller::Grpc, parts), &Refusal::Path(quoted(path))),
+                Err(refusal) => respond::refused(manner, &refusal),
+            };
         }
+        let shown = match self.doors.check(&parts.headers) {
+            Ok(shown) => shown,
+            Err(refusal) => return self.refuse(None, manner, &refusal),
+        };
+        let Some(Method::Export(signal)) = method else {
+            return self.refuse(None, manner, &Refusal::Path(quoted(parts.uri.path())));
+        };
+        let parcel = grpc::parcel(&self.gate, signal, parts, body).await;
+        self.export(manner, shown, signal, arrived, parcel).await
     }
 
     async fn http(&self, parts: &Parts, body: &mut Reader, arrived: Time) -> Response<Reply> {
-        let caller = Caller::Http(otlp_http::reply_encoding(parts));
+        let manner = self.manner(Caller::Http(otlp_http::reply_encoding(parts)), parts);
+        if let Some(answer) = self.doors.cors.preflight(&parts.method, &parts.headers) {
+            return answer.unwrap_or_else(|refusal| self.refuse(None, manner, &refusal));
+        }
+        let shown = match self.doors.check(&parts.headers) {
+            Ok(shown) => shown,
+            Err(refusal) => return self.refuse(None, manner, &refusal),
+        };
         let path = parts.uri.path();
         let Some(signal) = otlp_http::signal(path) else {
             let refusal = match Method::of(path) {
@@ -74,29 +91,29 @@ impl Conn {
                 Some(_) => otlp_http::not_a_media_type(&parts.headers),
                 None => Refusal::Path(quoted(path)),
             };
-            return self.refuse(None, self.manner(caller, parts), &refusal);
+            return self.refuse(None, manner, &refusal);
         };
         let parcel = otlp_http::parcel(&self.gate, signal, parts, body).await;
-        self.export(caller, signal, parts, arrived, parcel).await
+        self.export(manner, shown, signal, arrived, parcel).await
     }
 
     /// The same for both protocols from here on.
     async fn export(
         &self,
-        caller: Caller,
+        manner: Manner<'_>,
+        shown: Shown,
         signal: Signal,
-        parts: &Parts,
         arrived: Time,
         parcel: Result<Parcel, Refusal>,
     ) -> Response<Reply> {
+        let caller = manner.caller;
         let outcome = match parcel {
             Ok(parcel) => {
-                let origin = self.origins.of(&parts.headers);
+                let origin = self.origins.of(manner.headers, shown);
                 self.gate.admit(caller, origin, arrived, parcel).await
             }
             Err(refusal) => Err(refusal),
         };
-        let manner = self.manner(caller, parts);
         let refusal = match outcome {
             Ok(partial) => match respond::accepted(manner, signal, partial.as_ref()) {
                 Some(response) => {

@@ -7,6 +7,9 @@
 mod admit;
 mod body;
 mod conn;
+mod cors;
+mod credentials;
+mod doors;
 mod grpc;
 mod http;
 mod inflate;
@@ -14,18 +17,23 @@ mod listen;
 mod origins;
 mod refusal;
 mod respond;
+mod rotate;
 mod server;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod watch;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+pub use credentials::{CredentialSettings, Secret};
 pub use listen::{BindError, Bound, bind};
 pub use server::serve;
+pub use tls::TlsFiles;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +55,16 @@ impl fmt::Display for Listen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub listen: Vec<Listen>,
+    /// The mode of UNIX sockets' files; `None`: as the process's umask has it.
+    pub unix_mode: Option<u32>,
+    /// TLS on every TCP listener.
+    pub tls: Option<TlsFiles>,
+    /// `None`: whoever reaches a listener may send.
+    pub credentials: Option<CredentialSettings>,
+    /// Origins whose pages may send.
+    pub cors: Vec<String>,
+    /// `None`: a connection may live for ever.
+    pub age: Option<Age>,
     /// Bytes of one request, on the wire and inflated (conformance G02).
     pub request_max: usize,
     /// Bytes of one reply, before compression (conformance G04).
@@ -59,10 +77,24 @@ pub struct Settings {
     pub join: bool,
 }
 
+/// How long a connection lives, so that callers spread anew over the replicas of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// Then it is told to go, give or take a tenth: connections that began together end apart.
+    pub max: Duration,
+    /// What is in flight then may finish within this.
+    pub grace: Duration,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: Vec::new(),
+            unix_mode: None,
+            tls: None,
+            credentials: None,
+            cors: Vec::new(),
+            age: None,
             request_max: 64 << 20,
             response_max: 4 << 20,
             lenient_json: false,

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::credentials::Shown;
 use crate::model::Origin;
 
 /// The kept headers of a request as they came, and what they mean.
@@ -21,9 +23,12 @@ impl Origins {
         Self { anonymous, last: Mutex::new(None) }
     }
 
-    /// The origin of a request with these headers. Allocates only when they differ from the last ones.
-    pub fn of(&self, headers: &HeaderMap) -> Arc<Origin> {
-        let kept = || headers.iter().filter(|(name, _)| Origin::keeps(name));
+    /// The origin of a request with these headers. Allocates only when they differ from the last ones. What
+    /// let the caller in with us is not the upstream's to see.
+    pub fn of(&self, headers: &HeaderMap, shown: Shown) -> Arc<Origin> {
+        let travels =
+            |name: &HeaderName| Origin::keeps(name) && (shown == Shown::Apart || name != AUTHORIZATION);
+        let kept = || headers.iter().filter(|(name, _)| travels(name));
         if kept().next().is_none() {
             return self.anonymous.clone();
         }
@@ -33,7 +38,7 @@ impl Origins {
         {
             return origin.clone();
         }
-        let origin = Arc::new(Origin::of(headers.iter()));
+        let origin = Arc::new(Origin::of(kept()));
         let seen = kept().map(|(name, value)| (name.clone(), value.clone())).collect();
         *last = Some((seen, origin.clone()));
         origin

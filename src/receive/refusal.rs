@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::{StatusCode, Version};
+use http::{HeaderValue, StatusCode, Version};
 
 use crate::wire::Malformed;
 use crate::wire::json::JsonError;
@@ -23,6 +23,13 @@ pub enum Refusal {
          /v1/metrics, /v1/logs or /v1development/profiles, or call Export over gRPC"
     )]
     Path(String),
+    #[error(
+        "{why}; send `authorization: Bearer …` or `Basic …` with a credential of receive.auth, or the same in \
+         `proxy-authorization` when `authorization` is for the upstream"
+    )]
+    Unauthenticated { why: &'static str, challenge: HeaderValue },
+    #[error("pages of {0:?} may not send here; name the origin in receive.cors if they may")]
+    Origin(String),
     #[error("method {0} is not allowed here; POST an export request")]
     Method(String),
     #[error(
@@ -76,10 +83,12 @@ struct Verdict {
 mod code {
     pub const INVALID_ARGUMENT: u8 = 3;
     pub const NOT_FOUND: u8 = 5;
+    pub const PERMISSION_DENIED: u8 = 7;
     pub const RESOURCE_EXHAUSTED: u8 = 8;
     pub const UNIMPLEMENTED: u8 = 12;
     pub const INTERNAL: u8 = 13;
     pub const UNAVAILABLE: u8 = 14;
+    pub const UNAUTHENTICATED: u8 = 16;
 }
 
 impl Refusal {
@@ -92,6 +101,8 @@ impl Refusal {
         use StatusCode as S;
         let (outcome, code, http) = match self {
             Refusal::Path(_) => ("unknown_path", code::UNIMPLEMENTED, S::NOT_FOUND),
+            Refusal::Unauthenticated { .. } => ("unauthenticated", code::UNAUTHENTICATED, S::UNAUTHORIZED),
+            Refusal::Origin(_) => ("origin", code::PERMISSION_DENIED, S::FORBIDDEN),
             Refusal::Method(_) => ("method", code::UNIMPLEMENTED, S::METHOD_NOT_ALLOWED),
             Refusal::MediaType(_) => ("media_type", code::INVALID_ARGUMENT, S::UNSUPPORTED_MEDIA_TYPE),
             Refusal::HttpVersion(_) => ("http_version", code::UNIMPLEMENTED, S::HTTP_VERSION_NOT_SUPPORTED),

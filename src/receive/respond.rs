@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -114,8 +114,12 @@ fn grpc_refused(refusal: &Refusal, max: usize) -> Response<Reply> {
             headers.insert(name, value);
         }
     }
-    if matches!(refusal, Refusal::Coding(_)) {
-        headers.insert(GRPC_ACCEPT_ENCODING, CODINGS);
+    match refusal {
+        Refusal::Coding(_) => drop(headers.insert(GRPC_ACCEPT_ENCODING, CODINGS)),
+        Refusal::Unauthenticated { challenge, .. } => {
+            drop(headers.insert(WWW_AUTHENTICATE, challenge.clone()));
+        }
+        _ => {}
     }
     response
 }
@@ -131,6 +135,9 @@ fn http_refused(encoding: Encoding, refusal: &Refusal, manner: Manner<'_>) -> Re
     match refusal {
         Refusal::Method(_) => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
         Refusal::Coding(_) => drop(headers.insert(ACCEPT_ENCODING, CODINGS)),
+        Refusal::Unauthenticated { challenge, .. } => {
+            drop(headers.insert(WWW_AUTHENTICATE, challenge.clone()));
+        }
         // What is left of the body is not worth waiting for.
         Refusal::Slow => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
         _ => {}
@@ -152,6 +159,13 @@ fn http(status: StatusCode, encoding: Encoding, body: Bytes, asked: &HeaderMap) 
         Encoding::Json => JSON,
     };
     response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
+}
+
+/// A response without a body.
+pub fn nothing(status: StatusCode) -> Response<Reply> {
+    let mut response = Response::new(Reply::empty());
+    *response.status_mut() = status;
     response
 }
 

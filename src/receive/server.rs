@@ -12,37 +12,48 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use rand::Rng;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admit::Gate;
 use super::conn::Conn;
+use super::doors::Doors;
 use super::listen::{Bound, Listener, Socket};
 use super::watch::{Patience, Watch, Watched};
-use super::{Inner, Settings};
+use super::{Age, Inner, Settings};
 use crate::model::{Clock, Origin, Time};
 
 /// What is in flight when we stop may finish within this.
 const GRACE: Duration = Duration::from_secs(2);
+/// For a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Pauses after an accept error, doubling from one to the other.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Serves until `stop`, then finishes what is in flight (GOAWAY, `connection: close`) and returns.
 pub async fn serve(bound: Bound, settings: Settings, inner: Inner, stop: CancellationToken) {
+    let (listeners, doors) = bound.into_parts();
+    let tracker = TaskTracker::new();
+    doors.follow(&inner.meters, &stop, &tracker);
     let server = Arc::new(Server {
         clock: inner.clock,
         room: Arc::new(Semaphore::new(settings.connections_max)),
         gate: Arc::new(Gate::new(&settings, inner)),
         protocol: protocol(),
         anonymous: Origin::anonymous(),
-        tracker: TaskTracker::new(),
+        doors: Arc::new(doors),
+        age: settings.age,
+        tracker: tracker.clone(),
         stop,
     });
-    let tracker = server.tracker.clone();
-    for listener in bound.into_listeners() {
+    for listener in listeners {
         tracker.spawn(accept_all(server.clone(), listener));
     }
     tracker.close();
@@ -86,8 +97,17 @@ struct Server {
     gate: Arc<Gate>,
     protocol: Builder<TokioExecutor>,
     anonymous: Arc<Origin>,
+    doors: Arc<Doors>,
+    age: Option<Age>,
     tracker: TaskTracker,
     stop: CancellationToken,
+}
+
+/// Why a connection is told to go.
+enum Why {
+    Aged,
+    /// We stop, or nobody is there.
+    Other,
 }
 
 /// A connection counted as open until it is dropped, also by a panic.
@@ -151,7 +171,11 @@ impl Server {
                 Socket::Tcp(socket) => {
                     // Replies are small and awaited; if the system refuses, they are a little later.
                     let _ = socket.set_nodelay(true);
-                    self.converse(socket).await;
+                    match &self.doors.tls {
+                        None => self.converse(socket).await,
+                        // Boxed: those without TLS should not be as large as those with it.
+                        Some(tls) => Box::pin(self.converse_secretly(tls.current(), socket)).await,
+                    }
                 }
                 Socket::Unix(socket) => self.converse(socket).await,
             }
@@ -159,34 +183,55 @@ impl Server {
         });
     }
 
+    /// The same under TLS, after a handshake that does not take for ever.
+    async fn converse_secretly(&self, tls: Arc<ServerConfig>, socket: TcpStream) {
+        let shaking = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(socket));
+        let Some(shaken) = self.stop.run_until_cancelled(shaking).await else { return };
+        let reason = match shaken {
+            Ok(Ok(socket)) => return self.converse(socket).await,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                "refused"
+            }
+            Err(_) => "slow",
+        };
+        self.gate.meters().failed_handshakes.with_label_values(&[reason]).inc();
+    }
+
     /// One connection, to its end: the peer's, ours when we stop, or silence.
     async fn converse(&self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let watch = Arc::new(Watch::default());
-        let conn = Arc::new(Conn::new(self.gate.clone(), self.anonymous.clone(), watch.clone()));
+        let conn =
+            Arc::new(Conn::new(self.gate.clone(), self.doors.clone(), self.anonymous.clone(), watch.clone()));
         let service = service_fn(move |request| conn.clone().answer(request));
         let io = TokioIo::new(Watched::new(socket, watch.clone()));
         let mut http = pin!(self.protocol.serve_connection(io, service));
         let mut silence = Silence::new(watch, self.clock);
         // A token of its own: polling the shared one on every wake-up would have all connections meet
         // at its lock.
+        let mut aged = self.age.map(|age| Box::pin(sleep(jittered(age.max))));
         let stop = self.stop.child_token();
         let mut stop = pin!(stop.cancelled());
         let ended = poll_fn(|cx| {
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
-                return Poll::Ready(Some(result));
+                return Poll::Ready(Ok(result));
+            }
+            if aged.as_mut().is_some_and(|aged| aged.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(Err(Why::Aged));
             }
             if stop.as_mut().poll(cx).is_ready() || silence.poll(cx).is_ready() {
-                return Poll::Ready(None);
+                return Poll::Ready(Err(Why::Other));
             }
             Poll::Pending
         });
         let result = match ended.await {
-            Some(result) => result,
-            None => {
+            Ok(result) => result,
+            Err(why) => {
                 http.as_mut().graceful_shutdown();
-                match tokio::time::timeout(GRACE, http).await {
-                    Ok(result) => result,
-                    Err(_) => return tracing::debug!("connection closed with requests in flight"),
+                // Boxed: at the end only, and an idle connection should be small.
+                match Box::pin(self.within_grace(why, http)).await {
+                    Some(result) => result,
+                    None => return tracing::debug!("connection closed with requests in flight"),
                 }
             }
         };
@@ -194,6 +239,30 @@ impl Server {
             tracing::debug!(%error, "connection ended");
         }
     }
+}
+
+impl Server {
+    /// What the rest of a connection ends with, if it does in time. That we stop cuts a longer grace short.
+    async fn within_grace<T>(&self, why: Why, rest: impl Future<Output = T>) -> Option<T> {
+        let grace = match (why, self.age) {
+            (Why::Aged, Some(age)) => age.grace,
+            _ => GRACE,
+        };
+        let stopping = async {
+            self.stop.cancelled().await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            result = rest => Some(result),
+            () = sleep(grace) => None,
+            () = stopping => None,
+        }
+    }
+}
+
+/// Give or take a tenth.
+fn jittered(time: Duration) -> Duration {
+    time.mul_f64(rand::rng().random_range(0.9..=1.1))
 }
 
 /// A timer that follows [`Patience`] without being set anew for every request.

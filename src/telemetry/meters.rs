@@ -92,6 +92,10 @@ meters! {
         "Connections open now.";
     refused_connections: counter "spandrel_receiver_refused_connections_total" [] NO,
         "Connections closed at once because as many as may be were open.";
+    failed_handshakes: counter "spandrel_receiver_failed_handshakes_total" ["reason"] NO,
+        "TLS handshakes of callers that failed: refused, or too slow.";
+    reloads: counter "spandrel_receiver_reloads_total" ["what", "outcome"] NO,
+        "Certificates and credentials read again because their files changed; after `failed` the last good ones stay in use.";
     delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,
         "Items an upstream accepted, and copies of spans that had gone to it before, which are not sent again.";
     upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,

@@ -10,7 +10,7 @@ use super::abuse::until;
 use super::fixture::*;
 use crate::model::Clock;
 use crate::queue::{Budget, Lanes};
-use crate::receive::{Inner, Listen, Settings, bind, serve};
+use crate::receive::{Age, Inner, Listen, Settings, bind, serve};
 use crate::telemetry::Meters;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n";
@@ -34,7 +34,8 @@ async fn a_unix_socket_is_served_and_a_stale_file_replaced_but_a_live_one_is_not
     assert!(path.exists(), "the file of a listener that is gone");
     let settings = settings(Listen::Unix(path.clone()));
     let bound = bind(&settings).await.unwrap();
-    assert_eq!(bind(&settings).await.unwrap_err().cause.kind(), std::io::ErrorKind::AddrInUse);
+    let refused = bind(&settings).await.unwrap_err().to_string();
+    assert!(refused.ends_with("another process listens on it: stop it, or choose another path"), "{refused}");
 
     let (lanes, _receivers) = Lanes::new(1, 8);
     let meters = std::sync::Arc::new(Meters::new());
@@ -137,4 +138,35 @@ async fn a_caller_that_waits_for_100_is_refused_without_it() {
     let reply = edge.raw(head, "never").await;
     assert!(reply.starts_with("HTTP/1.1 415"), "{reply}");
     assert!(!reply.contains("100 Continue"), "{reply}");
+}
+
+fn aged(max: u64, grace: u64) -> With {
+    let age = Some(Age { max: Duration::from_millis(max), grace: Duration::from_millis(grace) });
+    With { settings: Settings { age, ..Settings::default() }, ..With::default() }
+}
+
+#[tokio::test]
+async fn gs15_what_is_in_flight_at_a_connections_age_finishes_within_the_grace() {
+    let edge = Edge::with(aged(50, 60_000)).await;
+    let mut sender = edge.http2().await;
+    let (body, open) = super::abuse::endless();
+    let mut slow = edge.http2_with(body).await;
+    until(|| edge.budget.used() > 0).await;
+    // The other connection rests: when it has been told to go, so has the one that is busy, about.
+    while sender.ready().await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    drop(open);
+    let reply = Answer::of((&mut slow).await.unwrap()).await;
+    assert_eq!(reply.status, 400, "two bytes are no request: {reply:?}");
+}
+
+#[tokio::test]
+async fn gs15_what_is_not_done_within_the_grace_is_cut_off() {
+    let edge = Edge::with(aged(50, 100)).await;
+    let (body, _open) = super::abuse::endless();
+    let slow = edge.http2_with(body).await;
+    let cut = tokio::time::timeout(Duration::from_secs(20), slow).await.expect("it is cut off");
+    assert!(cut.is_err());
+    until(|| edge.budget.used() == 0).await;
 }

@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unused_imports, reason = "a toolbox: not every test uses every tool")]
 
+pub mod authority;
 mod checks;
 pub mod client;
 pub mod known_set;

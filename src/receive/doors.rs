@@ -1,0 +1,51 @@
+//! What a connection and a request pass before anything of them is read: TLS, credentials, origins.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Settings;
+use super::cors::Cors;
+use super::credentials::{Credentials, Shown};
+use super::refusal::Refusal;
+use super::rotate::Rotating;
+use super::tls;
+use crate::telemetry::Meters;
+
+/// The doors of all listeners. A UNIX socket has no TLS: its file's mode says who may come.
+#[derive(Clone, Debug, Default)]
+pub struct Doors {
+    pub tls: Option<Arc<Rotating<ServerConfig>>>,
+    credentials: Option<Arc<Credentials>>,
+    pub cors: Cors,
+}
+
+impl Doors {
+    /// # Errors
+    /// In words: a file that is named can not be used.
+    pub fn new(settings: &Settings) -> Result<Self, String> {
+        let tls = settings.tls.clone().map(tls::acceptor).transpose()?;
+        let credentials = settings.credentials.clone().map(Credentials::new).transpose()?;
+        let cors = Cors::new(settings.cors.clone());
+        Ok(Self { tls: tls.map(Arc::new), credentials: credentials.map(Arc::new), cors })
+    }
+
+    /// Keeps up with files that change, until `stop`.
+    pub fn follow(&self, meters: &Arc<Meters>, stop: &CancellationToken, tracker: &TaskTracker) {
+        if let Some(tls) = &self.tls {
+            tracker.spawn(tls.clone().follow(meters.clone(), stop.clone()));
+        }
+        if let Some(credentials) = &self.credentials {
+            tracker.spawn(credentials.rotating().follow(meters.clone(), stop.clone()));
+        }
+    }
+
+    /// # Errors
+    /// Credentials are asked for, and the caller has none that are known.
+    pub fn check(&self, headers: &HeaderMap) -> Result<Shown, Refusal> {
+        self.credentials.as_ref().map_or(Ok(Shown::Apart), |credentials| credentials.check(headers))
+    }
+}
