@@ -310,8 +310,6 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use std::sync::Arc;
-
     use crate::join::heads::{Head, Kind};
     use crate::wire::block::BlockHead;
 
