@@ -20,6 +20,7 @@ mod gather;
 mod mistake;
 mod otel;
 mod print;
+mod proxy;
 mod raw;
 mod reference;
 mod source;

@@ -1,10 +1,11 @@
 //! Upstreams: from the table to the exporters' settings, or what is wrong with them.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Uri};
 
 use super::check::Check;
 use super::endpoint;
 use super::mistake::{Mistake, is_secret, quoted};
+use super::proxy;
 use super::raw::{self, Raw, Upstream};
 use super::source::Source;
 use super::words::{Compression, Protocol};
@@ -90,6 +91,7 @@ impl Check<'_> {
             );
             self.note(&raw.endpoint.from, format!("`{path}.endpoint`: {wrong}"));
         }
+        let proxy = self.proxy(&path, &raw.endpoint.from, &uri, listen);
         self.tls(&path, &raw.tls, uri.scheme_str() == Some("https"));
         let longest = format!("{path}.retry.max");
         self.at_most((&format!("{path}.retry.initial"), &mut raw.retry.initial), (&longest, &raw.retry.max));
@@ -113,6 +115,7 @@ impl Check<'_> {
                 key_file: raw.tls.key_file.value.clone(),
                 insecure_skip_verify: raw.tls.insecure_skip_verify.value,
             },
+            proxy,
             timeout: raw.timeout.value,
             retry: export::Retry {
                 initial: raw.retry.initial.value,
@@ -122,6 +125,29 @@ impl Check<'_> {
             parallel: raw.parallel.value,
             request_max: raw.max_request.value.0,
         })
+    }
+
+    /// The proxy the surroundings name for this endpoint; said, since a variable may surprise.
+    fn proxy(&mut self, path: &str, from: &Source, uri: &Uri, listen: &[Listen]) -> Option<export::Proxy> {
+        let proxy = match proxy::of(uri, &self.surroundings.variables) {
+            Ok(proxy) => proxy?,
+            Err((name, wrong)) => {
+                self.note(&Source::Borrowed(name), wrong);
+                return None;
+            }
+        };
+        let host = if proxy.host.contains(':') { format!("[{}]", proxy.host) } else { proxy.host.clone() };
+        let scheme = if proxy.tls { "https" } else { "http" };
+        let at = format!("{scheme}://{host}:{}", proxy.port);
+        self.notes.push(format!("`{path}` is reached through the proxy {at}"));
+        let Some(Listen::Tcp(ours)) =
+            at.parse().ok().and_then(|at| endpoint::leads_to(&at, listen, self.surroundings))
+        else {
+            return Some(proxy);
+        };
+        let wrong = format!("`{path}`: its proxy {at} leads back to us: we listen on {ours}");
+        self.note(from, wrong);
+        None
     }
 
     /// Someone who writes `tls` expects TLS: sending in the clear would be worse than not starting.

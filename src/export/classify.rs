@@ -2,7 +2,8 @@
 //!
 //! Only here is it decided whose fault a failure is and whether trying again helps (OTLP specification,
 //! "Failures", and its tables of retryable gRPC and HTTP codes; conformance GC1, GC2, HC2). The words of a
-//! reply are for people: they never change the verdict (HC7).
+//! reply are for people: they do not change the verdict (HC7), but for one case. gRPC has no code for a
+//! message that is too large, so the libraries use RESOURCE_EXHAUSTED or OUT_OF_RANGE and say so in words.
 //!
 //! The surprise: 500, 408 and gRPC INTERNAL are *not* tried again. The specification says so, and an
 //! upstream that means "later" has codes to say it.
@@ -40,9 +41,11 @@ pub(super) enum Whom {
     Upstream,
     /// This batch, or its tenant: the other senders go on.
     Batch,
-    /// A connection that had served before and was closed under the call, as GOAWAY and idle timeouts
-    /// do: another connection may work at once.
+    /// A connection that had served before and was closed under the call, as idle timeouts do: another
+    /// connection may work at once.
     Connection,
+    /// Nobody: the upstream says it did not look at the call (GOAWAY, REFUSED_STREAM), or it never left.
+    Nobody,
 }
 
 /// Why an attempt failed for now; names the `outcome` label.
@@ -205,6 +208,9 @@ pub(super) fn grpc(code: Code, delay: Option<Duration>, rejected: u64, message: 
         Code::Ok => Verdict::Delivered { rejected, message },
         Code::Unavailable => again(Trouble::Unavailable, Whom::Upstream, delay, message),
         Code::ResourceExhausted if delay.is_some() => again(Trouble::Throttled, Whom::Batch, delay, message),
+        Code::ResourceExhausted | Code::OutOfRange if speaks_of_size(&message) => {
+            refused(Refusal::TooLarge, message)
+        }
         Code::ResourceExhausted => refused(Refusal::Exhausted, message),
         Code::DeadlineExceeded => again(Trouble::Timeout, Whom::Batch, delay, message),
         Code::Cancelled | Code::Aborted | Code::OutOfRange | Code::DataLoss => {
@@ -248,6 +254,16 @@ pub(super) fn cut(served: bool, message: String) -> Verdict {
     again(Trouble::Cut, if served { Whom::Connection } else { Whom::Upstream }, None, message)
 }
 
+/// The call ended alone, its connection did not: it may be this batch.
+pub(super) fn call_cut(message: String) -> Verdict {
+    again(Trouble::Cut, Whom::Batch, None, message)
+}
+
+/// The upstream did not look at the call.
+pub(super) fn unheard(message: String) -> Verdict {
+    again(Trouble::Cut, Whom::Nobody, None, message)
+}
+
 /// No reply in time: perhaps this batch is slow to take, so only it waits.
 pub(super) fn timed_out(limit: Duration) -> Verdict {
     again(Trouble::Timeout, Whom::Batch, None, format!("no reply within {limit:?}"))
@@ -259,8 +275,17 @@ pub(super) fn unreachable(trouble: Trouble, message: String) -> Verdict {
 }
 
 /// A reply larger than we read is not asked for again (conformance C02).
-pub(super) fn reply_too_large(limit: usize) -> Verdict {
-    refused(Refusal::ReplyTooLarge, format!("the reply is larger than {limit} bytes"))
+pub(super) fn reply_too_large(message: String) -> Verdict {
+    refused(Refusal::ReplyTooLarge, message)
+}
+
+/// Whether a gRPC library's words mean the size of the message: `received message larger than max`,
+/// `decoded message length too large`, `gRPC message exceeds maximum size` and the like.
+fn speaks_of_size(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["larger than", "too large", "too big", "exceeds max", "exceeds the max"]
+        .iter()
+        .any(|s| words.contains(s))
 }
 
 fn again(trouble: Trouble, whom: Whom, after: Option<Duration>, message: String) -> Verdict {
@@ -285,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn every_grpc_code_without_and_with_retry_info() {
+    fn gc1_gc2_every_grpc_code_without_and_with_retry_info() {
         let table = [
             ("0", "delivered", "delivered"),
             ("1", "aborted", "aborted"),
@@ -317,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn only_four_http_statuses_are_tried_again() {
+    fn hc2_only_four_http_statuses_are_tried_again() {
         for status in 100..=999 {
             let verdict = http(StatusCode::from_u16(status).unwrap(), None, 0, String::new());
             let retried = matches!(verdict, Verdict::Retry(_));

@@ -1,6 +1,6 @@
-//! Opening connections: name, socket, TLS, HTTP.
+//! Opening connections: name, socket, proxy, TLS, HTTP.
 //!
-//! Names are resolved anew each time, so a moved upstream is found by the next connection. A peer that
+//! Names are resolved anew each time (`names`), so a moved upstream is found by the next connection. A peer that
 //! is gone without a word is noticed within 20 s: by the kernel's probes and unacknowledged bytes on
 //! every connection, by pings on HTTP/2 while a call waits.
 
@@ -14,16 +14,19 @@ use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rand::seq::SliceRandom;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::body::Whole;
 use super::classify::Trouble;
-use super::line::{Live, Wire};
+use super::line::{Form, Live, Wire};
+use super::names::{Names, Resolver};
 use super::target::Target;
-use super::tls::Secrets;
-use super::{Protocol, Settings, SetupError};
+use super::tls::{self, Secrets};
+use super::tunnel::{self, Proxy};
+use super::{Protocol, Settings, SetupError, Tls};
 
 /// All addresses of a name, the TLS handshake and HTTP's together.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -55,7 +58,7 @@ pub(super) struct DialError {
 }
 
 impl DialError {
-    fn connect(message: impl Into<String>) -> Self {
+    pub fn connect(message: impl Into<String>) -> Self {
         Self { trouble: Trouble::Connect, message: message.into() }
     }
 
@@ -69,7 +72,10 @@ impl DialError {
 pub(super) struct Dialer {
     host: String,
     port: u16,
-    tls: Option<(Secrets, ServerName<'static>)>,
+    /// Of whom we connect to: the proxy if there is one, else the upstream.
+    names: Arc<Names>,
+    proxy: Option<(Proxy, Option<Guard>)>,
+    tls: Option<Guard>,
     protocol: Protocol,
     patience: Duration,
     /// Milliseconds between HTTP/2 pings; doubled by an upstream that finds them too many.
@@ -77,21 +83,61 @@ pub(super) struct Dialer {
     opened: AtomicU64,
 }
 
+/// TLS with one peer.
+#[derive(Debug)]
+struct Guard {
+    secrets: Secrets,
+    name: ServerName<'static>,
+}
+
+impl Guard {
+    fn new(host: &str, tls: Tls, alpn: &'static [&'static [u8]]) -> Result<Self, String> {
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|_| format!("host `{host}` is not a DNS name or address"))?;
+        Ok(Self { secrets: Secrets::new(tls, alpn)?, name })
+    }
+
+    async fn connect<T>(&self, io: T) -> Result<tokio_rustls::client::TlsStream<T>, DialError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let connector = TlsConnector::from(self.secrets.current());
+        connector.connect(self.name.clone(), io).await.map_err(|error| {
+            let (name, hint) = (self.name.to_str(), tls::hint(&error));
+            DialError::tls(format!("TLS handshake with `{name}` failed: {error}{hint}"))
+        })
+    }
+}
+
 impl Dialer {
     /// # Errors
     /// TLS files that can not be used, a host that is no name TLS could check.
-    pub fn new(settings: &Settings, target: &Target) -> Result<Self, SetupError> {
+    pub fn new(settings: &Settings, target: &Target, resolver: Resolver) -> Result<Self, SetupError> {
         let fail = |what: String| SetupError { name: settings.name.clone(), what };
-        let tls = if target.tls {
-            let name = ServerName::try_from(target.host.clone())
-                .map_err(|_| fail(format!("endpoint host `{}` is not a DNS name or address", target.host)))?;
-            Some((Secrets::new(settings.tls.clone(), settings.protocol).map_err(fail)?, name))
-        } else {
-            None
+        let alpn: &[&[u8]] = match settings.protocol {
+            Protocol::Grpc => &[b"h2"],
+            Protocol::HttpProtobuf | Protocol::HttpJson => &[b"h2", b"http/1.1"],
+        };
+        let guard = |host: &str, tls: Tls, alpn| Guard::new(host, tls, alpn).map_err(fail);
+        let tls = target.tls.then(|| guard(&target.host, settings.tls.clone(), alpn)).transpose()?;
+        let proxy = match settings.proxy.clone() {
+            // The system's roots: `tls` is about the upstream.
+            Some(proxy) if proxy.tls => {
+                let guard = guard(&proxy.host, Tls::default(), &[b"http/1.1"])?;
+                Some((proxy, Some(guard)))
+            }
+            Some(proxy) => Some((proxy, None)),
+            None => None,
+        };
+        let (host, port) = match &proxy {
+            Some((proxy, _)) => (proxy.host.clone(), proxy.port),
+            None => (target.host.clone(), target.port),
         };
         Ok(Self {
             host: target.host.clone(),
             port: target.port,
+            names: Names::new(host, port, resolver),
+            proxy,
             tls,
             protocol: settings.protocol,
             patience: settings.timeout.min(CONNECT_MAX),
@@ -108,32 +154,54 @@ impl Dialer {
         })
     }
 
+    /// Whether connections to `peer` are still to be used: the name stands for it.
+    pub fn stands(&self, peer: SocketAddr) -> bool {
+        self.names.still(peer)
+    }
+
     async fn open(&self) -> Result<Live, DialError> {
         let socket = self.reach().await?;
-        let wire = match &self.tls {
-            None => self.speak(TokioIo::new(socket), self.protocol == Protocol::Grpc).await?,
-            Some((secrets, name)) => {
-                let connector = TlsConnector::from(secrets.current());
-                let stream = connector.connect(name.clone(), socket).await.map_err(|error| {
-                    DialError::tls(format!("TLS handshake with `{}` failed: {error}", self.host))
-                })?;
-                let agreed = stream.get_ref().1.alpn_protocol();
-                let h2 = agreed == Some(b"h2") || (agreed.is_none() && self.protocol == Protocol::Grpc);
-                self.speak(TokioIo::new(stream), h2).await?
-            }
+        let peer = socket.peer_addr().ok();
+        let wire = match &self.proxy {
+            None => self.over(socket).await?,
+            Some((proxy, None)) => self.through(proxy, socket).await?,
+            Some((proxy, Some(guard))) => self.through(proxy, guard.connect(socket).await?).await?,
         };
-        Ok(Live::new(self.opened.fetch_add(1, Ordering::Relaxed), wire))
+        Ok(Live::new(self.opened.fetch_add(1, Ordering::Relaxed), peer, wire))
+    }
+
+    /// On by way of the proxy at the other end of `io`.
+    async fn through<T>(&self, proxy: &Proxy, io: T) -> Result<Wire, DialError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if self.tls.is_none() && self.protocol != Protocol::Grpc {
+            let wire = self.speak(TokioIo::new(io), false).await?;
+            return Ok(wire.handing_over(proxy.credentials.clone()));
+        }
+        let tunnel = tunnel::open(TokioIo::new(io), proxy, &self.host, self.port).await?;
+        self.over(TokioIo::new(tunnel)).await
+    }
+
+    /// TLS, if any, and HTTP, with the upstream itself at the other end of `io`.
+    async fn over<T>(&self, io: T) -> Result<Wire, DialError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(guard) = &self.tls else {
+            return self.speak(TokioIo::new(io), self.protocol == Protocol::Grpc).await;
+        };
+        let stream = guard.connect(io).await?;
+        let agreed = stream.get_ref().1.alpn_protocol();
+        let h2 = agreed == Some(b"h2") || (agreed.is_none() && self.protocol == Protocol::Grpc);
+        self.speak(TokioIo::new(stream), h2).await
     }
 
     /// The first address that answers. Their order is shuffled: several connections spread over them.
     async fn reach(&self) -> Result<TcpStream, DialError> {
-        let (host, port) = (self.host.as_str(), self.port);
-        let found = tokio::net::lookup_host((host, port)).await;
-        let found =
-            found.map_err(|error| DialError::connect(format!("`{host}` can not be resolved: {error}")))?;
-        let mut addresses: Vec<SocketAddr> = found.collect();
+        let mut addresses = self.names.addresses().await.map_err(DialError::connect)?;
         addresses.shuffle(&mut rand::rng());
-        let mut last = DialError::connect(format!("`{host}` has no address"));
+        let mut last = DialError::connect("no address");
         for address in addresses {
             match timeout_at(Instant::now() + ADDRESS_MAX, TcpStream::connect(address)).await {
                 Ok(Ok(socket)) => {
@@ -162,7 +230,7 @@ impl Dialer {
                     tracing::debug!("connection ended: {error}");
                 }
             });
-            return Ok(Wire::H1(sender));
+            return Ok(Wire::H1(sender, Form::Origin));
         }
         let ping_every = Duration::from_millis(self.ping_every.load(Ordering::Relaxed));
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -190,7 +258,7 @@ impl Dialer {
 /// GOAWAY with ENHANCE_YOUR_CALM is `too_many_pings`: ping half as often from now on.
 fn calm_down(error: &hyper::Error, ping_every: &AtomicU64) {
     let h2 = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
-    if h2.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM) {
+    if h2.is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)) {
         let doubled = |ms: u64| Some((ms * 2).min(PING_EVERY_MAX.as_millis() as u64));
         let _ = ping_every.fetch_update(Ordering::Relaxed, Ordering::Relaxed, doubled);
     }
@@ -213,11 +281,28 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_upstream_that_finds_pings_too_many_gets_half_as_many() {
+    async fn f12_the_kernel_ends_connections_nobody_answers_on_within_twenty_seconds() {
+        use rustix::net::sockopt;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tune(&socket);
+        assert!(sockopt::socket_keepalive(&socket).unwrap());
+        let idle = sockopt::tcp_keepidle(&socket).unwrap();
+        #[cfg(target_os = "linux")]
+        {
+            // It bounds both unacknowledged bytes and unanswered probes (tcp(7)).
+            let unheard = Duration::from_millis(sockopt::tcp_user_timeout(&socket).unwrap().into());
+            assert!(unheard <= Duration::from_secs(20) && idle <= unheard, "{idle:?}, {unheard:?}");
+        }
+        assert!(idle + sockopt::tcp_keepintvl(&socket).unwrap() <= Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn f21_an_upstream_that_finds_pings_too_many_gets_half_as_many() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let settings = settings(listener.local_addr().unwrap().port());
         let target = Target::new(&settings).unwrap();
-        let dialer = Dialer::new(&settings, &target).unwrap();
+        let dialer = Dialer::new(&settings, &target, Resolver::system()).unwrap();
         let upstream = tokio::spawn(async move {
             let (socket, _) = listener.accept().await.unwrap();
             let mut connection = h2::server::handshake(socket).await.unwrap();

@@ -128,7 +128,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[tokio::test(start_paused = true)]
-    async fn many_senders_knock_like_one_while_the_upstream_is_down() {
+    async fn f11_many_senders_knock_like_one_while_the_upstream_is_down() {
         let gate = Arc::new(Gate::new(RETRY));
         let knocks = Arc::new(AtomicUsize::new(0));
         let senders: Vec<_> = (0..16)

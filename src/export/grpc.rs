@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode;
 
 use super::body::Pieces;
+use super::broken::Broken;
 use super::classify::{self, Code, Verdict};
 use super::http::retry_after;
 use super::read::{self, Inflated, REPLY_MAX, Unread};
@@ -31,7 +32,7 @@ pub(super) fn frame(message: &Pieces, compressed: bool) -> Option<Pieces> {
 
 /// What a reply means. `now` is wall time in Unix seconds, for dates in a proxy's reply. `Err` is a reply
 /// that broke off.
-pub(super) async fn verdict(signal: Signal, reply: Response<Incoming>, now: u64) -> Result<Verdict, String> {
+pub(super) async fn verdict(signal: Signal, reply: Response<Incoming>, now: u64) -> Result<Verdict, Broken> {
     let (head, body) = reply.into_parts();
     if head.headers.contains_key("grpc-status") {
         return Ok(of_status(signal, &head.headers, &[], now));
@@ -44,15 +45,15 @@ pub(super) async fn verdict(signal: Signal, reply: Response<Incoming>, now: u64)
     }
     let (body, trailers) = match read::whole(body, REPLY_MAX + PREFIX).await {
         Ok(read) => read,
-        Err(Unread::TooLarge) => return Ok(classify::reply_too_large(REPLY_MAX)),
-        Err(Unread::Cut(error)) => return Err(error.to_string()),
+        Err(Unread::TooLarge) => return Ok(read::too_large()),
+        Err(Unread::Cut(error)) => return Err(error.into()),
     };
     let Some(trailers) = trailers.filter(|trailers| trailers.contains_key("grpc-status")) else {
-        return Err("the reply ended without `grpc-status`".to_owned());
+        return Err(Broken::short("the reply ended without `grpc-status`"));
     };
     match message(&head.headers, body) {
         Some(message) => Ok(of_status(signal, &trailers, &message, now)),
-        None => Ok(classify::reply_too_large(REPLY_MAX)),
+        None => Ok(read::too_large()),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::{HeaderMap, Response, header};
 use hyper::body::Incoming;
 
+use super::broken::Broken;
 use super::classify::{self, Verdict};
 use super::read::{self, FAILURE_MAX, Inflated, REPLY_MAX, Unread};
 use crate::wire::Signal;
@@ -20,7 +21,7 @@ pub(super) async fn verdict(
     asked: Encoding,
     reply: Response<Incoming>,
     now: u64,
-) -> Result<Verdict, String> {
+) -> Result<Verdict, Broken> {
     let (head, body) = reply.into_parts();
     let encoding = spoken(&head.headers);
     if !head.status.is_success() {
@@ -31,11 +32,11 @@ pub(super) async fn verdict(
     }
     let body = match read::whole(body, REPLY_MAX).await {
         Ok((body, _)) => body,
-        Err(Unread::TooLarge) => return Ok(classify::reply_too_large(REPLY_MAX)),
-        Err(Unread::Cut(error)) => return Err(error.to_string()),
+        Err(Unread::TooLarge) => return Ok(read::too_large()),
+        Err(Unread::Cut(error)) => return Err(error.into()),
     };
     Ok(match read::inflate(read::content_encoding(&head.headers), body, REPLY_MAX) {
-        (_, Inflated::TooLarge) => classify::reply_too_large(REPLY_MAX),
+        (_, Inflated::TooLarge) => read::too_large(),
         (body, Inflated::Whole | Inflated::Unreadable) => {
             let partial = read_partial(signal, encoding.unwrap_or(asked), &body).unwrap_or_default();
             classify::http(head.status, None, partial.rejected, read::words(&partial.message))
@@ -81,7 +82,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn retry_after_is_read_in_all_its_forms() {
+    fn hc3_retry_after_as_seconds_date_past_absurd_and_garbage() {
         // 2026-11-23 12:00:00 UTC
         const NOW: u64 = 1_795_435_200;
         let check = |value: &str, expect: Option<u64>| {

@@ -1,8 +1,10 @@
 //! One line to an upstream: a connection at a time, replaced when it breaks or grows old.
 //!
 //! HTTP/2 connections are shared by the senders on the line; an HTTP/1.1 connection is lent to one sender
-//! and comes back only after a whole reply. A line never retries: who holds the batch decides that.
+//! and comes back only after a whole reply. One that grew old, or whose address the upstream's name no longer
+//! stands for, is replaced while it still works. A line never retries: who holds the batch decides that.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,34 +13,74 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::body::Whole;
 use super::dial::{DialError, Dialer};
 
 /// An older connection is replaced, so that an upstream that moved or grew is found.
 const AGE_MAX: Duration = Duration::from_secs(300);
+/// How long a call waits for a replacement of a connection that works.
+const REPLACE_MAX: Duration = Duration::from_secs(3);
+/// A connection that could not be replaced is used for so long before that is tried again.
+const REPLACE_AGAIN: Duration = Duration::from_secs(30);
 
 /// The sending half of a connection.
 #[derive(Debug)]
 pub(super) enum Wire {
-    H1(http1::SendRequest<Whole>),
+    H1(http1::SendRequest<Whole>, Form),
     H2(http2::SendRequest<Whole>),
+}
+
+/// How an HTTP/1.1 request says where it goes (RFC 9112, 3.2).
+#[derive(Debug)]
+pub(super) enum Form {
+    /// To the server itself: the path.
+    Origin,
+    /// To a proxy, with its credentials: the whole address.
+    Absolute(Option<HeaderValue>),
+}
+
+impl Wire {
+    /// The same, with a proxy at its other end that is handed requests. HTTP/2 is only spoken in tunnels.
+    pub fn handing_over(self, credentials: Option<HeaderValue>) -> Self {
+        match self {
+            Wire::H1(sender, _) => Wire::H1(sender, Form::Absolute(credentials)),
+            Wire::H2(sender) => Wire::H2(sender),
+        }
+    }
 }
 
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Live {
     id: u64,
+    peer: Option<SocketAddr>,
     born: Instant,
+    /// Until then it is used though it should have been replaced.
+    excused: Instant,
     /// A whole reply came over it.
     served: Arc<AtomicBool>,
     wire: Wire,
 }
 
 impl Live {
-    pub fn new(id: u64, wire: Wire) -> Self {
-        Self { id, born: Instant::now(), served: Arc::default(), wire }
+    pub fn new(id: u64, peer: Option<SocketAddr>, wire: Wire) -> Self {
+        let now = Instant::now();
+        Self { id, peer, born: now, excused: now, served: Arc::default(), wire }
+    }
+
+    fn is_good(&self, dialer: &Dialer) -> bool {
+        let stands = || self.peer.is_none_or(|peer| dialer.stands(peer));
+        Instant::now() < self.excused || (self.born.elapsed() < AGE_MAX && stands())
+    }
+
+    /// Another in its place, or it again for a while.
+    async fn replaced(self, dialer: &Dialer) -> Self {
+        match timeout(REPLACE_MAX, dialer.dial()).await {
+            Ok(Ok(fresh)) => fresh,
+            Ok(Err(_)) | Err(_) => Self { excused: Instant::now() + REPLACE_AGAIN, ..self },
+        }
     }
 
     pub fn has_served(&self) -> bool {
@@ -52,9 +94,9 @@ impl Live {
                 sender.ready().await?;
                 sender.send_request(request).await
             }
-            Wire::H1(sender) => {
+            Wire::H1(sender, form) => {
                 sender.ready().await?;
-                to_origin_form(&mut request);
+                form.put_on(&mut request);
                 sender.send_request(request).await
             }
         }
@@ -62,7 +104,7 @@ impl Live {
 
     fn is_closed(&self) -> bool {
         match &self.wire {
-            Wire::H1(sender) => sender.is_closed(),
+            Wire::H1(sender, _) => sender.is_closed(),
             Wire::H2(sender) => sender.is_closed(),
         }
     }
@@ -70,10 +112,12 @@ impl Live {
     /// Another handle to it, where the protocol allows.
     fn share(&self) -> Option<Self> {
         match &self.wire {
-            Wire::H1(_) => None,
+            Wire::H1(..) => None,
             Wire::H2(sender) => Some(Self {
                 id: self.id,
+                peer: self.peer,
                 born: self.born,
+                excused: self.excused,
                 served: self.served.clone(),
                 wire: Wire::H2(sender.clone()),
             }),
@@ -81,14 +125,20 @@ impl Live {
     }
 }
 
-/// HTTP/1.1 wants the path in the request line and the host in a header (RFC 9112).
-fn to_origin_form<B>(request: &mut Request<B>) {
-    let host = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
-    if let Some(host) = host {
-        request.headers_mut().insert(header::HOST, host);
-    }
-    if let Some(path) = request.uri().path_and_query() {
-        *request.uri_mut() = Uri::from(path.clone());
+impl Form {
+    /// Writes the address of a request as this form has it; the host is a header either way.
+    fn put_on<B>(&self, request: &mut Request<B>) {
+        let host = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        if let Some(host) = host {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        match (self, request.uri().path_and_query()) {
+            (Form::Origin, Some(path)) => *request.uri_mut() = Uri::from(path.clone()),
+            (Form::Absolute(Some(credentials)), _) => {
+                request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials.clone());
+            }
+            (Form::Origin | Form::Absolute(_), _) => {}
+        }
     }
 }
 
@@ -103,8 +153,8 @@ impl Line {
         let mut slot = self.live.lock().await;
         let open = slot.take().filter(|live| !live.is_closed());
         let live = match open {
-            Some(live) if live.born.elapsed() < AGE_MAX => live,
-            Some(old) => dialer.dial().await.unwrap_or(Live { born: Instant::now(), ..old }),
+            Some(live) if live.is_good(dialer) => live,
+            Some(old) => old.replaced(dialer).await,
             None => dialer.dial().await?,
         };
         *slot = live.share();
@@ -114,6 +164,11 @@ impl Line {
     /// A whole reply came: the connection is good for the next call.
     pub async fn give_back(&self, live: Live) {
         live.served.store(true, Ordering::Relaxed);
+        self.put_back(live).await;
+    }
+
+    /// It may carry another call, for all we know.
+    pub async fn put_back(&self, live: Live) {
         let mut slot = self.live.lock().await;
         if slot.is_none() && !live.is_closed() {
             *slot = Some(live);

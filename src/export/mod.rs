@@ -5,14 +5,18 @@
 //! size. The surprise: hyper's connections are used directly, because the usual clients resolve a name
 //! once, share one connection, and hide whether a broken call was ever heard.
 
+mod appetite;
 mod body;
+mod broken;
 mod classify;
 mod compress;
 mod dial;
+mod division;
 mod gate;
 mod grpc;
 mod http;
 mod line;
+mod names;
 mod read;
 mod retry;
 mod sender;
@@ -21,12 +25,15 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tunnel;
 mod voice;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, Uri};
+
+pub use tunnel::Proxy;
 
 /// How an upstream is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +79,8 @@ pub struct Settings {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub compression: Compression,
     pub tls: Tls,
+    /// Who is connected to in its place.
+    pub proxy: Option<Proxy>,
     /// For one attempt.
     pub timeout: Duration,
     pub retry: Retry,
@@ -109,7 +118,7 @@ pub fn start(
     give_up: tokio_util::sync::CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>, SetupError> {
     let name = settings.name.clone();
-    let upstream = std::sync::Arc::new(sender::Upstream::new(settings, inner)?);
+    let upstream = std::sync::Arc::new(sender::Upstream::new(settings, inner, names::Resolver::system())?);
     let runtime = tokio::runtime::Handle::try_current()
         .map_err(|error| SetupError { name, what: error.to_string() })?;
     Ok(runtime.spawn(sender::run(upstream, give_up)))

@@ -9,6 +9,8 @@ use http::header::CONTENT_ENCODING;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::classify::{self, Verdict};
+
 /// The largest reply read, on the wire and inflated (OTLP specification, response limit; conformance C02).
 pub(super) const REPLY_MAX: usize = 4 << 20;
 /// Of a failure only the beginning is read: its status has said what matters.
@@ -23,6 +25,11 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 pub(super) enum Unread {
     TooLarge,
     Cut(hyper::Error),
+}
+
+/// What is said of a reply longer than we read.
+pub(super) fn too_large() -> Verdict {
+    classify::reply_too_large(format!("the reply is larger than {REPLY_MAX} bytes"))
 }
 
 /// The whole body and its trailers, if it is no longer than `max`.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use prometheus::IntCounter;
 
+use super::appetite::Remedy;
 use super::classify::Refusal;
 use crate::queue::Batch;
 use crate::telemetry::Meters;
@@ -67,7 +68,7 @@ impl Books {
 
     /// Takes a batch's items on: from here they are settled whatever happens.
     pub fn claim(&self, batch: &Batch) -> Claim<'_> {
-        Claim { books: self, signal: batch.signal, items: batch.items, open: true }
+        Claim { books: self, signal: batch.signal, left: batch.items }
     }
 
     /// One call was made.
@@ -76,6 +77,11 @@ impl Books {
             Some(good) if outcome == "ok" => good.sends.inc(),
             _ => self.meters.sends.with_label_values(&[signal.name(), &self.upstream, outcome]).inc(),
         }
+    }
+
+    /// A batch was divided.
+    pub fn divided(&self, signal: Signal, remedy: Remedy) {
+        self.meters.divided.with_label_values(&[signal.name(), &self.upstream, remedy.name()]).inc();
     }
 
     fn delivered(&self, signal: Signal, items: u64) {
@@ -109,18 +115,14 @@ impl Books {
 pub(super) struct Claim<'a> {
     books: &'a Books,
     signal: Signal,
-    items: u64,
-    open: bool,
+    left: u64,
 }
 
 impl Claim<'_> {
-    pub fn items(&self) -> u64 {
-        self.items
-    }
-
-    pub fn settle(mut self, ended: &Ended) {
-        self.open = false;
-        let (books, signal, items) = (self.books, self.signal, self.items);
+    /// Settles some of the items.
+    pub fn settle(&mut self, items: u64, ended: &Ended) {
+        let (books, signal, items) = (self.books, self.signal, items.min(self.left));
+        self.left -= items;
         match ended {
             Ended::Delivered { rejected, .. } => {
                 // An upstream can not reject more than it was sent, whatever it says.
@@ -138,9 +140,9 @@ impl Claim<'_> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        if self.open {
+        if self.left > 0 {
             let loss = if std::thread::panicking() { Loss::Fault } else { Loss::Shutdown };
-            self.books.lost(self.signal, loss, self.items);
+            self.books.lost(self.signal, loss, self.left);
         }
     }
 }

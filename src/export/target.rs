@@ -14,7 +14,7 @@ use crate::model::Origin;
 use crate::wire::Signal;
 
 /// Conformance C11: the product, then the exporter it is.
-const USER_AGENT: &str =
+pub(super) const USER_AGENT: &str =
     concat!("spandrel/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that belong to the connection or say how the body is written. Setting them would make
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signal_path_is_appended_to_the_base() {
+    fn a6_the_signal_path_is_appended_to_the_base() {
         let check = |endpoint, expect: &str| {
             let uri = target(endpoint, Protocol::HttpProtobuf, &[]).unwrap().uri(Signal::Logs);
             assert_eq!(uri.to_string(), expect);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_header_wins_over_the_callers() {
+    fn c11_a_configured_header_wins_over_the_callers() {
         let target =
             target("http://h", Protocol::HttpJson, &[("authorization", "ours"), ("host", "other")]).unwrap();
         let origin = Origin {

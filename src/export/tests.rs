@@ -1,6 +1,7 @@
 //! Against real sockets: upstreams that answer, refuse, break, bomb and come back.
 
 mod book;
+mod divide;
 mod faults;
 mod grpc;
 mod http;
@@ -29,6 +30,7 @@ pub(super) fn settings(port: u16) -> Settings {
         headers: Vec::new(),
         compression: Compression::None,
         tls: Tls::default(),
+        proxy: None,
         timeout: Duration::from_secs(5),
         retry: Retry {
             initial: Duration::from_millis(10),

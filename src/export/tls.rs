@@ -13,13 +13,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::{Protocol, Tls};
+use super::Tls;
 
 /// The TLS side of one upstream.
 #[derive(Debug)]
 pub(super) struct Secrets {
     tls: Tls,
-    protocol: Protocol,
+    alpn: &'static [&'static [u8]],
     state: Mutex<State>,
 }
 
@@ -36,10 +36,10 @@ impl Secrets {
     /// # Errors
     /// In words, naming the file: it can not be read, holds no certificate or key, or key and
     /// certificate do not match.
-    pub fn new(tls: Tls, protocol: Protocol) -> Result<Self, String> {
+    pub fn new(tls: Tls, alpn: &'static [&'static [u8]]) -> Result<Self, String> {
         let changed = stamp(&tls);
-        let config = Arc::new(build(&tls, protocol)?);
-        Ok(Self { tls, protocol, state: Mutex::new(State { config, changed }) })
+        let config = Arc::new(build(&tls, alpn)?);
+        Ok(Self { tls, alpn, state: Mutex::new(State { config, changed }) })
     }
 
     /// The configuration to connect with, read again if its files changed.
@@ -49,7 +49,7 @@ impl Secrets {
         if now != state.changed {
             // A half-written file changes again: its time is kept either way, so it is tried once each.
             state.changed = now;
-            match build(&self.tls, self.protocol) {
+            match build(&self.tls, self.alpn) {
                 Ok(config) => state.config = Arc::new(config),
                 Err(what) => {
                     tracing::warn!("certificates changed but can not be used, keeping the last: {what}")
@@ -60,12 +60,40 @@ impl Secrets {
     }
 }
 
+/// What an operator can do about a failed handshake; empty when that is anybody's guess.
+pub(super) fn hint(error: &std::io::Error) -> &'static str {
+    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error};
+    match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. })) => {
+            "; the upstream must renew its certificate, unless this machine's clock is wrong"
+        }
+        Some(Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. })) => {
+            "; is this machine's clock right?"
+        }
+        Some(Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature)) => {
+            "; set `tls.ca_file` to the authority that signed the upstream's certificate"
+        }
+        Some(Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. })) => {
+            "; name the upstream in `endpoint` as its certificate does"
+        }
+        Some(Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown,
+        )) => "; the upstream does not accept our certificate: check `tls.cert_file`",
+        Some(Error::InvalidMessage(_)) => "; does the upstream speak TLS on this port?",
+        _ => "",
+    }
+}
+
 fn stamp(tls: &Tls) -> Stamp {
     [&tls.ca_file, &tls.cert_file, &tls.key_file]
         .map(|path| path.as_ref().and_then(|path| std::fs::metadata(path).ok()?.modified().ok()))
 }
 
-fn build(tls: &Tls, protocol: Protocol) -> Result<ClientConfig, String> {
+fn build(tls: &Tls, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -90,10 +118,7 @@ fn build(tls: &Tls, protocol: Protocol) -> Result<ClientConfig, String> {
         (Some(_), None) => return Err("tls.cert_file needs a tls.key_file beside it".to_owned()),
         (None, Some(_)) => return Err("tls.key_file needs a tls.cert_file beside it".to_owned()),
     };
-    config.alpn_protocols = match protocol {
-        Protocol::Grpc => vec![b"h2".to_vec()],
-        Protocol::HttpProtobuf | Protocol::HttpJson => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-    };
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     Ok(config)
 }
 

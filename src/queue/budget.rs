@@ -55,6 +55,11 @@ impl Reservation {
         &self.budget
     }
 
+    /// Another share of the same budget, fitting or not; see [`Budget::reserve`].
+    pub fn another(&self, bytes: usize) -> Reservation {
+        self.budget.reserve(bytes)
+    }
+
     /// Takes `more` bytes if they fit under the limit.
     pub fn try_grow(&mut self, more: usize) -> bool {
         let fits = self.budget.used.fetch_update(Relaxed, Relaxed, |used| {

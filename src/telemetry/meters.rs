@@ -104,6 +104,8 @@ meters! {
         "Items given up after they were accepted, by reason.";
     sends: counter "spandrel_exporter_sends_total" ["signal", "upstream", "outcome"] NO,
         "Calls to an upstream, by outcome.";
+    divided: counter "spandrel_exporter_divided_batches_total" ["signal", "upstream", "reason"] NO,
+        "Batches an upstream refused whole and was sent in parts, by what it said: invalid, too_large.";
     outbox_bytes: gauges "spandrel_exporter_queue_bytes" ["upstream"] NO,
         "Bytes of batches waiting for an upstream.";
     outbox_batches: gauges "spandrel_exporter_queue_batches" ["upstream"] NO,

@@ -9,6 +9,7 @@
 pub mod attr;
 pub mod block;
 mod check;
+pub mod divide;
 pub mod error;
 pub mod fields;
 pub mod ids;

@@ -104,7 +104,7 @@ fn failure(code: u32, delay: Option<Duration>) -> Answer {
 }
 
 #[tokio::test]
-async fn every_code_is_repeated_or_refused_as_the_table_says() {
+async fn gc1_gc2_f16_every_code_is_repeated_or_refused_as_the_table_says() {
     let retried = [1, 4, 10, 11, 14, 15];
     for code in 1..=17 {
         for delay in [None, Some(Duration::from_millis(30))] {
@@ -152,7 +152,7 @@ async fn a_proxy_that_speaks_no_grpc_is_read_by_its_status() {
 }
 
 #[tokio::test]
-async fn rejected_items_are_counted_and_never_sent_again() {
+async fn c03_f19_rejected_items_are_counted_and_never_sent_again() {
     let partial = |rejected, message: &str| {
         let partial =
             ExportTracePartialSuccess { rejected_spans: rejected, error_message: message.to_owned() };
@@ -175,7 +175,7 @@ async fn rejected_items_are_counted_and_never_sent_again() {
 }
 
 #[tokio::test]
-async fn odd_frames_of_an_ok_are_an_ok() {
+async fn hc8_odd_frames_of_an_ok_are_an_ok() {
     for bytes in [&b""[..], b"\0\0", b"\0\xff\xff\xff\xff", b"\x01\0\0\0\x02??", b"\0\0\0\0\0\0\0\0\0\0"] {
         let upstream = Server::start(|_, _| grpc_frame(bytes.into(), &[], &[("grpc-status", "0")])).await;
         let mut exporter = Exporter::start(settings(upstream.port));

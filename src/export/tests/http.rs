@@ -18,7 +18,7 @@ fn over_http(port: u16) -> Settings {
 }
 
 #[tokio::test]
-async fn the_bytes_arrive_at_the_signals_path() {
+async fn hc1_the_bytes_arrive_at_the_signals_path() {
     let upstream = Server::start(|_, _| http(200, &[], "")).await;
     let endpoint = Uri::try_from(format!("http://127.0.0.1:{}/base/", upstream.port)).unwrap();
     let headers = vec![(HeaderName::from_static("x-api-key"), HeaderValue::from_static("secret"))];
@@ -38,7 +38,7 @@ async fn the_bytes_arrive_at_the_signals_path() {
 }
 
 #[tokio::test]
-async fn compressed_bodies_open_at_the_far_end() {
+async fn hc1_compressed_bodies_open_at_the_far_end() {
     for compression in [Compression::Gzip, Compression::Zstd] {
         let upstream = Server::start(|_, _| http(200, &[], "")).await;
         let mut exporter = Exporter::start(Settings { compression, ..over_http(upstream.port) });
@@ -51,7 +51,7 @@ async fn compressed_bodies_open_at_the_far_end() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_for_the_next_call() {
+async fn hc6_a_connection_is_kept_for_the_next_call() {
     let upstream =
         Server::start(|n, _| if n % 3 == 1 { http(400, &[], "no") } else { http(200, &[], "") }).await;
     let mut exporter = Exporter::start(Settings { parallel: 1, ..over_http(upstream.port) });
@@ -61,7 +61,7 @@ async fn a_connection_is_kept_for_the_next_call() {
 }
 
 #[tokio::test]
-async fn every_status_is_repeated_or_refused_as_the_table_says() {
+async fn hc2_f15_every_status_is_repeated_or_refused_as_the_table_says() {
     for code in [
         300, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504, 505,
         599,
@@ -89,7 +89,7 @@ async fn every_status_is_repeated_or_refused_as_the_table_says() {
 }
 
 #[tokio::test]
-async fn retry_after_is_a_minimum_and_nonsense_is_ignored() {
+async fn hc3_f15_retry_after_is_a_minimum_and_nonsense_is_ignored() {
     for (value, least) in [("1", 1), ("0", 0), ("garbage", 0), ("Mon, 01 Jan 2001 00:00:00 GMT", 0)] {
         let upstream =
             Server::start(
@@ -109,7 +109,7 @@ async fn retry_after_is_a_minimum_and_nonsense_is_ignored() {
 }
 
 #[tokio::test]
-async fn an_absurd_retry_after_does_not_stop_the_upstream_for_ever() {
+async fn hc3_f15_an_absurd_retry_after_does_not_stop_the_upstream_for_ever() {
     for value in ["99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"] {
         let upstream =
             Server::start(
@@ -127,7 +127,7 @@ async fn an_absurd_retry_after_does_not_stop_the_upstream_for_ever() {
 }
 
 #[tokio::test]
-async fn partial_success_is_read_in_both_encodings() {
+async fn c03_hc8_partial_success_is_read_in_both_encodings() {
     let partial = Partial { rejected: 4, message: "too old".to_owned() };
     let proto = success(Signal::Traces, Encoding::Protobuf, Some(&partial));
     let json = success(Signal::Traces, Encoding::Json, Some(&partial));
@@ -150,7 +150,7 @@ async fn partial_success_is_read_in_both_encodings() {
 }
 
 #[tokio::test]
-async fn the_words_of_a_status_never_change_the_verdict() {
+async fn hc7_the_words_of_a_status_never_change_the_verdict() {
     // Code 14 in the body of a 400 is still a 400 (conformance HC7).
     let body = status(Encoding::Protobuf, &Status { code: 14, ..Status::default() });
     let upstream =

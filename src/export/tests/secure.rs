@@ -99,7 +99,7 @@ async fn outcome(settings: Settings) -> (String, u64) {
 }
 
 #[tokio::test]
-async fn a_trusted_upstream_is_spoken_to_in_what_alpn_agrees_on() {
+async fn hc6_a_trusted_upstream_is_spoken_to_in_what_alpn_agrees_on() {
     let ca = Authority::new();
     for (protocol, alpn, version) in [
         (Protocol::Grpc, &["h2"][..], Version::HTTP_2),
@@ -116,7 +116,7 @@ async fn a_trusted_upstream_is_spoken_to_in_what_alpn_agrees_on() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_not_sent_anything_unless_told_to() {
+async fn f23_a_stranger_is_not_sent_anything_unless_told_to() {
     let (ca, other) = (Authority::new(), Authority::new());
     let server = upstream(ca.acceptor(false, &["h2"])).await;
     let (words, failed) = outcome(over_tls(server.port, trusting(&other))).await;
@@ -141,7 +141,7 @@ async fn a_client_certificate_opens_what_asks_for_one() {
 }
 
 #[tokio::test]
-async fn a_rotated_authority_is_believed_at_the_next_connection() {
+async fn f23_a_rotated_authority_is_believed_at_the_next_connection() {
     let (old, new) = (Authority::new(), Authority::new());
     let server = upstream(new.acceptor(false, &["h2"])).await;
     let mut settings = over_tls(server.port, trusting(&old));
