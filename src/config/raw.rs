@@ -143,7 +143,8 @@ group! {
         retry: Retry;
         /// Calls in flight at once. Raise it for an upstream far away; order is not kept above 1.
         parallel: Slot<usize> = "4" in "1" to "256";
-        /// Largest request sent, before compression; 4 MiB is what gRPC servers take by default.
+        /// Largest request sent, before compression; 4 MiB is what gRPC servers take by default. An upstream
+        /// that takes less is sent less, once it has said so.
         max_request: Slot<Size> = "4MiB" in "1KiB" to "1GiB";
     }
 }
