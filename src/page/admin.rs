@@ -23,9 +23,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tonic_reflection::server as reflection;
 
 use super::inspection;
 use super::line::Line;
+use super::proto::DESCRIPTORS;
 use super::{Summary, Watchers};
 use crate::telemetry::Meters;
 use crate::wire::TraceId;
@@ -154,7 +156,7 @@ async fn connection(socket: TcpStream, router: Router, stop: CancellationToken) 
 
 fn routes(sources: Sources, stop: &CancellationToken) -> Router {
     let inspection = inspection::service(sources.clone(), stop.clone());
-    Router::new()
+    let router = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
@@ -162,9 +164,22 @@ fn routes(sources: Sources, stop: &CancellationToken) -> Router {
         .route("/tracez", get(tracez))
         .route("/traces", get(traces))
         .route("/traces/{id}", get(trace))
-        .route_service("/spandrel.v1.Inspection/{*method}", inspection)
-        .fallback(nothing)
-        .with_state(sources)
+        .route_service("/spandrel.v1.Inspection/{*method}", inspection);
+    with_reflection(router).fallback(nothing).with_state(sources)
+}
+
+/// What is served over gRPC here, described to whoever looks with a tool; some ask by the old name only.
+fn with_reflection<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    let described = || reflection::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    match (described().build_v1(), described().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => router
+            .route_service("/grpc.reflection.v1.ServerReflection/{*method}", v1)
+            .route_service("/grpc.reflection.v1alpha.ServerReflection/{*method}", v1alpha),
+        (Err(cause), _) | (_, Err(cause)) => {
+            tracing::error!(%cause, "what was compiled in can not be read; no reflection on the admin port");
+            router
+        }
+    }
 }
 
 const INDEX: &str = "\
@@ -177,7 +192,7 @@ spandrel admin
 /traces       the latest joined traces
 /traces/{id}  one of them, with its spans
 
-spandrel.v1.Inspection is served here over gRPC: see proto/, or run `spandrel tail`
+spandrel.v1.Inspection is served here over gRPC, with reflection: see proto/, or run `spandrel tail`
 ";
 
 async fn index() -> &'static str {

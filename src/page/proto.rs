@@ -18,6 +18,9 @@ mod generated {
 
 pub use generated::*;
 
+/// `proto/` compiled, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inspection.bin"));
+
 impl JoinedTrace {
     /// A summary as it is sent; `otlp` empty when nobody asked for it.
     pub fn of(summary: &Summary, otlp: Bytes) -> Self {

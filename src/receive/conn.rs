@@ -15,6 +15,7 @@ use super::doors::Doors;
 use super::grpc::{self, Method};
 use super::http as otlp_http;
 use super::origins::Origins;
+use super::reflection;
 use super::refusal::{Refusal, quoted};
 use super::respond::{self, Caller, Manner, Reply};
 use super::watch::Watch;
@@ -43,6 +44,12 @@ impl Conn {
         // gRPC on HTTP/1.1 has no trailers to answer in: it is refused as HTTP.
         let is_grpc = parts.version == Version::HTTP_2 && names_grpc(&parts);
         let patience = grpc::timeout(&parts.headers).filter(|_| is_grpc).map_or(WHOLE, |t| t.min(WHOLE));
+        if is_grpc && let Some(answerer) = self.doors.reflection.at(parts.uri.path()) {
+            return Ok(match self.doors.check(&parts.headers) {
+                Ok(_) => reflection::answer(answerer, Request::from_parts(parts, body)).await,
+                Err(refusal) => self.refuse(None, self.manner(Caller::Grpc, &parts), &refusal),
+            });
+        }
         let mut body = Reader::new(body, self.gate.clock(), arrived + patience);
         Ok(if is_grpc {
             self.grpc(&parts, &mut body, arrived).await

@@ -10,17 +10,19 @@ use tokio_util::task::TaskTracker;
 use super::Settings;
 use super::cors::Cors;
 use super::credentials::{Credentials, Shown};
+use super::reflection::Reflection;
 use super::refusal::Refusal;
 use super::rotate::Rotating;
 use super::tls;
 use crate::telemetry::Meters;
 
 /// The doors of all listeners. A UNIX socket has no TLS: its file's mode says who may come.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Doors {
     pub tls: Option<Arc<Rotating<ServerConfig>>>,
     credentials: Option<Arc<Credentials>>,
     pub cors: Cors,
+    pub reflection: Reflection,
 }
 
 impl Doors {
@@ -30,7 +32,9 @@ impl Doors {
         let tls = settings.tls.clone().map(tls::acceptor).transpose()?;
         let credentials = settings.credentials.clone().map(Credentials::new).transpose()?;
         let cors = Cors::new(settings.cors.clone());
-        Ok(Self { tls: tls.map(Arc::new), credentials: credentials.map(Arc::new), cors })
+        let reflection = Reflection::new().map_err(|error| format!("can't make reflection: {error}"))?;
+        let (tls, credentials) = (tls.map(Arc::new), credentials.map(Arc::new));
+        Ok(Self { tls, credentials, cors, reflection })
     }
 
     /// Keeps up with files that change, until `stop`.

@@ -15,6 +15,7 @@ mod http;
 mod inflate;
 mod listen;
 mod origins;
+mod reflection;
 mod refusal;
 mod respond;
 mod rotate;

@@ -85,7 +85,7 @@ pub fn grpc_message(message: Bytes) -> Response<Reply> {
     framed.extend_from_slice(&message);
     let data = if message.is_empty() { Bytes::from_static(&[0; 5]) } else { framed.into() };
     let trailers = HeaderMap::from_iter([(GRPC_STATUS, ZERO)]);
-    let mut response = Response::new(Reply { data, trailers: Some(trailers) });
+    let mut response = Response::new(Reply::piece(data, Some(trailers)));
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     response
 }
@@ -149,7 +149,7 @@ fn http_refused(encoding: Encoding, refusal: &Refusal, manner: Manner<'_>) -> Re
 fn http(status: StatusCode, encoding: Encoding, body: Bytes, asked: &HeaderMap) -> Response<Reply> {
     let coded = if body.len() >= GZIP_MIN && takes_gzip(asked) { gzipped(&body) } else { None };
     let coding = coded.is_some();
-    let mut response = Response::new(Reply { data: coded.unwrap_or(body), trailers: None });
+    let mut response = Response::new(Reply::piece(coded.unwrap_or(body), None));
     *response.status_mut() = status;
     if coding {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -189,39 +189,62 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A reply's body: one piece and, over gRPC, trailers. Nothing is boxed.
+/// A reply's body. Exports are answered by one piece and, over gRPC, trailers: nothing of that is boxed.
 #[derive(Debug)]
-pub struct Reply {
-    data: Bytes,
-    trailers: Option<HeaderMap>,
+pub struct Reply(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Piece { data: Bytes, trailers: Option<HeaderMap> },
+    Stream(tonic::body::Body),
 }
 
 impl Reply {
     fn empty() -> Self {
-        Self { data: Bytes::new(), trailers: None }
+        Self::piece(Bytes::new(), None)
+    }
+
+    fn piece(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+        Self(Kind::Piece { data, trailers })
+    }
+
+    /// A reply that goes on.
+    pub fn stream(body: tonic::body::Body) -> Self {
+        Self(Kind::Stream(body))
     }
 }
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = tonic::Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if !self.data.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
+        match &mut self.0 {
+            Kind::Piece { data, .. } if !data.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(data)))))
+            }
+            Kind::Piece { trailers, .. } => {
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Kind::Stream(body) => Pin::new(body).poll_frame(cx),
         }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_empty() && self.trailers.is_none()
+        match &self.0 {
+            Kind::Piece { data, trailers } => data.is_empty() && trailers.is_none(),
+            Kind::Stream(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.len() as u64)
+        match &self.0 {
+            Kind::Piece { data, .. } => SizeHint::with_exact(data.len() as u64),
+            Kind::Stream(body) => body.size_hint(),
+        }
     }
 }
 

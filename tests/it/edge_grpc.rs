@@ -8,6 +8,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use spandrel::wire::Signal;
 use tokio::net::TcpStream;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use crate::harness::{PATIENCE, Proxy, made};
 
@@ -69,4 +73,55 @@ async fn gs13_a_call_ends_when_its_timeout_says() {
             metrics.sum("spandrel_memory_used_bytes", &[]) < 4096
         })
         .await;
+}
+
+/// The services named by reflection at an address, and what it says of a symbol.
+async fn reflected(address: std::net::SocketAddr, symbol: &str) -> (Vec<String>, MessageResponse) {
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let mut client = ServerReflectionClient::new(channel.connect().await.unwrap());
+    let questions = [
+        MessageRequest::ListServices(String::new()),
+        MessageRequest::FileContainingSymbol(symbol.to_owned()),
+    ];
+    let questions =
+        questions.map(|ask| ServerReflectionRequest { host: String::new(), message_request: Some(ask) });
+    let mut replies =
+        client.server_reflection_info(tokio_stream::iter(questions)).await.unwrap().into_inner();
+    let listed = replies.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(listed)) = listed else { panic!("{listed:?}") };
+    let described = replies.message().await.unwrap().unwrap().message_response.unwrap();
+    (listed.service.into_iter().map(|service| service.name).collect(), described)
+}
+
+#[tokio::test]
+async fn reflection_names_what_a_listener_serves() {
+    let proxy = Proxy::with("").await;
+    let (services, of_itself) = reflected(proxy.grpc(), "grpc.reflection.v1.ServerReflection").await;
+    for signal in Signal::ALL {
+        let service = signal.grpc_path().trim_start_matches('/').trim_end_matches("/Export");
+        assert!(services.iter().any(|name| name == service), "{service} is not in {services:?}");
+    }
+    assert!(services.iter().any(|name| name == "grpc.health.v1.Health"), "{services:?}");
+    assert!(matches!(of_itself, MessageResponse::FileDescriptorResponse(_)), "{of_itself:?}");
+}
+
+#[tokio::test]
+async fn reflection_describes_the_inspection_api_on_the_admin_port() {
+    let proxy = Proxy::with("").await;
+    let (services, described) = reflected(proxy.admin(), "spandrel.v1.Inspection.Watch").await;
+    assert!(services.iter().any(|name| name == "spandrel.v1.Inspection"), "{services:?}");
+    let MessageResponse::FileDescriptorResponse(files) = described else { panic!("{described:?}") };
+    let file = String::from_utf8_lossy(&files.file_descriptor_proto[0]).into_owned();
+    assert!(file.contains("inspection.proto") && file.contains("WatchRequest"), "{file}");
+}
+
+#[tokio::test]
+async fn reflection_asks_for_credentials_where_exports_do() {
+    let ports = "grpc: \"127.0.0.1:0\", http: \"127.0.0.1:0\"";
+    let receive = format!("receive: {{{ports}, auth: {{bearer: [token]}}}}\nadmin: \"127.0.0.1:0\"\n");
+    let proxy = Proxy::with(receive).await;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", proxy.grpc())).unwrap();
+    let mut client = ServerReflectionClient::new(channel.connect().await.unwrap());
+    let refused = client.server_reflection_info(tokio_stream::pending()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated);
 }
