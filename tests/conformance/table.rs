@@ -1,0 +1,189 @@
+//! `docs/conformance.md`: our own findings beside those kept of others.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::check::{Check, Finding, How, Level, Otherwise};
+use crate::harness::root;
+use crate::run::{Findings, NOT_YET, SECTIONS};
+
+const PAGE: &str = "docs/conformance.md";
+const REGENERATE: &str = "cargo test --test conformance -- --write";
+
+/// What was found of somebody else, as it was kept.
+struct Kept {
+    name: String,
+    findings: BTreeMap<String, Finding>,
+}
+
+/// Keeps findings in a file: the name, then a line each, its parts divided by tabs.
+pub fn keep(path: &Path, name: &str, findings: &Findings) -> std::io::Result<()> {
+    let mut text = format!("{name}\n");
+    for (id, finding) in findings {
+        let why = finding.why().replace(['\t', '\n'], " ");
+        let _ = writeln!(text, "{id}\t{}\t{why}", finding.word());
+    }
+    std::fs::write(path, text)
+}
+
+/// All that was kept, in the order of the files' names.
+fn kept() -> Vec<Kept> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(root().join("tests/conformance/results"))
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .unwrap_or_default();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(path).ok()?;
+        let (name, lines) = text.split_once('\n')?;
+        let line = |line: &str| {
+            let mut parts = line.splitn(3, '\t');
+            let (id, word, why) = (parts.next()?, parts.next()?, parts.next()?);
+            Some((id.to_owned(), Finding::read(word, why)?))
+        };
+        Some(Kept { name: name.into(), findings: lines.lines().filter_map(line).collect() })
+    };
+    paths.into_iter().filter_map(read).collect()
+}
+
+/// Writes the page, or says whether it is as it would be written.
+pub fn compare_or_write(findings: &Findings, write: bool) -> bool {
+    let (path, page) = (root().join(PAGE), page(findings, &kept()));
+    if write {
+        std::fs::write(&path, page).expect("a writable checkout");
+        return true;
+    }
+    let fresh = std::fs::read_to_string(&path).is_ok_and(|written| written == page);
+    if !fresh {
+        println!("{PAGE} is not what this run found; regenerate it with `{REGENERATE}`");
+    }
+    fresh
+}
+
+/// Names of inside tests that no function has.
+pub fn missing_tests(checks: &[Check]) -> Vec<&'static str> {
+    let mut text = String::new();
+    for place in ["src", "tests/it"] {
+        gather(&root().join(place), &mut text);
+    }
+    let named = checks.iter().flat_map(|check| check.inside);
+    named.filter(|test| !text.contains(&format!("fn {test}("))).copied().collect()
+}
+
+fn gather(directory: &Path, text: &mut String) {
+    let entries = std::fs::read_dir(directory).expect("part of the checkout");
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.is_dir() {
+            gather(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap_or_default());
+        }
+    }
+}
+
+/// How a finding stands in the table.
+fn mark(check: &Check, finding: Option<&Finding>, ours: bool) -> &'static str {
+    match finding {
+        _ if ours && NOT_YET.contains(&check.id) => "not yet",
+        Some(Finding::Holds) => "yes",
+        Some(Finding::Otherwise(Otherwise::DoesNot(_))) => "**no**",
+        Some(Finding::Otherwise(Otherwise::NotApplicable(_))) => "n/a",
+        // Ours is shown from inside then.
+        _ if ours => "yes, inside",
+        _ => "?",
+    }
+}
+
+fn page(findings: &Findings, kept: &[Kept]) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut page = format!(
+        "# OTLP conformance, line by line
+
+<!-- Generated: `{REGENERATE}`. Edit tests/conformance/ instead. -->
+
+Each line is asked from outside, over real sockets, by the runner in `tests/conformance/`; its test is the function
+of that name there. Where nothing of a line leaves the process, or not all of it, the tests named in small letters
+show it from inside. `cargo test` runs all of this for Spandrel and fails when a line does not hold.
+
+Levels: MUST, SHOULD and MAY are the OTLP specification's; *spec* is what it, gRPC, HTTP or protobuf say without such
+a word; *ours* is nobody's rule but Spandrel's. Marks: yes; **no**; n/a, the line does not concern this peer;
+?, it can not be seen from outside.
+
+## In short
+
+"
+    );
+    let names: Vec<String> = std::iter::once(format!("Spandrel {version}"))
+        .chain(kept.iter().map(|kept| kept.name.clone()))
+        .collect();
+    let _ = writeln!(page, "| | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+    for level in Level::ALL {
+        let mut row = format!("| {level} |");
+        for column in 0..names.len() {
+            let (held, asked) = figures(level, column.checked_sub(1).map(|at| &kept[at]), findings);
+            let _ = write!(row, " {held} of {asked} |");
+        }
+        page.push_str(&row);
+        page.push('\n');
+    }
+    page.push_str("\nCounted are the lines that could be seen and concern the peer.\n");
+    for (title, file, checks) in SECTIONS {
+        section(&mut page, title, file, checks, findings, kept);
+    }
+    page
+}
+
+fn figures(level: Level, of: Option<&Kept>, findings: &Findings) -> (usize, usize) {
+    let checks = SECTIONS.iter().flat_map(|(_, _, checks)| *checks).filter(|check| check.level == level);
+    let marks = checks.map(|check| match of {
+        None => mark(check, findings.get(check.id), true),
+        Some(kept) => mark(check, kept.findings.get(check.id), false),
+    });
+    let marks: Vec<_> = marks.filter(|mark| !["n/a", "?"].contains(mark)).collect();
+    (marks.iter().filter(|mark| mark.starts_with("yes")).count(), marks.len())
+}
+
+fn section(page: &mut String, title: &str, file: &str, checks: &[Check], findings: &Findings, kept: &[Kept]) {
+    let others: String = kept.iter().map(|kept| format!(" {} |", kept.name)).collect();
+    let rules = "---|".repeat(kept.len());
+    let _ = write!(
+        page,
+        "\n## {title} (`{file}`)\n\n| line | level | the peer … | test | Spandrel |{others}\n|---|---|---|---|---|{rules}\n"
+    );
+    for check in checks {
+        let mut tests: Vec<String> =
+            check.inside.iter().map(|test| format!("<small>`{test}`</small>")).collect();
+        if let How::Ask(name, _) = check.how {
+            tests.insert(0, format!("`{name}`"));
+        }
+        let ours = mark(check, findings.get(check.id), true);
+        let _ = write!(
+            page,
+            "| {} | {} | {} | {} | {ours} |",
+            check.id,
+            check.level,
+            check.says,
+            tests.join("<br>")
+        );
+        for kept in kept {
+            let _ = write!(page, " {} |", mark(check, kept.findings.get(check.id), false));
+        }
+        page.push('\n');
+    }
+    for kept in kept {
+        let seen: Vec<String> = checks.iter().filter_map(|check| seen(check, kept)).collect();
+        if !seen.is_empty() {
+            let _ = write!(page, "\nSeen of {}:\n\n{}\n", kept.name, seen.join("\n"));
+        }
+    }
+}
+
+/// What was seen of somebody else where a line does not hold.
+fn seen(check: &Check, kept: &Kept) -> Option<String> {
+    match kept.findings.get(check.id)? {
+        finding @ Finding::Otherwise(Otherwise::DoesNot(_) | Otherwise::NotApplicable(_)) => {
+            Some(format!("- {}: {}", check.id, finding.why()))
+        }
+        _ => None,
+    }
+}
