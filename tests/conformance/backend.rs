@@ -215,19 +215,24 @@ impl Backend {
         self.until(&what, |backend| backend.marked(mark).into_iter().next()).await
     }
 
-    /// Waits until this many requests with this mark have come over this transport.
+    /// Waits until this many requests with this mark have come over this transport, for each as long as for
+    /// the first.
     pub async fn arrive(
         &self,
         mark: &str,
         transport: Transport,
         times: usize,
     ) -> Result<Vec<Arc<Arrived>>, Otherwise> {
-        let what = format!("{mark} to arrive {times} times over {transport:?}");
-        self.until(&what, |backend| {
-            let came = backend.marked_over(mark, transport);
-            (came.len() >= times).then_some(came)
-        })
-        .await
+        let mut came = Vec::new();
+        for time in 1..=times {
+            let what = format!("{mark} to arrive over {transport:?} for the {time}. time");
+            let enough = |backend: &Self| {
+                let came = backend.marked_over(mark, transport);
+                (came.len() >= time).then_some(came)
+            };
+            came = self.until(&what, enough).await?;
+        }
+        Ok(came)
     }
 
     /// Waits until what came gives an answer.
@@ -329,7 +334,8 @@ async fn respond(
         Answer::Taken => Ok(reply(Answer::message(transport, b""))),
         Answer::Cut => {
             cut.cancel();
-            Err("told to cut")
+            // Over HTTP/2 an error would be a reset stream, which says something; a cut says nothing.
+            std::future::pending().await
         }
         Answer::Never => std::future::pending().await,
         answer @ Answer::Reply { .. } => Ok(reply(answer)),

@@ -40,13 +40,13 @@ pub const CHECKS: &[Check] = &[
         Should,
         "makes a long partial success fit by cutting the message, never the count",
         g05_message_is_cut,
-        inside: "long_texts_are_cut_and_counts_are_kept"
+        inside: "g05_a_reply_over_its_limit_loses_text_and_keeps_its_count"
     ),
     inside!(
         "G06",
         Must,
         "fails for good when a reply can not be made to fit",
-        "long_texts_are_cut_and_counts_are_kept"
+        "g06_a_reply_that_can_not_be_cut_to_fit_is_500_or_resource_exhausted"
     ),
     line!("G07", Should, "answers a request without telemetry with success", g07_empty_is_success),
     line!(
@@ -147,13 +147,12 @@ async fn g03_default_limit(peer: Arc<Peer>) -> Seen {
     Ok(())
 }
 
-const MANY: usize = 50_000;
+const MANY: usize = 30_000;
 
 /// Spans whose ids are one byte short, so many that a word on each would be too much.
 fn all_wrong(count: usize) -> Vec<u8> {
     let wrong = |_| {
-        let mut span = make::span("wrong");
-        span.name = "w".repeat(100);
+        let mut span = make::span("a span that is not well");
         span.span_id.pop();
         span
     };

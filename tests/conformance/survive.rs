@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::EntityRef;
 use opentelemetry_proto::tonic::profiles::v1development::{
-    Profile, ProfilesDictionary, ResourceProfiles, ScopeProfiles,
+    Profile, ProfilesDictionary, ResourceProfiles, Sample, ScopeProfiles, ValueType,
 };
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
@@ -226,12 +226,18 @@ async fn d08_timeless_points(peer: Arc<Peer>) -> Seen {
 async fn d09_profiles(peer: Arc<Peer>) -> Seen {
     let mark = mark("d09");
     let dictionary = ProfilesDictionary {
-        string_table: vec![String::new(), mark.clone()],
+        string_table: vec![String::new(), format!("{mark}-type"), "bytes".into()],
         ..ProfilesDictionary::default()
     };
-    let profile = Profile { profile_id: make::id(16), time_unix_nano: make::NOW, ..Profile::default() };
+    let sample_type = Some(ValueType { type_strindex: 1, unit_strindex: 2 });
+    let samples = vec![Sample { values: vec![1], ..Sample::default() }];
+    let time_unix_nano = make::NOW;
+    let profile =
+        Profile { profile_id: make::id(16), time_unix_nano, sample_type, samples, ..Profile::default() };
+    let id = profile.profile_id.clone();
     let scope_profiles = vec![ScopeProfiles { profiles: vec![profile], ..ScopeProfiles::default() }];
-    let block = ResourceProfiles { scope_profiles, ..ResourceProfiles::default() };
+    let resource = Some(make::resource(&mark));
+    let block = ResourceProfiles { resource, scope_profiles, ..ResourceProfiles::default() };
     let request =
         ExportProfilesServiceRequest { resource_profiles: vec![block], dictionary: Some(dictionary) };
     let body = request.encode_to_vec();
@@ -250,8 +256,13 @@ async fn d09_profiles(peer: Arc<Peer>) -> Seen {
         (came.len() >= 2).then_some(came)
     });
     for arrived in came.await? {
-        let decoded = ExportProfilesServiceRequest::decode(arrived.plain.clone());
-        holds!(decoded == Ok(request.clone()), "they arrive as something else");
+        let decoded = ExportProfilesServiceRequest::decode(arrived.plain.clone()).unwrap_or_default();
+        let strings = decoded.dictionary.map(|dictionary| dictionary.string_table).unwrap_or_default();
+        let profiles = decoded.resource_profiles.into_iter().flat_map(|block| block.scope_profiles);
+        let profile = profiles.flat_map(|scope| scope.profiles).find(|it| it.profile_id == id);
+        let kind = profile.and_then(|profile| profile.sample_type).map(|kind| kind.type_strindex);
+        let kind = kind.and_then(|index| strings.get(usize::try_from(index).ok()?));
+        holds!(kind == Some(&format!("{mark}-type")), "a profile's type arrives as {kind:?}");
     }
     Ok(())
 }

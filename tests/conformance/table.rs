@@ -11,6 +11,9 @@ use crate::run::{Findings, NOT_YET, SECTIONS};
 const PAGE: &str = "docs/conformance.md";
 const REGENERATE: &str = "cargo test --test conformance -- --write";
 
+/// Characters kept of what was seen: others quote at length.
+const WHY_MAX: usize = 160;
+
 /// What was found of somebody else, as it was kept.
 struct Kept {
     name: String,
@@ -21,7 +24,7 @@ struct Kept {
 pub fn keep(path: &Path, name: &str, findings: &Findings) -> std::io::Result<()> {
     let mut text = format!("{name}\n");
     for (id, finding) in findings {
-        let why = finding.why().replace(['\t', '\n'], " ");
+        let why: String = finding.why().replace(['\t', '\n'], " ").chars().take(WHY_MAX).collect();
         let _ = writeln!(text, "{id}\t{}\t{why}", finding.word());
     }
     std::fs::write(path, text)
