@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -395,9 +395,10 @@ async fn hc3_retry_after(peer: Arc<Peer>) -> Seen {
     let two = Duration::from_secs(2);
     waits(&client, "asked to wait 2 s", answer("2".into()), two).await?;
     // A date has whole seconds: up to one of the three may be gone already.
-    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3));
+    let now = UNIX_EPOCH + Duration::from_nanos(spandrel::model::Clock::new().unix_nanos());
+    let date = httpdate::fmt_http_date(now + Duration::from_secs(3));
     waits(&client, "asked to wait until a date", answer(date), Duration::from_millis(1900)).await?;
-    let past = httpdate::fmt_http_date(SystemTime::now() - Duration::from_secs(3600));
+    let past = httpdate::fmt_http_date(now - Duration::from_secs(3600));
     waits(&client, "asked to wait until it was", answer(past), Duration::ZERO).await
 }
 

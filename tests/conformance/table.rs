@@ -9,6 +9,9 @@ use crate::harness::root;
 use crate::run::{Findings, NOT_YET, SECTIONS};
 
 const PAGE: &str = "docs/conformance.md";
+const README: &str = "README.md";
+const FIGURES_BEGIN: &str = "<!-- conformance: written by the runner -->";
+const FIGURES_END: &str = "<!-- /conformance -->";
 const REGENERATE: &str = "cargo test --test conformance -- --write";
 
 /// Characters kept of what was seen: others quote at length.
@@ -49,18 +52,30 @@ fn kept() -> Vec<Kept> {
     paths.into_iter().filter_map(read).collect()
 }
 
-/// Writes the page, or says whether it is as it would be written.
+/// Writes the page and the README's figures, or says whether they are as they would be written.
 pub fn compare_or_write(findings: &Findings, write: bool) -> bool {
-    let (path, page) = (root().join(PAGE), page(findings, &kept()));
-    if write {
-        std::fs::write(&path, page).expect("a writable checkout");
-        return true;
-    }
-    let fresh = std::fs::read_to_string(&path).is_ok_and(|written| written == page);
-    if !fresh {
-        println!("{PAGE} is not what this run found; regenerate it with `{REGENERATE}`");
+    let kept = kept();
+    let readme = std::fs::read_to_string(root().join(README)).expect("part of the checkout");
+    let readme =
+        with_figures(&readme, &figures(findings, &kept)).expect("the README has a place for figures");
+    let mut fresh = true;
+    for (path, text) in [(PAGE, page(findings, &kept)), (README, readme)] {
+        let file = root().join(path);
+        if write {
+            std::fs::write(&file, text).expect("a writable checkout");
+        } else if !std::fs::read_to_string(&file).is_ok_and(|written| written == text) {
+            println!("{path} is not what this run found; regenerate it with `{REGENERATE}`");
+            fresh = false;
+        }
     }
     fresh
+}
+
+/// A text with these figures where it has some already.
+fn with_figures(text: &str, figures: &str) -> Option<String> {
+    let (before, rest) = text.split_once(FIGURES_BEGIN)?;
+    let (_, after) = rest.split_once(FIGURES_END)?;
+    Some(format!("{before}{FIGURES_BEGIN}\n{figures}{FIGURES_END}{after}"))
 }
 
 /// Names of inside tests that no function has.
@@ -98,7 +113,6 @@ fn mark(check: &Check, finding: Option<&Finding>, ours: bool) -> &'static str {
 }
 
 fn page(findings: &Findings, kept: &[Kept]) -> String {
-    let version = env!("CARGO_PKG_VERSION");
     let mut page = format!(
         "# OTLP conformance, line by line
 
@@ -116,19 +130,7 @@ a word; *ours* is nobody's rule but Spandrel's. Marks: yes; **no**; n/a, the lin
 
 "
     );
-    let names: Vec<String> = std::iter::once(format!("Spandrel {version}"))
-        .chain(kept.iter().map(|kept| kept.name.clone()))
-        .collect();
-    let _ = writeln!(page, "| | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
-    for level in Level::ALL {
-        let mut row = format!("| {level} |");
-        for column in 0..names.len() {
-            let (held, asked) = figures(level, column.checked_sub(1).map(|at| &kept[at]), findings);
-            let _ = write!(row, " {held} of {asked} |");
-        }
-        page.push_str(&row);
-        page.push('\n');
-    }
+    page.push_str(&figures(findings, kept));
     page.push_str("\nCounted are the lines that could be seen and concern the peer.\n");
     for (title, file, checks) in SECTIONS {
         section(&mut page, title, file, checks, findings, kept);
@@ -136,14 +138,30 @@ a word; *ours* is nobody's rule but Spandrel's. Marks: yes; **no**; n/a, the lin
     page
 }
 
-fn figures(level: Level, of: Option<&Kept>, findings: &Findings) -> (usize, usize) {
+/// How many lines of each level hold, a column for each who was asked.
+fn figures(findings: &Findings, kept: &[Kept]) -> String {
+    let ours = format!("Spandrel {}", env!("CARGO_PKG_VERSION"));
+    let names: Vec<&str> =
+        std::iter::once(ours.as_str()).chain(kept.iter().map(|kept| kept.name.as_str())).collect();
+    let mut rows = format!("| | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+    for level in Level::ALL {
+        let _ =
+            write!(rows, "| {level} | {} |", held(level, |check| mark(check, findings.get(check.id), true)));
+        for kept in kept {
+            let held = held(level, |check| mark(check, kept.findings.get(check.id), false));
+            let _ = write!(rows, " {held} |");
+        }
+        rows.push('\n');
+    }
+    rows
+}
+
+/// Of the lines of a level that can be seen and concern the peer: how many hold.
+fn held(level: Level, mark: impl Fn(&Check) -> &'static str) -> String {
     let checks = SECTIONS.iter().flat_map(|(_, _, checks)| *checks).filter(|check| check.level == level);
-    let marks = checks.map(|check| match of {
-        None => mark(check, findings.get(check.id), true),
-        Some(kept) => mark(check, kept.findings.get(check.id), false),
-    });
-    let marks: Vec<_> = marks.filter(|mark| !["n/a", "?"].contains(mark)).collect();
-    (marks.iter().filter(|mark| mark.starts_with("yes")).count(), marks.len())
+    let marks: Vec<_> = checks.map(mark).filter(|mark| !["n/a", "?"].contains(mark)).collect();
+    let held = marks.iter().filter(|mark| mark.starts_with("yes")).count();
+    format!("{held} of {}", marks.len())
 }
 
 fn section(page: &mut String, title: &str, file: &str, checks: &[Check], findings: &Findings, kept: &[Kept]) {
