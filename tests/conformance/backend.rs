@@ -40,6 +40,10 @@ pub enum Transport {
     Http,
 }
 
+impl Transport {
+    pub const BOTH: [Transport; 2] = [Transport::Grpc, Transport::Http];
+}
+
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub struct Arrived {

@@ -7,7 +7,7 @@ use prost::Message;
 use spandrel::wire::Signal;
 use tokio::sync::OnceCell;
 
-use crate::backend::{Backend, Transport};
+use crate::backend::Backend;
 use crate::call::{self, GrpcReply, PROTOBUF, Reply};
 use crate::check::{Otherwise, not_observable};
 use crate::make;
@@ -32,6 +32,7 @@ async fn find(peer: Arc<Peer>) -> Result<(GrpcReply, Reply), Otherwise> {
     }
     let backend = peer.backend.clone().ok_or_else(|| not_observable("it would have to be overloaded"))?;
     let (grpc, http) = (peer.grpc()?, peer.http()?);
+    peer.transports().await?;
     backend.down().await;
     let found = push(grpc, http, 256).await;
     backend.up().await;
@@ -40,7 +41,7 @@ async fn find(peer: Arc<Peer>) -> Result<(GrpcReply, Reply), Otherwise> {
     let until = tokio::time::Instant::now() + Duration::from_secs(60);
     while tokio::time::Instant::now() < until {
         let reply = call::export(grpc, Signal::Logs, &make::logs(&after, 1).encode_to_vec()).await?;
-        if reply.is("OK") && backend.arrives(&after).await.is_ok() && everywhere(&backend, &after) {
+        if reply.is("OK") && came_everywhere(&peer, &backend, &after).await {
             break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -49,8 +50,13 @@ async fn find(peer: Arc<Peer>) -> Result<(GrpcReply, Reply), Otherwise> {
 }
 
 /// A client with two exporters has emptied both queues when both have brought the last of it.
-fn everywhere(backend: &Backend, mark: &str) -> bool {
-    [Transport::Grpc, Transport::Http].iter().all(|over| !backend.marked_over(mark, *over).is_empty())
+async fn came_everywhere(peer: &Peer, backend: &Backend, mark: &str) -> bool {
+    for transport in peer.transports().await.unwrap_or_default() {
+        if backend.arrive(mark, transport, 1).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 async fn push(

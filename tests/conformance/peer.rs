@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use spandrel::wire::Signal;
+use tokio::sync::OnceCell;
 
 use crate::backend::{Answer, Arrived, Backend, Transport};
 use crate::call;
@@ -27,6 +29,8 @@ pub struct Peer {
     pub backend: Option<Arc<Backend>>,
     /// Our own program at those addresses; what it forwards comes to `backend`.
     pub own: Option<Proxy>,
+    /// What `transports` has found out.
+    pub spoken: OnceCell<Vec<Transport>>,
 }
 
 /// A client under test: what is fed to it comes to the backend.
@@ -49,6 +53,7 @@ impl Peer {
             http: Some(own.http()),
             backend: Some(backend),
             own: Some(own),
+            spoken: OnceCell::new(),
         }
     }
 
@@ -99,6 +104,35 @@ impl Peer {
             let own = self.started(&config).await?;
             return Ok(Forwarding { backend, transport, feed: own.grpc(), own: Some(own) });
         }
+        if !self.transports().await?.contains(&transport) {
+            return Err(not_observable(format!("its client was not told to send over {transport:?}")));
+        }
+        self.forwarded(transport)
+    }
+
+    /// The transports this peer's client speaks. A stranger's show when it is fed for the first time.
+    pub async fn transports(&self) -> Result<Vec<Transport>, Otherwise> {
+        if self.own.is_some() {
+            return Ok(Transport::BOTH.into());
+        }
+        let spoken = self.spoken.get_or_try_init(|| async {
+            let (mark, client) = (mark("spoken"), self.forwarded(Transport::Grpc)?);
+            client.feed(&mark).await?;
+            client.backend.arrives(&mark).await?;
+            // Over the other transport it comes at about the same time, if at all.
+            let is_both = |backend: &Backend| {
+                Transport::BOTH.iter().all(|it| !backend.marked_over(&mark, *it).is_empty()).then_some(())
+            };
+            let both = client.backend.until("both transports", is_both);
+            let _ = tokio::time::timeout(Duration::from_secs(5), both).await;
+            let speaks = |it: &Transport| !client.backend.marked_over(&mark, *it).is_empty();
+            Ok(Transport::BOTH.into_iter().filter(speaks).collect())
+        });
+        spoken.await.cloned()
+    }
+
+    /// A stranger's client, which serves all checks.
+    fn forwarded(&self, transport: Transport) -> Result<Forwarding, Otherwise> {
         match (&self.backend, self.grpc) {
             (Some(backend), Some(feed)) => {
                 Ok(Forwarding { backend: backend.clone(), transport, feed, own: None })

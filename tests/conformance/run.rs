@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::backend::Backend;
@@ -57,7 +57,8 @@ async fn ask_stranger(options: Options, chosen: &[Check]) -> bool {
         Some(address) => Some(Arc::new(Backend::listen(address).await)),
         None => None,
     };
-    let peer = Peer { name, grpc: options.grpc, http: options.http, backend, own: None };
+    let (grpc, http) = (options.grpc, options.http);
+    let peer = Peer { name, grpc, http, backend, own: None, spoken: OnceCell::new() };
     // One at a time: a client that waits for one check would make another wait.
     let peer = Arc::new(peer);
     let findings = ask(&peer, chosen, 1).await;
