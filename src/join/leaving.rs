@@ -66,13 +66,16 @@ impl LeavingBlock {
 }
 
 /// The body of a Span message (no tag, no length).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum SpanBytes<'a> {
-    /// Small, in a chunk of the trace: copy it.
+    /// Small: copy it.
     Copied(&'a [u8]),
     /// Large, a slice of the request it came in: worth sharing.
-    Shared(&'a Bytes),
+    Shared(Bytes),
 }
+
+/// From here on sharing a span's bytes costs less than copying them.
+const SHARED_MIN: u32 = 16 * 1024;
 
 impl std::ops::Deref for SpanBytes<'_> {
     type Target = [u8];
@@ -89,9 +92,12 @@ impl Leaving {
     pub fn spans(&self, block: &LeavingBlock) -> impl ExactSizeIterator<Item = SpanBytes<'_>> {
         let held = &*self.held;
         let places = self.places.get(block.from as usize..block.to as usize).unwrap_or_default();
-        places.iter().map(|&place| match held.slices.get(place.piece as usize).filter(|_| place.is_slice()) {
-            Some(slice) => SpanBytes::Shared(slice),
-            None => SpanBytes::Copied(held.body(place)),
+        places.iter().map(|&place| {
+            let bytes = held.body(place);
+            match place.pin().and_then(|pin| held.pins.get(pin)) {
+                Some(pin) if place.len >= SHARED_MIN => SpanBytes::Shared(pin.request.slice_ref(bytes)),
+                _ => SpanBytes::Copied(bytes),
+            }
         })
     }
 

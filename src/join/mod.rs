@@ -20,6 +20,7 @@ mod leaving;
 mod ledger;
 mod order;
 mod origins;
+mod pins;
 mod settings;
 mod shapes;
 mod spares;
@@ -51,6 +52,7 @@ use heads::{Heads, RequestHeads};
 use ledger::Ledger;
 use order::Order;
 use origins::Origins;
+use pins::{PinId, Pins};
 use shapes::Shapes;
 use spares::Spares;
 use table::Table;
@@ -69,6 +71,7 @@ pub struct Join {
     alarms: Alarms,
     ledger: Ledger,
     shapes: Shapes,
+    pins: Pins,
     spares: Spares,
     order: Order,
     tallies: Tallies,
@@ -80,6 +83,17 @@ pub struct Join {
     owed: u64,
     /// Heads of the request being taken, by its scope blocks.
     request_heads: RequestHeads,
+}
+
+/// The request being taken.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    now: Time,
+    origin: &'a Arc<Origin>,
+    body: &'a Bytes,
+    index: &'a Index,
+    /// It is pinned.
+    pin: Option<PinId>,
 }
 
 impl Join {
@@ -98,6 +112,7 @@ impl Join {
             ledger: Ledger::new(settings.ledger_max, settings.held_bytes_max / 4, hasher.clone()),
             shapes: Shapes::new(settings.shapes_max, hasher.clone()),
             spares: Spares::new((settings.held_bytes_max / 8).clamp(64 << 10, 32 << 20)),
+            pins: Pins::default(),
             order: Order::default(),
             tallies: Tallies::default(),
             requests: 0,
@@ -124,6 +139,10 @@ impl Join {
         self.requests += 1;
         let origin = self.origins.intern(origin);
         self.request_heads.begin(index);
+        let wanted =
+            index.spans.iter().filter(|entry| mine(entry.trace)).map(|entry| entry.body.len as usize);
+        let pin = pins::is_worth(wanted.sum(), body).then(|| self.pins.pin(body));
+        let request = Request { now, origin: &origin, body, index, pin };
         let mut taken = 0;
         let mut spans = index.spans.iter().peekable();
         while let Some(first) = spans.peek() {
@@ -133,10 +152,13 @@ impl Join {
                 continue;
             }
             let slot = self.seat(now, &origin, id);
-            taken += self.take_run(now, slot, &origin, body, index, &mut spans);
+            taken += self.take_run(slot, request, &mut spans);
             self.settle_cost(slot);
         }
         self.request_heads.end();
+        if let Some(pin) = pin {
+            self.pins.release(pin);
+        }
         taken
     }
 
@@ -162,7 +184,12 @@ impl Join {
                         return Some(leaving);
                     }
                 }
-                Verdict::Wait(until) => self.set_alarm(ticket.slot, until),
+                Verdict::Wait(until) => {
+                    self.set_alarm(ticket.slot, until);
+                    if until > now + pins::BRIEFLY {
+                        self.unpin(ticket.slot);
+                    }
+                }
             }
         }
         None
@@ -197,7 +224,7 @@ impl Join {
 
     /// Bytes held, overhead included.
     pub fn held_bytes(&self) -> usize {
-        self.held + self.heads.bytes() + self.origins.bytes() + self.spares.bytes()
+        self.held + self.pins.bytes() + self.heads.bytes() + self.origins.bytes() + self.spares.bytes()
     }
 
     pub fn held_traces(&self) -> usize {
@@ -279,16 +306,15 @@ impl Join {
     /// Takes spans as long as they are of one trace, the one at `slot`; at least one.
     fn take_run<'i>(
         &mut self,
-        now: Time,
         slot: u32,
-        origin: &Arc<Origin>,
-        body: &Bytes,
-        index: &'i Index,
+        request: Request<'i>,
         spans: &mut Peekable<impl Iterator<Item = &'i SpanEntry>>,
     ) -> u64 {
+        let Request { body, index, .. } = request;
         let Some(mut entry) = spans.next() else { return 0 };
         let Some(trace) = self.table.get_mut(slot) else { return 0 };
-        let arrival = trace.arrive(now, origin);
+        let arrival = trace.arrive(request.now, request.origin);
+        let pin = request.pin.map(|pin| trace.pin(pin, body, &mut self.pins));
         let (mut taken, mut scope, mut block) = (0, None, 0);
         loop {
             let heads = self.request_heads.of(&mut self.heads, &self.shapes, body, index, entry.scope);
@@ -297,7 +323,7 @@ impl Join {
                 block = trace.block_index(&heads.resource, &heads.scope);
             }
             let shape = self.shapes.of(heads, entry.name.of(body), entry.kind);
-            let incoming = Incoming { request: body, entry, block, shape, arrival };
+            let incoming = Incoming { request: body, entry, block, shape, arrival, pin };
             trace.add(incoming, &mut self.spares, &self.hasher);
             taken += 1;
             match spans.next_if(|next| next.trace == entry.trace) {
@@ -317,6 +343,13 @@ impl Join {
         self.alarms.tidy(table.len(), |at, ticket| table.of(ticket).is_some_and(|trace| trace.alarm == at));
     }
 
+    fn unpin(&mut self, slot: u32) {
+        if let Some(trace) = self.table.get_mut(slot) {
+            trace.unpin(&mut self.pins, &mut self.spares);
+            self.settle_cost(slot);
+        }
+    }
+
     /// Charges a trace what it now takes.
     fn settle_cost(&mut self, slot: u32) {
         if let Some(trace) = self.table.get_mut(slot) {
@@ -329,6 +362,7 @@ impl Join {
     fn let_go(&mut self, now: Time, slot: u32, reason: Reason) -> Option<Leaving> {
         let mut trace = self.table.close(slot)?;
         self.held -= trace.charged;
+        trace.pins.iter().for_each(|pin| self.pins.release(pin.id));
         if trace.records.is_empty() {
             // Nothing but copies of what has left: there is nothing to send, only to settle.
             self.owed += u64::from(trace.repairs.duplicates);

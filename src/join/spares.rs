@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn what_nobody_asks_for_is_given_back() {
         let mut spares = Spares::new(1 << 20);
-        let mut held = |spares: &mut Spares| {
+        let held = |spares: &mut Spares| {
             let mut one = trace(spares);
             one.chunks.push(spares.chunk(10, 4096));
             one

@@ -1,30 +1,26 @@
 //! One held trace: its spans' bytes in a few growing chunks, and a record of each span.
 //!
-//! Small spans are copied once, into the trace's own chunks, so that nothing pins the request they
-//! came in; a large span that is most of its request stays a slice of it, and the whole request is
-//! charged. Records stand in the order of arrival; nothing here sorts.
+//! Spans lie where they came, in a pinned request, or are copied once into the trace's own chunks
+//! (`pins` says when). Records stand in the order of arrival; nothing here sorts.
 
 use std::sync::Arc;
 
 use ahash::RandomState;
 use bytes::Bytes;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::Scope;
 use super::heads::Head;
 use super::kin::{Kin, SCAN_MAX};
 use super::ledger::Earlier;
+use super::pins::{self, Pin, PinId, Pins};
 use super::shapes::ShapeId;
 use super::spares::Spares;
 use crate::model::{Origin, Repairs, TenantKey, Time};
 use crate::semantics::roots;
-use crate::wire::walk::SpanEntry;
+use crate::wire::walk::{Range, SpanEntry};
 use crate::wire::{SpanId, TraceId};
 
-/// A span at least this large may stay a slice of its request …
-const SLICE_MIN: usize = 16 * 1024;
-/// … if it is at least this part of it: what is pinned stays within four times what is kept.
-const SLICE_SHARE: usize = 4;
 /// Both double from small, so that a million small traces are small and a large one has few pieces.
 const RECORDS_MIN: usize = 8;
 const CHUNK_MIN: usize = 1024;
@@ -32,21 +28,29 @@ const CHUNK_MAX: usize = 1 << 20;
 /// What the table, the alarm and the queue of elders keep for one trace, and the allocator on top.
 const TRACE_OVERHEAD: usize = size_of::<Trace>() + 112;
 
-/// Where a span's body lies: in `chunks[piece]`, or all of `slices[piece]`.
+/// Where a span's body lies: in one of the trace's chunks, or in a request it has pinned.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
-    pub piece: u32,
-    /// Where in the chunk it begins; [`Place::SLICE`] when it is a slice.
+    /// Index into the chunks; with [`Place::PINNED`], into the pins.
+    piece: u32,
     at: u32,
     pub len: u32,
 }
 
 impl Place {
-    /// Further than any chunk reaches.
-    const SLICE: u32 = u32::MAX;
+    const PINNED: u32 = 1 << 31;
 
-    pub fn is_slice(self) -> bool {
-        self.at == Self::SLICE
+    fn pinned(piece: u32, range: Range) -> Self {
+        Self { piece: piece | Self::PINNED, at: range.at, len: range.len }
+    }
+
+    /// Index into the pins.
+    pub fn pin(self) -> Option<usize> {
+        (self.piece & Self::PINNED != 0).then_some((self.piece & !Self::PINNED) as usize)
+    }
+
+    fn range(self) -> Range {
+        Range { at: self.at, len: self.len }
     }
 }
 
@@ -114,6 +118,8 @@ pub(super) struct Incoming<'a> {
     pub block: u32,
     pub shape: ShapeId,
     pub arrival: Arrival,
+    /// Index into the trace's pins, if the request is pinned.
+    pub pin: Option<u32>,
 }
 
 /// What spans that come together have in common.
@@ -141,7 +147,8 @@ pub(super) struct Trace {
     /// Their ids once more, side by side: every arrival looks for its own among them.
     ids: Vec<SpanId>,
     pub chunks: Vec<Vec<u8>>,
-    pub slices: Vec<Bytes>,
+    /// Requests its spans lie in.
+    pub pins: Vec<Pin>,
     pub blocks: Vec<(Arc<Head>, Arc<Head>)>,
     pub origins: SmallVec<[Arc<Origin>; 1]>,
     pub repairs: Repairs,
@@ -153,10 +160,8 @@ pub(super) struct Trace {
     pub late: bool,
     /// Bytes the join counts for it.
     pub charged: usize,
-    /// Capacity of all chunks and length of all pinned requests.
+    /// Capacity of all chunks.
     stored: usize,
-    /// The last request that is charged as pinned.
-    last_pin: u32,
     kin: Option<Box<Kin>>,
 }
 
@@ -174,7 +179,7 @@ impl Trace {
             records: Vec::new(),
             ids: Vec::new(),
             chunks: Vec::new(),
-            slices: Vec::new(),
+            pins: Vec::new(),
             blocks: Vec::new(),
             origins: SmallVec::new(),
             repairs: Repairs::default(),
@@ -183,7 +188,6 @@ impl Trace {
             late: false,
             charged: 0,
             stored: 0,
-            last_pin: 0,
             kin: None,
         }
     }
@@ -194,7 +198,7 @@ impl Trace {
         self.records.clear();
         self.ids.clear();
         self.chunks.clear();
-        self.slices = Vec::new();
+        self.pins.clear();
         self.blocks.clear();
         self.origins.clear();
     }
@@ -206,26 +210,32 @@ impl Trace {
             records: take(&mut self.records),
             ids: take(&mut self.ids),
             chunks: take(&mut self.chunks),
+            pins: take(&mut self.pins),
             blocks: take(&mut self.blocks),
             ..Self::new(id, tenant, scope, now)
         };
     }
 
-    /// Bytes it really takes.
+    /// Bytes it really takes, besides the requests it has pinned.
     pub fn cost(&self) -> usize {
         TRACE_OVERHEAD
             + self.stored
             + self.records.capacity() * size_of::<Record>()
             + self.ids.capacity() * size_of::<SpanId>()
             + self.blocks.capacity() * size_of::<(Arc<Head>, Arc<Head>)>()
-            + (self.chunks.capacity() + self.slices.capacity()) * size_of::<Bytes>()
+            + self.chunks.capacity() * size_of::<Vec<u8>>()
+            + self.pins.capacity() * size_of::<Pin>()
             + if self.origins.spilled() { self.origins.capacity() * size_of::<Arc<Origin>>() } else { 0 }
             + self.kin.as_ref().map_or(0, |kin| kin.cost())
     }
 
     /// The body of a span's message.
     pub fn body(&self, place: Place) -> &[u8] {
-        body(&self.chunks, &self.slices, place)
+        let bytes = match place.pin() {
+            Some(pin) => self.pins.get(pin).map(|pin| &*pin.request),
+            None => self.chunks.get(place.piece as usize).map(Vec::as_slice),
+        };
+        place.range().of(bytes.unwrap_or_default())
     }
 
     pub fn find(&self, id: SpanId) -> Option<u32> {
@@ -297,9 +307,9 @@ impl Trace {
             return;
         }
         match self.find(entry.span) {
-            Some(at) => self.collapse(at, record, body, incoming.request, spares),
+            Some(at) => self.collapse(at, record, body, incoming, spares),
             None => {
-                record.place = self.store(body, incoming.request, spares);
+                record.place = self.store(body, incoming, spares);
                 self.roots += u32::from(record.parent.is_none());
                 self.append(record, hasher);
             }
@@ -333,14 +343,21 @@ impl Trace {
 
     /// Of two spans with one id the more complete one stays: ended beats not ended, then the longer,
     /// then the greater in bytes, resource and scope. Which came first says nothing.
-    fn collapse(&mut self, at: u32, mut new: Record, body: &[u8], request: &Bytes, spares: &mut Spares) {
+    fn collapse(
+        &mut self,
+        at: u32,
+        mut new: Record,
+        body: &[u8],
+        incoming: Incoming<'_>,
+        spares: &mut Spares,
+    ) {
         self.repairs.duplicates += 1;
         let Some(old) = self.records.get(at as usize).copied() else { return };
         if self.completeness(&new, body) <= self.completeness(&old, self.body(old.place)) {
             return;
         }
         // The bytes of the lesser copy stay in their chunk, and stay charged.
-        new.place = self.store(body, request, spares);
+        new.place = self.store(body, incoming, spares);
         self.roots += u32::from(new.parent.is_none());
         self.roots -= u32::from(old.parent.is_none());
         let missed = self.is_large().then(|| self.misses(&old)).flatten();
@@ -360,16 +377,14 @@ impl Trace {
         (record.marks.has(Marks::ENDED), body.len(), body, heads, origin)
     }
 
-    fn store(&mut self, body: &[u8], request: &Bytes, spares: &mut Spares) -> Place {
-        let len = body.len() as u32;
-        if body.len() >= SLICE_MIN && body.len() >= request.len() / SLICE_SHARE {
-            if self.last_pin != self.requests {
-                self.last_pin = self.requests;
-                self.stored += request.len();
-            }
-            self.slices.push(request.slice_ref(body));
-            return Place { piece: self.slices.len() as u32 - 1, at: Place::SLICE, len };
+    fn store(&mut self, body: &[u8], incoming: Incoming<'_>, spares: &mut Spares) -> Place {
+        match incoming.pin {
+            Some(pin) => Place::pinned(pin, incoming.entry.body),
+            None => self.copy(body, spares),
         }
+    }
+
+    fn copy(&mut self, body: &[u8], spares: &mut Spares) -> Place {
         if self.chunks.last().is_none_or(|chunk| chunk.capacity() - chunk.len() < body.len()) {
             let chunk = spares.chunk(body.len(), self.stored.clamp(CHUNK_MIN, CHUNK_MAX));
             self.stored += chunk.capacity();
@@ -379,7 +394,43 @@ impl Trace {
         let Some(chunk) = self.chunks.last_mut() else { return Place::default() };
         let at = chunk.len() as u32;
         chunk.extend_from_slice(body);
-        Place { piece, at, len }
+        Place { piece, at, len: body.len() as u32 }
+    }
+
+    /// Its spans are going to lie in a pinned request. Returns the index among its pins.
+    pub fn pin(&mut self, id: PinId, request: &Bytes, pins: &mut Pins) -> u32 {
+        if self.pins.last().is_none_or(|last| last.id != id) {
+            pins.hold(id);
+            self.pins.push(Pin { id, request: request.clone() });
+        }
+        self.pins.len() as u32 - 1
+    }
+
+    /// It has to wait: copies its spans out of requests that are mostly others'.
+    pub fn unpin(&mut self, pins: &mut Pins, spares: &mut Spares) {
+        if self.pins.is_empty() {
+            return;
+        }
+        let mut wanted: SmallVec<[usize; 8]> = smallvec![0; self.pins.len()];
+        for (pin, record) in self.records.iter().filter_map(|r| r.place.pin().zip(Some(r))) {
+            wanted[pin] += record.place.len as usize;
+        }
+        let held = std::mem::take(&mut self.pins);
+        let mut kept: SmallVec<[Option<u32>; 8]> = smallvec![None; held.len()];
+        for ((pin, wanted), kept) in held.iter().zip(&wanted).zip(&mut kept) {
+            if pins::is_worth(*wanted, &pin.request) {
+                *kept = Some(self.pin(pin.id, &pin.request, pins));
+            }
+        }
+        for at in 0..self.records.len() {
+            let place = self.records[at].place;
+            let Some(pin) = place.pin() else { continue };
+            self.records[at].place = match kept[pin] {
+                Some(pin) => Place::pinned(pin, place.range()),
+                None => self.copy(place.range().of(&held[pin].request), spares),
+            };
+        }
+        held.iter().for_each(|pin| pins.release(pin.id));
     }
 
     /// The parent that must be here before this span's trace can be whole. It may read the span's
@@ -438,12 +489,3 @@ impl Trace {
 
 /// Distinct sets of kept headers told apart within one trace.
 const ORIGINS_MAX: usize = 1024;
-
-/// The bytes at `place`; empty when out of bounds, which a trace's own places never are.
-pub(super) fn body<'a>(chunks: &'a [Vec<u8>], slices: &'a [Bytes], place: Place) -> &'a [u8] {
-    let (piece, at) = (place.piece as usize, place.at as usize);
-    if place.is_slice() {
-        return slices.get(piece).map(|slice| &slice[..]).unwrap_or_default();
-    }
-    chunks.get(piece).and_then(|chunk| chunk.get(at..at + place.len as usize)).unwrap_or_default()
-}

@@ -76,8 +76,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
 
     let (outboxes, exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
     let watchers = Watchers::new(meters.clone(), recent);
-    let depth = std::env::var("DEPTH").ok().and_then(|d| d.parse().ok()).unwrap_or(LANE_DEPTH);
-    let (lanes, queues) = Lanes::new(plan.lanes, depth);
+    let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let lanes_give_up = Arc::new(AtomicBool::new(false));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
     let mut threads = Vec::new();

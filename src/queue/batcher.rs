@@ -270,7 +270,7 @@ pub fn put_span(span: SpanBytes<'_>, edits: &[Edit<'_>], items: &mut Rope) {
     match span {
         _ if !edits.is_empty() => block::put_item(&splice::attributes(&span, span::ATTRIBUTES, edits), items),
         SpanBytes::Copied(bytes) => block::put_item(bytes, items),
-        SpanBytes::Shared(bytes) => block::put_item_bytes(bytes.clone(), items),
+        SpanBytes::Shared(bytes) => block::put_item_bytes(bytes, items),
     }
 }
 

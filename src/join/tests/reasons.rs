@@ -187,13 +187,42 @@ fn a_large_span_stays_a_slice_and_its_request_is_charged() {
     all.extend(small);
     let (body, index) = request(&all);
     join.take(ms(0), &nobody(), &body, &index, |id| id == trace_id(1));
-    assert!(join.held >= body.len(), "the whole request is pinned");
+    assert_eq!(join.pins.bytes(), body.len(), "the whole request is pinned");
+    assert!(join.held_bytes() > body.len());
     drop(index);
     let (_, leaving) = run(&mut join, ms(10_000)).remove(0);
     let block = leaving.blocks[0].clone();
     assert!(
         matches!(leaving.spans(&block).next(), Some(crate::join::SpanBytes::Shared(b)) if b.len() > 100_000)
     );
+}
+
+#[test]
+fn a_trace_that_waits_copies_its_spans_out_of_a_request_that_is_mostly_others() {
+    let mut join = Join::new(settings(), 1);
+    // Thirty traces of one request; the root of every second one is still to come.
+    let fill = |id| span(id, 2, if id % 2 == 0 { 1 } else { 0 }).says("fill", "y".repeat(2000));
+    let (body, index) = request(&(1..=30).map(fill).collect::<Vec<_>>());
+    join.take(ms(0), &nobody(), &body, &index, |_| true);
+    assert_eq!(join.pins.bytes(), body.len());
+    assert!(join.held < body.len(), "and nothing is copied");
+    while join.leave(ms(60)).is_some() {}
+    assert_eq!(
+        (join.pins.bytes(), join.held_traces()),
+        (0, 30),
+        "nothing is known of these shapes: all wait"
+    );
+    let left = run(&mut join, ms(10_000));
+    assert_eq!(left.len(), 30);
+    for (_, leaving) in left {
+        let id = leaving.trace;
+        let spans: Vec<Vec<u8>> =
+            leaving.blocks.iter().flat_map(|block| leaving.spans(block).map(|s| s.to_vec())).collect();
+        let sent =
+            index.spans.iter().find(|entry| entry.trace == id).map(|entry| entry.body.of(&body).to_vec());
+        assert_eq!(spans, Vec::from_iter(sent));
+    }
+    assert_eq!((join.held, join.pins.bytes()), (0, 0));
 }
 
 #[test]
