@@ -5,8 +5,10 @@ mod divide;
 mod faults;
 mod grpc;
 mod http;
+mod proxies;
 mod secure;
 mod server;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use ::http::Uri;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::names::Resolver;
+use super::sender::{Upstream, run};
 use super::{Compression, Inner, Protocol, Retry, Settings, Tls, start};
 use crate::model::{Clock, Origin, Time};
 use crate::queue::{Batch, Budget, Outbox};
@@ -54,10 +58,16 @@ struct Exporter {
 
 impl Exporter {
     fn start(settings: Settings) -> Self {
+        Self::start_with(settings, Resolver::system())
+    }
+
+    /// Names mean what `resolver` says.
+    fn start_with(settings: Settings, resolver: Resolver) -> Self {
         let (outbox, meters) = (Outbox::new(10_000, usize::MAX), Arc::new(Meters::new()));
         let inner = Inner { outbox: outbox.clone(), meters: meters.clone(), clock: Clock::new() };
         let give_up = CancellationToken::new();
-        let task = start(settings, inner, give_up.clone()).unwrap();
+        let upstream = Arc::new(Upstream::new(settings, inner, resolver).unwrap());
+        let task = tokio::spawn(run(upstream, give_up.clone()));
         Self { outbox, meters, budget: Budget::new(1 << 30), give_up, task, offered: 0 }
     }
 

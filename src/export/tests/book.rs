@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proptest::prelude::*;
+use prost::Message;
 
-use super::server::{Answer, Server, grpc, grpc_ok, http};
+use super::server::{Answer, Seen, Server, grpc, grpc_ok, http};
 use super::{Exporter, Protocol, Settings, settings};
 use crate::wire::Signal;
 use crate::wire::reply::{Encoding, Partial, success};
@@ -16,6 +19,10 @@ enum Mood {
     Reject(u64),
     Code(u32),
     Http(u16),
+    /// Refused for its size when it is longer than this.
+    Large(usize),
+    /// Refused when it holds this trace.
+    Poison(u8),
     Cut,
     Silence,
 }
@@ -26,13 +33,38 @@ fn mood() -> impl Strategy<Value = Mood> {
         1 => (0u64..20).prop_map(Mood::Reject),
         3 => (1u32..18).prop_map(Mood::Code),
         3 => (300u16..600).prop_map(Mood::Http),
+        2 => (1usize..4000).prop_map(Mood::Large),
+        2 => (0u8..8).prop_map(Mood::Poison),
         2 => Just(Mood::Cut),
         1 => Just(Mood::Silence),
     ]
 }
 
-fn answer(mood: Mood, over_grpc: bool) -> Answer {
+/// A request of as many spans as items, over eight traces.
+fn body(items: u64) -> Vec<u8> {
+    let span = |number: u64| Span {
+        trace_id: vec![1 + (number % 8) as u8; 16],
+        span_id: (number + 1).to_be_bytes().to_vec(),
+        name: "x".repeat(50),
+        ..Default::default()
+    };
+    let scope_spans = vec![ScopeSpans { spans: (0..items).map(span).collect(), ..Default::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..Default::default() }];
+    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
+}
+
+fn answer(mood: Mood, seen: &Seen, over_grpc: bool) -> Answer {
+    let take = || if over_grpc { grpc_ok() } else { http(200, &[], "") };
+    let holds = |trace: u8| seen.body.windows(16).any(|bytes| bytes == [trace + 1; 16]);
     match mood {
+        Mood::Large(most) if seen.body.len() <= most => take(),
+        Mood::Large(_) if over_grpc => {
+            grpc(None, &[("grpc-status", "8"), ("grpc-message", "larger than max")])
+        }
+        Mood::Large(_) => http(413, &[], ""),
+        Mood::Poison(trace) if !holds(trace) => take(),
+        Mood::Poison(_) if over_grpc => grpc(None, &[("grpc-status", "3")]),
+        Mood::Poison(_) => http(400, &[], ""),
         Mood::Take if over_grpc => grpc_ok(),
         Mood::Take => http(200, &[], ""),
         Mood::Reject(rejected) => {
@@ -55,14 +87,15 @@ proptest! {
     fn every_item_is_settled_exactly_once(
         moods in proptest::collection::vec(mood(), 1..60),
         items in proptest::collection::vec(0u64..30, 1..30),
+        last in prop_oneof![Just(Mood::Take), (1usize..4000).prop_map(Mood::Large), (0u8..8).prop_map(Mood::Poison)],
         over_grpc: bool,
         parallel in 1usize..6,
         abort: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let upstream = Server::start(move |n, _| {
-                answer(moods.get(n).copied().unwrap_or(Mood::Take), over_grpc)
+            let upstream = Server::start(move |n, seen| {
+                answer(moods.get(n).copied().unwrap_or(last), seen, over_grpc)
             })
             .await;
             let protocol = if over_grpc { Protocol::Grpc } else { Protocol::HttpProtobuf };
@@ -72,7 +105,7 @@ proptest! {
             settings.retry.max = Duration::from_millis(8);
             settings.retry.give_up = Duration::from_millis(150);
             let mut exporter = Exporter::start(settings);
-            items.iter().for_each(|&items| exporter.offer(b"body", items));
+            items.iter().for_each(|&items| exporter.offer(&body(items), items));
             if abort {
                 while upstream.seen().len() < items.len() / 2 {
                     tokio::task::yield_now().await;
