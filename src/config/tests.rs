@@ -194,7 +194,7 @@ fn an_upstream_can_be_taken_away() {
 }
 
 #[test]
-fn otel_variables_make_an_upstream_only_when_nobody_else_does() {
+fn a6_otel_variables_make_an_upstream_only_when_nobody_else_does() {
     let one = from_variables(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel.example.com/base/"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20a%3D%3D , x-a=1=2,x-b = raw space"),
@@ -221,7 +221,7 @@ fn otel_variables_make_an_upstream_only_when_nobody_else_does() {
 }
 
 #[test]
-fn otel_endpoints_are_read_as_the_exporter_specification_has_them() {
+fn a6_otel_endpoints_are_read_as_the_exporter_specification_has_them() {
     let check = |variables: &'static [(&str, &str)], endpoint: &str, protocol| {
         let plan = from_variables(variables);
         let upstream = &plan.upstreams[0];
@@ -242,7 +242,7 @@ fn otel_endpoints_are_read_as_the_exporter_specification_has_them() {
 }
 
 #[test]
-fn our_own_address_among_the_otel_variables_is_refused() {
+fn f48_our_own_address_among_the_otel_variables_is_refused() {
     let said = wrong(Given {
         variables: &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")],
         ..Given::default()

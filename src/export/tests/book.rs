@@ -116,4 +116,30 @@ proptest! {
             }
         });
     }
+
+    /// Time and the end of the process are the only bounds that lose what was taken on.
+    #[test]
+    fn nothing_is_lost_while_there_is_time(
+        moods in proptest::collection::vec(mood(), 1..40),
+        items in proptest::collection::vec(1u64..30, 1..20),
+        over_grpc: bool,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ended = runtime.block_on(async {
+            let upstream = Server::start(move |n, seen| {
+                answer(moods.get(n).copied().unwrap_or(Mood::Take), seen, over_grpc)
+            })
+            .await;
+            let protocol = if over_grpc { Protocol::Grpc } else { Protocol::HttpProtobuf };
+            let mut settings = Settings { protocol, ..settings(upstream.port) };
+            settings.timeout = Duration::from_millis(40);
+            settings.retry.initial = Duration::from_millis(2);
+            settings.retry.max = Duration::from_millis(8);
+            settings.retry.give_up = Duration::from_secs(600);
+            let mut exporter = Exporter::start(settings);
+            items.iter().for_each(|&items| exporter.offer(&body(items), items));
+            exporter.finish().await
+        });
+        prop_assert!(!ended.contains("lost"), "{}", ended);
+    }
 }

@@ -17,6 +17,10 @@ use tokio_rustls::TlsAcceptor;
 
 use super::server::{Server, grpc_ok, http};
 use super::{Exporter, Protocol, Settings, Tls, settings};
+use crate::export::dial::Dialer;
+use crate::export::names::Resolver;
+use crate::export::target::Target;
+use crate::export::tls::Secrets;
 
 /// An authority, its files in a directory.
 struct Authority {
@@ -41,8 +45,14 @@ impl Authority {
 
     /// Writes `<name>.pem` and `<name>.key` for a name it vouches for.
     fn issue(&self, name: &str) -> (PathBuf, PathBuf) {
+        self.issue_until(name, 4096)
+    }
+
+    /// As [`Authority::issue`]; good until the end of a year.
+    fn issue_until(&self, name: &str, year: i32) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 12, 31);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let (cert_file, key_file) = (self.file(&format!("{name}.pem")), self.file(&format!("{name}.key")));
         std::fs::write(&cert_file, certificate.pem()).unwrap();
@@ -52,7 +62,10 @@ impl Authority {
 
     /// What a server of this authority presents; with `clients`, it asks callers for a certificate.
     fn acceptor(&self, clients: bool, alpn: &[&str]) -> TlsAcceptor {
-        let (cert, key) = self.issue("localhost");
+        self.acceptor_with(self.issue("localhost"), clients, alpn)
+    }
+
+    fn acceptor_with(&self, (cert, key): (PathBuf, PathBuf), clients: bool, alpn: &[&str]) -> TlsAcceptor {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone());
         let builder = builder.with_safe_default_protocol_versions().unwrap();
@@ -184,4 +197,60 @@ async fn files_that_can_not_be_used_are_named() {
     check(pair(None, Some(&key)), None, "needs a tls.cert_file");
     check(pair(Some(&cert), Some(&text)), Some(&text), "tls.key_file");
     check(pair(Some(&cert), Some(&other_key)), Some(&other_key), "do not go together");
+}
+
+/// What a first connection says that can not be made.
+async fn complaint(settings: &Settings) -> String {
+    let target = Target::new(settings).unwrap();
+    let dialer = Dialer::new(settings, &target, Resolver::system()).unwrap();
+    dialer.dial().await.expect_err("it connects").to_string()
+}
+
+#[tokio::test]
+async fn f23_a_certificate_that_can_not_be_trusted_is_explained() {
+    let (ca, other) = (Authority::new(), Authority::new());
+    let old = upstream(ca.acceptor_with(ca.issue_until("localhost", 2020), false, &["h2"])).await;
+    let said = complaint(&over_tls(old.port, trusting(&ca))).await;
+    assert!(said.contains("expired") && said.contains("must renew its certificate"), "{said}");
+
+    let stranger = upstream(other.acceptor(false, &["h2"])).await;
+    let said = complaint(&over_tls(stranger.port, trusting(&ca))).await;
+    assert!(said.contains("set `tls.ca_file` to the authority that signed"), "{said}");
+
+    let renamed = upstream(ca.acceptor_with(ca.issue("gateway.test"), false, &["h2"])).await;
+    let said = complaint(&over_tls(renamed.port, trusting(&ca))).await;
+    assert!(said.contains("as its certificate does"), "{said}");
+
+    let plain = Server::start(|_, _| grpc_ok()).await;
+    let said = complaint(&over_tls(plain.port, trusting(&ca))).await;
+    assert!(said.contains("does the upstream speak TLS on this port?"), "{said}");
+}
+
+/// Our certificate is renewed while data flows: calls go on over the old connection, the next one shows the
+/// new certificate, and a half-written file in between changes nothing.
+#[tokio::test]
+async fn f23_our_certificate_is_rotated_without_a_drop() {
+    let ca = Authority::new();
+    let server = upstream(ca.acceptor(true, &["h2"])).await;
+    let (cert, key) = ca.issue("client");
+    let tls = Tls { cert_file: Some(cert.clone()), key_file: Some(key.clone()), ..trusting(&ca) };
+    let settings = Settings { parallel: 1, ..over_tls(server.port, tls.clone()) };
+    let mut exporter = Exporter::start(settings);
+    exporter.offer(b"x", 1);
+    while exporter.sends("ok") < 1 {
+        tokio::task::yield_now().await;
+    }
+    let secrets = Secrets::new(tls, &[b"h2"]).unwrap();
+    let before = secrets.current();
+    std::fs::write(&cert, "half a certifi").unwrap();
+    assert!(Arc::ptr_eq(&before, &secrets.current()), "the last good one stays in use");
+    exporter.offer(b"x", 1);
+    let (new_cert, new_key) = ca.issue("renewed");
+    std::fs::copy(new_key, &key).unwrap();
+    std::fs::copy(new_cert, &cert).unwrap();
+    assert!(!Arc::ptr_eq(&before, &secrets.current()), "the new one is used by the next connection");
+    server.say_goodbye_after(5);
+    (0..20).for_each(|_| exporter.offer(b"x", 1));
+    assert_eq!(exporter.finish().await, "delivered=22");
+    assert!(server.connections() > 1);
 }
