@@ -21,14 +21,15 @@ pub const CHECKS: &[Check] = &[
         Must,
         "does not send a request larger than it is told to",
         c01_request_limit,
-        inside: "a_batch_over_the_limit_is_not_sent"
+        inside: "c01_a_batch_over_the_limit_is_not_sent",
+        "c01_a_batch_over_the_configured_limit_goes_in_parts_and_none_is_over_it"
     ),
     line!(
         "C02",
         Must,
         "gives up on a reply larger than 4 MiB, packed or not, and does not send again",
         c02_response_limit,
-        inside: "an_endless_reply_is_refused_at_the_bound"
+        inside: "c02_f22_an_endless_reply_is_refused_at_the_bound"
     ),
     line!(
         "C03",
@@ -52,7 +53,7 @@ pub const CHECKS: &[Check] = &[
         Should,
         "waits at shutdown only so long, and records what was not delivered",
         "an_upstream_that_hangs_is_not_waited_for_longer_than_the_drain_takes",
-        "at_the_end_what_is_in_flight_and_waiting_is_counted"
+        "c08_at_the_end_what_is_in_flight_and_waiting_is_counted"
     ),
     line!("C09", Should, "brings to one destination what another does not take", c09_independent),
     line!("C10", Spec, "sends again what was taken but not acknowledged", c10_lost_ack),
@@ -64,7 +65,7 @@ pub const CHECKS: &[Check] = &[
         Should,
         "waits as long as RetryInfo says",
         gc3_retry_info,
-        inside: "an_absurd_delay_is_capped_and_a_zero_delay_is_none"
+        inside: "gc3_an_absurd_delay_is_capped_and_a_zero_delay_is_none"
     ),
     line!("HC1", Must, "says what the body is and how it is packed", hc1_headers),
     line!("HC2", Must, "repeats 429, 502, 503 and 504, and no other failure", hc2_statuses),
@@ -73,7 +74,7 @@ pub const CHECKS: &[Check] = &[
         Should,
         "waits as long as Retry-After says, in seconds or to a date",
         hc3_retry_after,
-        inside: "an_absurd_retry_after_does_not_stop_the_upstream_for_ever"
+        inside: "hc3_f15_an_absurd_retry_after_does_not_stop_the_upstream_for_ever"
     ),
     line!("HC4", Should, "repeats a request whose connection ended without reply", hc4_cut),
     line!("HC5", Must, "waits and comes again when it can not connect", hc5_unreachable),
@@ -95,7 +96,7 @@ pub const CHECKS: &[Check] = &[
         "A6.5",
         Spec,
         "trusts `…_CERTIFICATE` and shows `…_CLIENT_CERTIFICATE`",
-        "a_trusted_upstream_is_spoken_to_in_what_alpn_agrees_on",
+        "hc6_a_trusted_upstream_is_spoken_to_in_what_alpn_agrees_on",
         "a_client_certificate_opens_what_asks_for_one"
     ),
     inside!(

@@ -8,7 +8,7 @@ use spandrel::wire::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::call::{self, GrpcReply, frame, gzip};
-use crate::check::{Check, Otherwise, Seen, does_not, holds, line, not_observable};
+use crate::check::{Check, Otherwise, Seen, does_not, holds, inside, line, not_observable};
 use crate::harness::proxy;
 use crate::make::{self, SIGNALS, field};
 use crate::overload;
@@ -56,8 +56,16 @@ pub const CHECKS: &[Check] = &[
         inside: "a_caller_that_goes_away_frees_what_its_body_held"
     ),
     line!("GS14", Spec, "takes application/grpc and +proto, and answers other types 415", gs14_content_types),
-    line!("GS15", Ours, "says GOAWAY in two steps on shutdown and finishes what is in flight", gs15_goaway),
+    line!(
+        "GS15",
+        Ours,
+        "says GOAWAY in two steps, on shutdown and at a connection's age, and finishes what is in flight",
+        gs15_goaway,
+        inside: "gs15_a_connection_of_age_is_told_in_two_steps_to_go",
+        "gs15_what_is_in_flight_at_a_connections_age_finishes_within_the_grace"
+    ),
     line!("GS16", Ours, "answers health probes (`grpc.health.v1`)", gs16_health),
+    inside!("GS16.2", Ours, "names its services by reflection", "reflection_names_what_a_listener_serves"),
 ];
 
 const TRACES: &str = Signal::Traces.grpc_path();
