@@ -8,9 +8,6 @@ use super::source::Source;
 use super::words::{Scope, Size};
 use crate::receive::{self, Age, CredentialSettings, Listen, Secret, TlsFiles};
 
-/// Connections open at once. An SDK keeps one or two, so this is a thousand processes; each costs
-/// tens of kilobytes that the byte budget does not see.
-const CONNECTIONS_MAX: usize = 4_096;
 /// What is in flight when a connection has reached its age may finish within this.
 const AGE_GRACE: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -25,7 +22,8 @@ impl Check<'_> {
             request_max: self.request_max(raw, memory),
             response_max: raw.receive.max_response.value.0,
             lenient_json: raw.receive.lenient_json.value,
-            connections_max: CONNECTIONS_MAX,
+            connections_max: raw.receive.max_connections.value,
+            timeouts: timeouts(&raw.receive.timeouts),
             join: raw.join.scope.value != Scope::Off,
             listen,
         };
@@ -149,4 +147,9 @@ impl Check<'_> {
         }
         asked.value.0.min(memory)
     }
+}
+
+fn timeouts(raw: &raw::Timeouts) -> receive::Timeouts {
+    let raw::Timeouts { head, body, request, idle } = raw;
+    receive::Timeouts { head: head.value, body: body.value, request: request.value, idle: idle.value }
 }

@@ -30,6 +30,10 @@ impl FromFile<'_> {
             Kind::Null => return,
             Kind::Map(entries) if field.has_keys() => {
                 for entry in entries {
+                    // A name of the user's own without a value is as good as not written.
+                    if matches!(entry.value.kind, Kind::Null) && field.keys_have_dots() {
+                        continue;
+                    }
                     let below = join(path, &entry.key);
                     match field.child(&entry.key, &entry.at) {
                         Ok(child) => self.fill(&entry.value, child, &below),

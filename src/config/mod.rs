@@ -101,19 +101,38 @@ pub fn load(ask: &Ask) -> Result<Loaded, Mistakes> {
 /// # Errors
 /// Every mistake in it, not just the first.
 pub fn load_in(ask: &Ask, surroundings: &Surroundings) -> Result<Loaded, Mistakes> {
-    let variables = &surroundings.variables;
     let path = file::find(ask.file.as_deref(), surroundings);
-    let name = path.as_deref().map(Path::display).map(|p| p.to_string());
     let mut mistakes = Vec::new();
+    let text = path.as_deref().map_or_else(String::new, |path| file::read(path, &mut mistakes));
+    let name = path.as_deref().map(Path::display).map(|p| p.to_string());
+    settle(name, text, &ask.set, mistakes, surroundings)
+}
+
+/// Reads a configuration that is not in a file.
+///
+/// # Errors
+/// Every mistake in it, not just the first.
+pub fn load_text(text: &str, surroundings: &Surroundings) -> Result<Loaded, Mistakes> {
+    settle(None, text.to_owned(), &[], Vec::new(), surroundings)
+}
+
+/// From the text of the file to a plan; `mistakes` are those found on the way to it.
+fn settle(
+    name: Option<String>,
+    text: String,
+    set: &[String],
+    mut mistakes: Vec<Mistake>,
+    surroundings: &Surroundings,
+) -> Result<Loaded, Mistakes> {
+    let variables = &surroundings.variables;
     let mut notes = Vec::new();
     let mut raw = raw::Raw::default();
-    let text = path.as_deref().map_or_else(String::new, |path| file::read(path, &mut mistakes));
     match tree::read(&text, &mut mistakes) {
         Ok(root) => gather::from_file(&root, &mut raw, variables, &mut mistakes),
         Err(mistake) => mistakes.push(mistake),
     }
     gather::from_variables(variables, &mut raw, &mut mistakes);
-    gather::from_arguments(&ask.set, &mut raw, &mut mistakes);
+    gather::from_arguments(set, &mut raw, &mut mistakes);
     let named = upstreams::settle(&mut raw, &mut mistakes);
     if !named {
         otel::fill(&mut raw, variables, &mut mistakes, &mut notes);

@@ -90,6 +90,26 @@ group! {
         /// Take JSON that OTLP does not allow but some senders write: names in snake_case, enums as text.
         /// Off, such a name is passed over and its sender told so, and such an enum refused.
         lenient_json: Slot<bool> = "false";
+        /// Connections open at once, over all listeners; one more is closed as it comes, and counted. An
+        /// SDK keeps one or two. Each costs a few kilobytes that `memory` does not count.
+        max_connections: Slot<usize> = "4096" in "1" to "1000000";
+        /// How long callers may take.
+        timeouts: Timeouts;
+    }
+}
+
+group! {
+    /// How long callers may take. Whoever takes longer is let go; nobody else waits for them.
+    Timeouts {
+        /// From a request's first byte to the end of its headers.
+        head: Slot<Duration> = "10s" in "10ms" to "10m";
+        /// The longest silence inside a body.
+        body: Slot<Duration> = "30s" in "10ms" to "10m";
+        /// A whole body, however steadily it drips.
+        request: Slot<Duration> = "2m" in "10ms" to "1h";
+        /// A connection without a request. Longer than the callers' export interval, or they connect anew
+        /// for every export.
+        idle: Slot<Duration> = "10m" in "10ms" to "24h";
     }
 }
 

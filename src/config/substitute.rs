@@ -3,6 +3,7 @@
 //! What a variable holds is taken as it is: it is never searched for further references, so data
 //! can not turn into syntax. `SPANDREL_*` and `--set` are not substituted; the shell did that.
 
+use super::mistake::quoted;
 use super::surroundings::Variables;
 
 /// What is wrong with a reference, and where in the text it begins.
@@ -61,7 +62,8 @@ fn resolve(inner: &str, variables: &Variables) -> Result<String, String> {
     };
     let name = name.strip_prefix("env:").unwrap_or(name);
     if let Some((provider, _)) = name.split_once(':') {
-        return Err(format!("has an unknown provider `{provider}:`; only `env:` is known"));
+        let provider = quoted(&format!("{provider}:"));
+        return Err(format!("has an unknown provider {provider}; only `env:` is known"));
     }
     let mut chars = name.chars();
     let begins_well = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
@@ -102,6 +104,15 @@ mod tests {
         check("${SHA:-unused}", "abc");
         check("${NONE:-}", "");
         check("${NONE:-a:-b}", "a:-b");
+    }
+
+    /// Found by fuzzing: a whole paragraph, tabs and all, was repeated as the name of a provider.
+    #[test]
+    fn a_provider_is_quoted_like_any_other_word() {
+        let long = format!("${{{}\t:x}}", "p".repeat(100));
+        let Err(wrong) = substitute(&long, &Variables::default()) else { panic!("it is no reference") };
+        assert!(wrong[0].text.starts_with("has an unknown provider `ppp"), "{}", wrong[0].text);
+        assert!(wrong[0].text.len() < 150 && !wrong[0].text.contains('\t'), "{}", wrong[0].text);
     }
 
     #[test]

@@ -56,6 +56,7 @@ fn with_nothing_configured_the_defaults_are_a_plan() {
         [Listen::Tcp("127.0.0.1:4317".parse().unwrap()), Listen::Tcp("127.0.0.1:4318".parse().unwrap())];
     assert_eq!(plan.receive.listen, listen);
     assert_eq!(plan.receive.request_max, 64 << 20);
+    assert_eq!(plan.receive.timeouts, receive::Timeouts::default());
     assert!(plan.upstreams.is_empty());
     assert_eq!(plan.memory, 256 << 20);
     assert_eq!(plan.join.unwrap().held_bytes_max, 192 << 20);
@@ -73,10 +74,21 @@ fn the_defaults_of_the_table_are_the_parts_own() {
     assert_eq!(plan.batch, queue::batcher::Settings::default());
 }
 
+/// Found by fuzzing: such a header was sent with nothing in it.
+#[test]
+fn a_header_without_a_value_is_not_written() {
+    let plan = from_file(
+        "upstreams: {a: {endpoint: 'http://h:1', headers: {x-gone:, x-team: b}}}\nresource: {team: }",
+    );
+    assert_eq!(plan.upstreams[0].headers.len(), 1);
+    assert!(plan.labels.resource.is_empty());
+}
+
 #[test]
 fn everything_can_be_said_in_a_file() {
     let plan = from_file(
-        "receive: {grpc: '0.0.0.0:14317', http: 'unix:/run/s.sock', unix: /run/t.sock, max_request: 1MB}
+        "receive: {grpc: '0.0.0.0:14317', http: 'unix:/run/s.sock', unix: /run/t.sock, max_request: 1MB,
+  max_connections: 9, timeouts: {head: 1s, body: 2s, request: 3s, idle: 4s}}
 upstreams:
   backend:
     endpoint: https://otel.example.com/base/
@@ -106,7 +118,9 @@ log: {level: debug, format: json}
         plan.receive.listen[1..],
         [Listen::Unix("/run/s.sock".into()), Listen::Unix("/run/t.sock".into())]
     );
-    assert_eq!(plan.receive.request_max, 1_000_000);
+    assert_eq!((plan.receive.request_max, plan.receive.connections_max), (1_000_000, 9));
+    let receive::Timeouts { head, body, request, idle } = plan.receive.timeouts;
+    assert_eq!([head, body, request, idle].map(|limit| limit.as_secs()), [1, 2, 3, 4]);
     let [upstream] = plan.upstreams.as_slice() else { panic!("one upstream") };
     assert_eq!(upstream.name, "backend");
     assert_eq!(upstream.endpoint, "https://otel.example.com/base");

@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, header};
-use hyper::body::Incoming;
+use http_body::Body;
 use percent_encoding::percent_decode;
 
 use super::body::Pieces;
@@ -32,7 +32,10 @@ pub(super) fn frame(message: &Pieces, compressed: bool) -> Option<Pieces> {
 
 /// What a reply means. `now` is wall time in Unix seconds, for dates in a proxy's reply. `Err` is a reply
 /// that broke off.
-pub(super) async fn verdict(signal: Signal, reply: Response<Incoming>, now: u64) -> Result<Verdict, Broken> {
+pub(super) async fn verdict<B>(signal: Signal, reply: Response<B>, now: u64) -> Result<Verdict, Broken>
+where
+    B: Body<Data = Bytes, Error: Into<Broken>> + Unpin,
+{
     let (head, body) = reply.into_parts();
     if head.headers.contains_key("grpc-status") {
         return Ok(of_status(signal, &head.headers, &[], now));
@@ -46,7 +49,7 @@ pub(super) async fn verdict(signal: Signal, reply: Response<Incoming>, now: u64)
     let (body, trailers) = match read::whole(body, REPLY_MAX + PREFIX).await {
         Ok(read) => read,
         Err(Unread::TooLarge) => return Ok(read::too_large()),
-        Err(Unread::Cut(error)) => return Err(error.into()),
+        Err(Unread::Cut(broken)) => return Err(broken),
     };
     let Some(trailers) = trailers.filter(|trailers| trailers.contains_key("grpc-status")) else {
         return Err(Broken::short("the reply ended without `grpc-status`"));

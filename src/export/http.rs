@@ -5,8 +5,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
 use http::{HeaderMap, Response, header};
-use hyper::body::Incoming;
+use http_body::Body;
 
 use super::broken::Broken;
 use super::classify::{self, Verdict};
@@ -16,12 +17,15 @@ use crate::wire::reply::{Encoding, read_partial, read_status};
 
 /// What a reply means. `asked` is the encoding of the request, `now` wall time in Unix seconds. `Err` is
 /// a reply that broke off.
-pub(super) async fn verdict(
+pub(super) async fn verdict<B>(
     signal: Signal,
     asked: Encoding,
-    reply: Response<Incoming>,
+    reply: Response<B>,
     now: u64,
-) -> Result<Verdict, Broken> {
+) -> Result<Verdict, Broken>
+where
+    B: Body<Data = Bytes, Error: Into<Broken>> + Unpin,
+{
     let (head, body) = reply.into_parts();
     let encoding = spoken(&head.headers);
     if !head.status.is_success() {
@@ -33,7 +37,7 @@ pub(super) async fn verdict(
     let body = match read::whole(body, REPLY_MAX).await {
         Ok((body, _)) => body,
         Err(Unread::TooLarge) => return Ok(read::too_large()),
-        Err(Unread::Cut(error)) => return Err(error.into()),
+        Err(Unread::Cut(broken)) => return Err(broken),
     };
     Ok(match read::inflate(read::content_encoding(&head.headers), body, REPLY_MAX) {
         (_, Inflated::TooLarge) => read::too_large(),

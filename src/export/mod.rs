@@ -17,6 +17,8 @@ mod grpc;
 mod http;
 mod line;
 mod names;
+#[doc(hidden)]
+pub mod probe;
 mod read;
 mod retry;
 mod sender;

@@ -6,9 +6,10 @@ use std::io::Read;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
+use super::broken::Broken;
 use super::classify::{self, Verdict};
 
 /// The largest reply read, on the wire and inflated (OTLP specification, response limit; conformance C02).
@@ -24,7 +25,7 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 #[derive(Debug)]
 pub(super) enum Unread {
     TooLarge,
-    Cut(hyper::Error),
+    Cut(Broken),
 }
 
 /// What is said of a reply longer than we read.
@@ -33,10 +34,13 @@ pub(super) fn too_large() -> Verdict {
 }
 
 /// The whole body and its trailers, if it is no longer than `max`.
-pub(super) async fn whole(mut body: Incoming, max: usize) -> Result<(Bytes, Option<HeaderMap>), Unread> {
+pub(super) async fn whole<B>(mut body: B, max: usize) -> Result<(Bytes, Option<HeaderMap>), Unread>
+where
+    B: Body<Data = Bytes, Error: Into<Broken>> + Unpin,
+{
     let mut read = Gathered::default();
     while let Some(frame) = body.frame().await {
-        match frame.map_err(Unread::Cut)?.into_data() {
+        match frame.map_err(|cause| Unread::Cut(cause.into()))?.into_data() {
             Ok(data) if read.len() + data.len() > max => return Err(Unread::TooLarge),
             Ok(data) => read.put(data),
             Err(frame) => return Ok((read.done(), frame.into_trailers().ok())),
@@ -46,7 +50,7 @@ pub(super) async fn whole(mut body: Incoming, max: usize) -> Result<(Bytes, Opti
 }
 
 /// The first `max` bytes of a body; what can not be read is left out.
-pub(super) async fn beginning(mut body: Incoming, max: usize) -> Bytes {
+pub(super) async fn beginning(mut body: impl Body<Data = Bytes> + Unpin, max: usize) -> Bytes {
     let mut read = Gathered::default();
     while read.len() < max {
         let Some(Ok(frame)) = body.frame().await else { break };

@@ -21,7 +21,7 @@ use super::inflate::{Coding, InflateError, inflate};
 use super::refusal::{Refusal, quoted};
 use super::respond::Caller;
 use super::tally::Tally;
-use super::{Inner, Settings};
+use super::{Inner, Settings, Timeouts};
 use crate::model::{Origin, Time};
 use crate::queue::{Admitted, Budget, Reservation};
 use crate::wire::reply::{Encoding, Partial};
@@ -62,6 +62,7 @@ pub struct Gate {
     json: json::Options,
     /// Set once a string named by index has been told of.
     strindex_told: AtomicBool,
+    pub timeouts: Timeouts,
     heavy: Arc<Semaphore>,
     pub tally: Tally,
 }
@@ -107,14 +108,14 @@ impl Gate {
             response_max: settings.response_max,
             json: json::Options { lenient: settings.lenient_json },
             strindex_told: AtomicBool::new(false),
+            timeouts: settings.timeouts,
             heavy,
             tally,
         }
     }
 
-    /// A gate with a lane nobody empties.
-    #[cfg(test)]
-    pub fn for_tests(memory: usize, request_max: usize) -> Self {
+    /// A gate with a lane nobody empties, for tests and `probe`.
+    pub fn alone(memory: usize, request_max: usize) -> Self {
         let (lanes, _receivers) = crate::queue::Lanes::new(1, 1);
         let meters = Arc::new(crate::telemetry::Meters::new());
         let inner = Inner { lanes, budget: Budget::new(memory), meters, clock: crate::model::Clock::new() };

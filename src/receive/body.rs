@@ -14,22 +14,19 @@ use super::refusal::Refusal;
 use crate::model::{Clock, Time};
 use crate::queue::Reservation;
 
-/// Silence inside a body after which the caller is given up (faults F31).
-const IDLE: Duration = Duration::from_secs(30);
-/// A whole body takes no longer than this, however steadily it drips.
-pub const WHOLE: Duration = Duration::from_secs(120);
-
 /// The data of one request, with a deadline.
 #[derive(Debug)]
 pub struct Reader<B = Incoming> {
     body: B,
     clock: Clock,
     deadline: Time,
+    /// The longest silence.
+    silence: Duration,
 }
 
 impl<B: Body<Data = Bytes, Error: fmt::Display> + Unpin> Reader<B> {
-    pub fn new(body: B, clock: Clock, deadline: Time) -> Self {
-        Self { body, clock, deadline }
+    pub fn new(body: B, clock: Clock, deadline: Time, silence: Duration) -> Self {
+        Self { body, clock, deadline, silence }
     }
 
     /// When the caller stops waiting.
@@ -45,7 +42,7 @@ impl<B: Body<Data = Bytes, Error: fmt::Display> + Unpin> Reader<B> {
     /// The next piece that is not empty; `None` at the end of the body. Trailers are dropped.
     pub async fn data(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
-            let patience = self.deadline.since(self.clock.now()).min(IDLE);
+            let patience = self.deadline.since(self.clock.now()).min(self.silence);
             let frame = tokio::time::timeout(patience, self.body.frame()).await.map_err(|_| Refusal::Slow)?;
             match frame {
                 None => return Ok(None),

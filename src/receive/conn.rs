@@ -9,7 +9,7 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::admit::{Gate, Parcel};
-use super::body::{Reader, WHOLE};
+use super::body::Reader;
 use super::credentials::Shown;
 use super::doors::Doors;
 use super::grpc::{self, Method};
@@ -43,14 +43,16 @@ impl Conn {
         let (parts, body) = request.into_parts();
         // gRPC on HTTP/1.1 has no trailers to answer in: it is refused as HTTP.
         let is_grpc = parts.version == Version::HTTP_2 && names_grpc(&parts);
-        let patience = grpc::timeout(&parts.headers).filter(|_| is_grpc).map_or(WHOLE, |t| t.min(WHOLE));
         if is_grpc && let Some(answerer) = self.doors.reflection.at(parts.uri.path()) {
             return Ok(match self.doors.check(&parts.headers) {
                 Ok(_) => reflection::answer(answerer, Request::from_parts(parts, body)).await,
                 Err(refusal) => self.refuse(None, self.manner(Caller::Grpc, &parts), &refusal),
             });
         }
-        let mut body = Reader::new(body, self.gate.clock(), arrived + patience);
+        let limits = self.gate.timeouts;
+        let asked = grpc::timeout(&parts.headers).filter(|_| is_grpc);
+        let patience = asked.map_or(limits.request, |asked| asked.min(limits.request));
+        let mut body = Reader::new(body, self.gate.clock(), arrived + patience, limits.body);
         Ok(if is_grpc {
             self.grpc(&parts, &mut body, arrived).await
         } else {

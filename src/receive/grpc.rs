@@ -118,13 +118,15 @@ pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// One message, taken out of its frame.
-struct Message {
-    compressed: bool,
-    bytes: Bytes,
-    paid: Reservation,
+#[derive(Debug)]
+pub struct Message {
+    pub compressed: bool,
+    pub bytes: Bytes,
+    pub paid: Reservation,
 }
 
-async fn message<B>(gate: &Gate, body: &mut Reader<B>, max: usize) -> Result<Message, Refusal>
+/// Reads the frame of a unary call to its end: there is one, and nothing behind it.
+pub async fn message<B>(gate: &Gate, body: &mut Reader<B>, max: usize) -> Result<Message, Refusal>
 where
     B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
 {
@@ -166,14 +168,16 @@ mod tests {
 
     /// What a body in these pieces reads as: the flag and the message, or the refusal's name.
     fn read(pieces: &[&[u8]]) -> Result<(bool, Bytes), &'static str> {
-        let gate = Gate::for_tests(1 << 20, 1 << 16);
+        let gate = Gate::alone(1 << 20, 1 << 16);
         let frames: Vec<_> = pieces
             .iter()
             .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(piece))))
             .collect();
         let clock = Clock::new();
         let deadline = clock.now() + Duration::from_secs(60);
-        let mut body = Reader::new(StreamBody::new(tokio_stream::iter(frames)), clock, deadline);
+        let silence = Duration::from_secs(30);
+        let frames = StreamBody::new(tokio_stream::iter(frames));
+        let mut body = Reader::new(frames, clock, deadline, silence);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let outcome = runtime.block_on(message(&gate, &mut body, gate.request_max));
         let outcome = outcome.map(|m| {

@@ -9,12 +9,15 @@ mod body;
 mod conn;
 mod cors;
 mod credentials;
+mod descriptors;
 mod doors;
 mod grpc;
 mod http;
 mod inflate;
 mod listen;
 mod origins;
+#[doc(hidden)]
+pub mod probe;
 mod reflection;
 mod refusal;
 mod respond;
@@ -74,6 +77,7 @@ pub struct Settings {
     pub lenient_json: bool,
     /// Connections open at once, over all listeners.
     pub connections_max: usize,
+    pub timeouts: Timeouts,
     /// Index spans (the join is on) or blocks only.
     pub join: bool,
 }
@@ -100,7 +104,32 @@ impl Default for Settings {
             response_max: 4 << 20,
             lenient_json: false,
             connections_max: 4096,
+            timeouts: Timeouts::default(),
             join: true,
+        }
+    }
+}
+
+/// How long callers may take (faults F31).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From a request's first byte to the end of its head.
+    pub head: Duration,
+    /// Silence inside a body.
+    pub body: Duration,
+    /// A whole body, however steadily it drips.
+    pub request: Duration,
+    /// A connection without a request. Metrics come every minute.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            request: Duration::from_secs(120),
+            idle: Duration::from_secs(600),
         }
     }
 }

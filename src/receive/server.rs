@@ -27,7 +27,7 @@ use super::conn::Conn;
 use super::doors::Doors;
 use super::listen::{Bound, Listener, Socket};
 use super::watch::{Patience, Watch, Watched};
-use super::{Age, Inner, Settings};
+use super::{Age, Inner, Settings, Timeouts, descriptors};
 use crate::model::{Clock, Origin, Time};
 
 /// What is in flight when we stop may finish within this.
@@ -44,7 +44,7 @@ pub async fn serve(bound: Bound, settings: Settings, inner: Inner, stop: Cancell
     doors.follow(&inner.meters, &stop, &tracker);
     let server = Arc::new(Server {
         clock: inner.clock,
-        room: Arc::new(Semaphore::new(settings.connections_max)),
+        room: Arc::new(Semaphore::new(room(settings.connections_max))),
         gate: Arc::new(Gate::new(&settings, inner)),
         protocol: protocol(),
         anonymous: Origin::anonymous(),
@@ -62,6 +62,15 @@ pub async fn serve(bound: Bound, settings: Settings, inner: Inner, stop: Cancell
     if tokio::time::timeout(GRACE * 2, tracker.wait()).await.is_err() {
         tracing::warn!(connections = tracker.len(), "connections left open at the end");
     }
+}
+
+/// How many connections may be open: as many as were asked for, or as the system allows.
+fn room(asked: usize) -> usize {
+    let allowed = descriptors::for_connections();
+    if allowed < asked {
+        tracing::warn!(asked, allowed, "the limit of open files allows fewer connections");
+    }
+    asked.min(allowed).min(Semaphore::MAX_PERMITS)
 }
 
 /// Every limit of the protocols, stated (faults F34, F35).
@@ -206,7 +215,7 @@ impl Server {
         let service = service_fn(move |request| conn.clone().answer(request));
         let io = TokioIo::new(Watched::new(socket, watch.clone()));
         let mut http = pin!(self.protocol.serve_connection(io, service));
-        let mut silence = Silence::new(watch, self.clock);
+        let mut silence = Silence::new(watch, self.gate.timeouts, self.clock);
         // A token of its own: polling the shared one on every wake-up would have all connections meet
         // at its lock.
         let mut aged = self.age.map(|age| Box::pin(sleep(jittered(age.max))));
@@ -274,9 +283,9 @@ struct Silence {
 }
 
 impl Silence {
-    fn new(watch: Arc<Watch>, clock: Clock) -> Self {
+    fn new(watch: Arc<Watch>, timeouts: Timeouts, clock: Clock) -> Self {
         let now = clock.now();
-        let mut patience = Patience::new(watch, now);
+        let mut patience = Patience::new(watch, timeouts, now);
         let set_for = patience.until(now).unwrap_or(now);
         let timer = Box::pin(sleep_until(Instant::from_std(clock.instant(set_for))));
         Self { patience, clock, timer, set_for }

@@ -9,16 +9,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::Timeouts;
 use crate::model::Time;
 
-/// From a request's first byte to the end of its head (faults F31).
-const HEAD: Duration = Duration::from_secs(10);
-/// A connection without a request may stay this long. Metrics come every minute.
-const IDLE: Duration = Duration::from_secs(600);
 /// The length of HTTP/2's connection preface.
 const PREFACE: u64 = 24;
 
@@ -60,6 +56,7 @@ impl Drop for InFlight<'_> {
 #[derive(Debug)]
 pub struct Patience {
     watch: Arc<Watch>,
+    timeouts: Timeouts,
     ended: u64,
     /// Bytes read when the last request was seen to have ended.
     bytes: u64,
@@ -68,8 +65,8 @@ pub struct Patience {
 }
 
 impl Patience {
-    pub fn new(watch: Arc<Watch>, now: Time) -> Self {
-        Self { watch, ended: 0, bytes: 0, quiet_since: now, head_since: None }
+    pub fn new(watch: Arc<Watch>, timeouts: Timeouts, now: Time) -> Self {
+        Self { watch, timeouts, ended: 0, bytes: 0, quiet_since: now, head_since: None }
     }
 
     /// When to give the connection up if nothing changes. `None` while a request is in flight.
@@ -79,7 +76,8 @@ impl Patience {
         }
         let (ended, bytes) = (self.watch.ended.load(Relaxed), self.watch.bytes.load(Relaxed));
         if ended != self.ended {
-            *self = Self { watch: self.watch.clone(), ended, bytes, quiet_since: now, head_since: None };
+            (self.ended, self.bytes) = (ended, bytes);
+            (self.quiet_since, self.head_since) = (now, None);
         }
         // HTTP/2 has frames of its own between requests; after the preface only silence counts.
         let settled = self.watch.http2.load(Relaxed) && bytes >= PREFACE;
@@ -88,7 +86,8 @@ impl Patience {
         } else {
             self.head_since = None;
         }
-        Some(self.head_since.map_or(self.quiet_since + IDLE, |since| since + HEAD))
+        let Timeouts { head, idle, .. } = self.timeouts;
+        Some(self.head_since.map_or(self.quiet_since + idle, |since| since + head))
     }
 }
 
@@ -157,7 +156,7 @@ mod tests {
     }
 
     fn quiet(watch: &Arc<Watch>) -> Patience {
-        Patience::new(watch.clone(), at(0))
+        Patience::new(watch.clone(), Timeouts::default(), at(0))
     }
 
     #[test]

@@ -7,8 +7,10 @@
 #![allow(dead_code, unused_imports, reason = "a toolbox: not every test uses every tool")]
 
 pub mod authority;
+pub mod bystander;
 mod checks;
 pub mod client;
+pub mod frames;
 pub mod known_set;
 pub mod made;
 pub mod metrics;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::metrics::{Ledger, Metrics};
 use super::{Client, PATIENCE};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_spandrel");
 const FREE_PORTS: &str = "receive: {grpc: \"127.0.0.1:0\", http: \"127.0.0.1:0\"}\nadmin: \"127.0.0.1:0\"\n";
 
 /// The running program. Killed when dropped.
@@ -34,6 +35,8 @@ pub struct Start {
     pub config: String,
     pub arguments: Vec<String>,
     pub variables: Vec<(String, String)>,
+    /// How many files and sockets it may have open; `None`: as many as this process.
+    pub descriptors: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +81,8 @@ impl Proxy {
         let file = directory.path().join("spandrel.yaml");
         let ports = if start.config.contains("receive:") { "" } else { FREE_PORTS };
         std::fs::write(&file, format!("{ports}{}", start.config)).expect("a writable directory");
-        let child = command()
+        let mut command = start.descriptors.map_or_else(command, limited);
+        let child = command
             .arg("run")
             .arg("--config")
             .arg(&file)
@@ -193,8 +197,17 @@ impl Proxy {
 
     /// The most memory it ever had resident, bytes.
     pub fn resident_max(&self) -> usize {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory it has resident now, bytes.
+    pub fn resident(&self) -> usize {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, what: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("it has memory");
+        let line = status.lines().find(|line| line.starts_with(what)).expect("it has memory");
         let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok());
         kib.expect("a number of KiB") * 1024
     }
@@ -234,7 +247,18 @@ impl Proxy {
 
 /// The binary, with nothing of the tester's environment that could change what it does.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
+    bare(PROGRAM)
+}
+
+/// The same behind a shell that lowers its own limit of open files first.
+fn limited(descriptors: u64) -> Command {
+    let mut shell = bare("sh");
+    shell.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(PROGRAM);
+    shell
+}
+
+fn bare(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear();
     let kept = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE"];
     command.envs(kept.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
