@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use ahash::RandomState;
 use smallvec::SmallVec;
 
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
@@ -28,6 +29,8 @@ use super::tally::LaneMeters;
 const LATE: Edit<'static> = Edit { key: "spandrel.late", value: Value::Bool(true), overwrite: true };
 /// Bytes the mark adds to a span.
 const LATE_BYTES: usize = 24;
+/// Spans of one request that are taken before what must leave leaves.
+const PART_SPANS: usize = 8 * 1024;
 
 /// One lane's share of the road from admission to the outboxes.
 #[derive(Debug)]
@@ -48,11 +51,8 @@ pub struct Journey {
 impl Journey {
     /// Takes one admitted request; `mine` says which traces are this lane's.
     pub fn take(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
-        match (request.signal, &mut self.join) {
-            (Signal::Traces, Some(join)) => {
-                let taken = join.take(now, &request.origin, &request.body, &request.index, mine);
-                self.in_hand[Signal::Traces as usize] += taken;
-            }
+        match (request.signal, &self.join) {
+            (Signal::Traces, Some(_)) => self.hold(now, request, mine),
             (Signal::Profiles, _) => self.pass_whole(now, request),
             _ => self.pass_blocks(now, request),
         }
@@ -88,6 +88,25 @@ impl Journey {
     /// What the join holds, for `/tracez`.
     pub fn show(&self, now: Time, limit: usize) -> Vec<HeldTrace> {
         self.join.as_ref().map(|join| join.held(now, limit)).unwrap_or_default()
+    }
+
+    /// Gives spans to the join. A request of very many is taken in parts, each trace in one of them, and
+    /// what has to leave leaves in between: a million traces of one span take far more than their bytes.
+    fn hold(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
+        let parts = request.index.spans.len().div_ceil(PART_SPANS).max(1) as u64;
+        // Seeded anew: ids may have been chosen to fall into one part.
+        let hasher = (parts > 1).then(RandomState::new);
+        let part_of = |trace: TraceId| hasher.as_ref().map_or(0, |hasher| hasher.hash_one(trace) % parts);
+        for part in 0..parts {
+            if part > 0 {
+                self.advance(now);
+            }
+            let Some(join) = &mut self.join else { return };
+            let taken = join.take(now, &request.origin, &request.body, &request.index, |trace| {
+                part_of(trace) == part && mine(trace)
+            });
+            self.in_hand[Signal::Traces as usize] += taken;
+        }
     }
 
     /// Metrics, logs, and traces when nothing is joined: each resource block with its labels.

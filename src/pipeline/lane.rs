@@ -21,8 +21,10 @@ use crate::wire::Signal;
 const NAP: Duration = Duration::from_millis(250);
 /// How long to wait for a full outbox before trying again.
 const FULL_NAP: Duration = Duration::from_millis(5);
-/// Requests taken before looking at what is due.
+/// Requests taken before looking at what is due, and at what the join holds by then.
 const BURST: usize = 64;
+/// Items in them: a span of its own trace can take twenty times its bytes in the join.
+const BURST_ITEMS: u64 = 8 * 1024;
 
 /// When a lane last came round: proof that the journey moves, whatever the upstreams do.
 #[derive(Clone, Debug)]
@@ -104,9 +106,16 @@ impl Lane {
             Err(RecvTimeoutError::Disconnected) => return Next::End,
         };
         // Taken from the queue one by one: what is taken must be done.
+        let mut items = 0;
         for work in std::iter::once(first).chain(self.work.try_iter().take(BURST)) {
+            if let Work::Take(request) = &work {
+                items += request.index.items;
+            }
             if let Next::End = self.step(work, journey) {
                 return Next::End;
+            }
+            if items >= BURST_ITEMS {
+                break;
             }
         }
         Next::Go

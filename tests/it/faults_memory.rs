@@ -47,13 +47,12 @@ fn bomb(mebibytes: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn f36_ten_gibibytes_in_ten_mebibytes_are_refused_at_the_limit() {
-    let config = "receive: {grpc: \"127.0.0.1:0\", http: \"127.0.0.1:0\", max_request: 16MiB}\nadmin: \"127.0.0.1:0\"\n";
+    let config = "receive: {grpc: \"127.0.0.1:0\", http: \"127.0.0.1:0\", max_request: 16MiB}\nadmin: \"127.0.0.1:0\"\nmemory: 256MiB\n";
     let (proxy, _upstream) = with(config).await;
-    let before = proxy.resident();
     let bomb = Bytes::from(bomb(10 * 1024));
     assert!(bomb.len() > 8 * MIB && bomb.len() < 14 * MIB, "{} bytes", bomb.len());
     let bystander = Bystander::of(&proxy);
-    for _ in 0..3 {
+    for _ in 0..20 {
         let began = Instant::now();
         let reply = proxy
             .http_client()
@@ -63,9 +62,9 @@ async fn f36_ten_gibibytes_in_ten_mebibytes_are_refused_at_the_limit() {
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
     bystander.assert_served().await;
-    // The body, what came out of it up to the limit, and once more of each for the allocator.
-    let grown = proxy.resident_max().saturating_sub(before);
-    assert!(grown < 4 * 16 * MIB, "{} MiB more resident", grown / MIB);
+    // What one takes is given back, though the allocator keeps it for the next for a while.
+    let resident = proxy.resident_max();
+    assert!(resident < 256 * MIB, "{} MiB resident", resident / MIB);
 }
 
 #[tokio::test]
@@ -352,15 +351,26 @@ async fn f43_self_parents_cycles_and_orphans_leave_whole() {
     assert_eq!((ledger.lost, ledger.refused), (0, 0), "{ledger:?}");
 }
 
-/// A million traces that never become whole, in a budget for a tenth of them: the oldest go on as they are.
+/// More traces that never become whole than there is memory for, many of them in one request: the oldest go
+/// on as they are. A trace of one span takes twenty times its bytes in the join.
 #[tokio::test]
+async fn f43_more_open_traces_than_memory_leave_early_and_are_not_lost() {
+    open_traces(60_000, 4).await;
+}
+
+/// The same as the fault is named. A minute in a debug build, so it is run by itself (README, "More").
+#[tokio::test]
+#[ignore = "a minute in a debug build"]
 async fn f43_a_million_open_traces_leave_early_and_are_not_lost() {
-    const COUNT: u64 = 1_000_000;
-    let (proxy, _upstream) = with("memory: 32MiB\njoin: {idle: 20s, hold: 60s}\n").await;
+    open_traces(1_000_000, 32).await;
+}
+
+async fn open_traces(count: u64, mebibytes: usize) {
+    let (proxy, _upstream) = with(&format!("memory: {mebibytes}MiB\njoin: {{idle: 20s, hold: 60s}}\n")).await;
     let before = proxy.await_settled(Signal::Traces, "default").await.received;
     let client = proxy.client();
     let mut at = 0;
-    while at < COUNT {
+    while at < count {
         let reply = client.grpc(Signal::Traces, smallest(at..at + 10_000)).await;
         match reply.code {
             Code::Ok => {
@@ -373,12 +383,14 @@ async fn f43_a_million_open_traces_leave_early_and_are_not_lost() {
             }
         }
     }
-    let pushed = proxy.metrics().await.sum("spandrel_join_left_traces_total", &[("reason", "pressure")]);
-    assert!(pushed > COUNT / 2, "{pushed} pushed out");
+    let all_but_the_held = |metrics: &crate::harness::Metrics| {
+        metrics.sum("spandrel_join_left_traces_total", &[("reason", "pressure")]) > count / 2
+    };
+    proxy.await_metrics("traces pushed out", all_but_the_held).await;
     let resident = proxy.resident_max();
-    assert!(resident < 100 * MIB, "{} MiB resident", resident / MIB);
-    let metrics = proxy.metrics().await;
-    let ledger = metrics.ledger(Signal::Traces, "default");
-    assert_eq!((ledger.received, ledger.lost), (before + COUNT, 0));
+    // The budget, a burst in the join beyond it, and the program.
+    assert!(resident < (mebibytes + 80) * MIB, "{} MiB resident", resident / MIB);
+    let ledger = proxy.metrics().await.ledger(Signal::Traces, "default");
+    assert_eq!((ledger.received, ledger.lost), (before + count, 0));
     assert!(proxy.stop().await.success());
 }

@@ -204,16 +204,17 @@ async fn f30_without_descriptors_the_accept_loops_back_off_and_recover() {
     let bystander = Bystander::of(&proxy);
     upstream.await_spans(30).await;
     let pid = Pid::from_raw(proxy.pid().try_into().unwrap());
-    let set = |limit: Option<u64>| {
-        let limit = Rlimit { current: limit, maximum: None };
-        rustix::process::prlimit(pid, Resource::Nofile, limit).expect("it is our child")
+    // It has raised its own as far as ours allows.
+    let Rlimit { maximum, .. } = rustix::process::getrlimit(Resource::Nofile);
+    let set = |current: Option<u64>| {
+        rustix::process::prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).expect("it is our child")
     };
     let open = std::fs::read_dir(format!("/proc/{}/fd", proxy.pid())).unwrap().count() as u64;
-    let usual = set(Some(open));
+    set(Some(open));
     let mut waiting = TcpStream::connect(proxy.http()).await.unwrap();
     waiting.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     proxy.await_stderr("a word about it", |line| line.contains("can't accept connections")).await;
-    set(usual.current);
+    set(maximum);
     let mut reply = [0; 12];
     tokio::time::timeout(PATIENCE, waiting.read_exact(&mut reply)).await.expect("it is served").unwrap();
     assert_eq!(&reply, b"HTTP/1.1 404");

@@ -10,7 +10,7 @@ use crate::harness::read::{ENVIRONMENT, Export, RELEASE, assert_labelled, text};
 use crate::harness::{Client, Proxy, Start, Upstream, made};
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named_and_ends_it() {
+async fn f32_a_port_that_is_taken_is_named_and_ends_it() {
     let first = Proxy::with("").await;
     let taken = first.grpc();
     let config = format!("receive: {{grpc: \"{taken}\", http: \"127.0.0.1:0\"}}\nadmin: \"127.0.0.1:0\"\n");

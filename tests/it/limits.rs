@@ -71,7 +71,7 @@ async fn a_body_without_a_type_is_answered_with_a_status_that_says_so() {
 /// 60 MB that inflate to as many spans as can be said in them: walked once, refused one and all,
 /// with a bounded message and without a list of faults.
 #[tokio::test]
-async fn thirty_million_empty_spans_are_refused_in_bounded_time_and_memory() {
+async fn f38_thirty_million_empty_spans_are_refused_in_bounded_time_and_memory() {
     const COUNT: usize = 30_000_000;
     let upstream = Upstream::start().await;
     let proxy = Proxy::with(format!("upstream: {}\nmemory: 256MiB\n{LABELS}", upstream.endpoint())).await;
