@@ -29,13 +29,17 @@ impl FromFile<'_> {
         let wrong = match &node.kind {
             Kind::Null => return,
             Kind::Map(entries) if field.has_keys() => {
+                let own_names = field.keys_have_dots();
                 for entry in entries {
-                    // A name of the user's own without a value is as good as not written.
-                    if matches!(entry.value.kind, Kind::Null) && field.keys_have_dots() {
-                        continue;
-                    }
                     let below = join(path, &entry.key);
                     match field.child(&entry.key, &entry.at) {
+                        // A key of ours without a value is as good as not written; a name of the user's own
+                        // was meant to have one.
+                        Ok(child) if own_names && matches!(entry.value.kind, Kind::Null) => {
+                            if let Err(wrong) = child.take("", &entry.at) {
+                                self.note(entry.at.clone(), &below, &wrong);
+                            }
+                        }
                         Ok(child) => self.fill(&entry.value, child, &below),
                         Err(wrong) => self.note(entry.at.clone(), path, &wrong),
                     }

