@@ -107,7 +107,7 @@ proptest! {
             prop_assert!(part.len() <= room || spans(part).len() == 1, "{} bytes", part.len());
         }
         for trace in traces_of(&whole) {
-            let len: usize = spans(&whole).iter().filter(|(key, _)| key.2 == trace).map(|(_, len)| len + 40).sum();
+            let len: usize = spans(&whole).iter().filter(|(key, _)| key.2 == trace).map(|(_, len)| len + 64).sum();
             let holding = parts.iter().filter(|part| traces_of(part).contains(&trace)).count();
             prop_assert!(holding == 1 || len > room, "trace {trace} is torn into {holding}");
         }
