@@ -103,7 +103,7 @@ pub const CHECKS: &[Check] = &[
         "A6.6",
         Spec,
         "reads endpoints, and `…_INSECURE` where they name no scheme, as exporters do",
-        "otel_endpoints_are_read_as_the_exporter_specification_has_them"
+        "a6_otel_endpoints_are_read_as_the_exporter_specification_has_them"
     ),
     line!("A6.7", Ours, "refuses to export to itself", a6_self_loop),
 ];
