@@ -68,11 +68,20 @@ async fn push(
     let mut request = make::logs(&mark, 1);
     request.resource_logs[0].scope_logs[0].log_records[0].body = Some(make::text(&"x".repeat(bytes)));
     let body = request.encode_to_vec();
+    let (mut over_grpc, mut over_http) = (None, None);
     for _ in 0..PUSHES_MAX {
-        let refused = call::export(grpc, Signal::Logs, &body).await?;
-        if !refused.is("OK") {
-            let also = call::post(http, Signal::Logs.http_path(), PROTOBUF, body.clone()).await?;
-            return Ok((refused, also));
+        // Room comes and goes, so each transport is pushed at until it refuses for itself.
+        if over_grpc.is_none() {
+            let reply = call::export(grpc, Signal::Logs, &body).await?;
+            over_grpc = (!reply.is("OK")).then_some(reply);
+        }
+        if over_http.is_none() {
+            let reply = call::post(http, Signal::Logs.http_path(), PROTOBUF, body.clone()).await?;
+            over_http = (reply.status != 200).then_some(reply);
+        }
+        match (over_grpc.take(), over_http.take()) {
+            (Some(grpc), Some(http)) => return Ok((grpc, http)),
+            partly => (over_grpc, over_http) = partly,
         }
     }
     Err(not_observable(format!("it took {PUSHES_MAX} requests with nobody to pass them on to")))
