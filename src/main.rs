@@ -5,6 +5,6 @@ mod allocator;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    allocator::keep_pages();
+    allocator::keep_pages(spandrel::config::cgroup_limit("/".as_ref()));
     spandrel::cli::main()
 }

@@ -84,8 +84,9 @@ pub fn memory(root: &Path) -> (usize, String) {
     }
 }
 
-/// The smallest limit on the way from our cgroup up to the root; version 2 and version 1.
-fn cgroup_limit(root: &Path) -> Option<usize> {
+/// The smallest memory limit on the way from our cgroup up to the root; version 2 and version 1. `None`
+/// where there is none.
+pub fn cgroup_limit(root: &Path) -> Option<usize> {
     let membership = std::fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     membership
         .lines()

@@ -30,6 +30,7 @@ mod tree;
 mod upstreams;
 mod words;
 
+pub use found::cgroup_limit;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
 pub use source::Source;

@@ -3,7 +3,7 @@
 //! The outcome of each: what does not fit is refused and said so, what was taken arrives, and memory stays
 //! within the budget and what a process needs beside it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -12,6 +12,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use spandrel::wire::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::harness::bystander::Bystander;

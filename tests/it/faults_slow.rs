@@ -1,13 +1,14 @@
 //! Faults F28 to F31: callers that come slowly, do not read, or only sit there. What each costs is its own.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prost::Message;
 use rustix::process::{Pid, Resource, Rlimit};
 use spandrel::wire::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::harness::bystander::Bystander;
 use crate::harness::frames::{self, DATA, END_HEADERS, Frames, HEADERS, frame, post};
@@ -174,7 +175,8 @@ async fn f29_ten_thousand_idle_connections_take_forty_mebibytes() {
 async fn f30_with_64_descriptors_some_are_kept_for_the_upstream() {
     let upstream = Upstream::start().await;
     let config = format!("{}upstream: {}\n{LABELS}", config(""), upstream.endpoint());
-    let proxy = Proxy::start(Start { config, descriptors: Some(64), ..Start::default() }).await;
+    let proxy =
+        Proxy::start(Start { config, before: Some("ulimit -n 64;".into()), ..Start::default() }).await;
     let bystander = Bystander::of(&proxy);
     // It holds a connection of each kind from here on.
     proxy

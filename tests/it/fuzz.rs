@@ -2,11 +2,12 @@
 //! target asserts. libFuzzer finds new paths; this keeps the old ones and the properties themselves alive.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngCore, SeedableRng};
+use tokio::time::Instant;
 
 use crate::harness::root;
 

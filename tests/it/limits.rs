@@ -144,14 +144,15 @@ async fn a_backend_that_is_down_under_load_loses_nothing_that_was_taken() {
     assert_eq!((ledger.delivered, ledger.lost, came as u64), (taken, 0, taken), "{ledger:?}");
 }
 
+/// Spans that were taken, and spans whose caller was told to come again.
 #[derive(Debug, Default)]
-struct Pushed {
-    taken: u64,
-    refused: u64,
+pub struct Pushed {
+    pub taken: u64,
+    pub refused: u64,
 }
 
 /// Sends traces of 100 spans, one request after the other, until it is over.
-async fn push(client: Client, over: watch::Receiver<bool>, first: u64, grpc: bool) -> Pushed {
+pub async fn push(client: Client, over: watch::Receiver<bool>, first: u64, grpc: bool) -> Pushed {
     let mut pushed = Pushed::default();
     for number in first.. {
         if *over.borrow() {

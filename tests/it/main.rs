@@ -14,6 +14,7 @@ mod edge_grpc;
 mod edge_http;
 mod edge_json;
 mod edge_tls;
+mod faults_capped;
 mod faults_http2;
 mod faults_memory;
 mod faults_slow;

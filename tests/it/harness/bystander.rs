@@ -1,11 +1,12 @@
 //! A caller like any other, who should notice nothing while somebody else misbehaves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prost::Message;
 use spandrel::wire::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::{Client, Proxy, made};
 

@@ -8,6 +8,7 @@
 
 pub mod authority;
 pub mod bystander;
+pub mod cgroup;
 mod checks;
 pub mod client;
 pub mod frames;

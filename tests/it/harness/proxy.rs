@@ -35,8 +35,8 @@ pub struct Start {
     pub config: String,
     pub arguments: Vec<String>,
     pub variables: Vec<(String, String)>,
-    /// How many files and sockets it may have open; `None`: as many as this process.
-    pub descriptors: Option<u64>,
+    /// A line of shell that runs first, in the same process: a limit it sets is the program's.
+    pub before: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,7 @@ impl Proxy {
         let file = directory.path().join("spandrel.yaml");
         let ports = if start.config.contains("receive:") { "" } else { FREE_PORTS };
         std::fs::write(&file, format!("{ports}{}", start.config)).expect("a writable directory");
-        let mut command = start.descriptors.map_or_else(command, limited);
+        let mut command = start.before.as_deref().map_or_else(command, after);
         let child = command
             .arg("run")
             .arg("--config")
@@ -205,6 +205,21 @@ impl Proxy {
         self.memory("VmRSS:")
     }
 
+    /// Of that, the pages of the program itself: many in a debug build, and the kernel can drop them.
+    pub fn resident_program(&self) -> usize {
+        self.memory("RssFile:")
+    }
+
+    /// Processor time it has used.
+    pub fn processor(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
+        // Behind the name, which may hold anything: `utime` and `stime` are the 12th and 13th (proc(5)).
+        let fields = stat.rsplit(')').next().expect("it has a name").split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+        // A tick is a hundredth of a second to whoever reads /proc.
+        Duration::from_millis(ticks * 10)
+    }
+
     fn memory(&self, what: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
         let line = status.lines().find(|line| line.starts_with(what)).expect("it has memory");
@@ -250,10 +265,10 @@ pub fn command() -> Command {
     bare(PROGRAM)
 }
 
-/// The same behind a shell that lowers its own limit of open files first.
-fn limited(descriptors: u64) -> Command {
+/// The same in place of a shell that has run this.
+fn after(line: &str) -> Command {
     let mut shell = bare("sh");
-    shell.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(PROGRAM);
+    shell.arg("-c").arg(format!("{line} exec \"$0\" \"$@\"")).arg(PROGRAM);
     shell
 }
 
