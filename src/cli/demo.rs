@@ -83,8 +83,12 @@ fn tcp(listen: &Listen) -> Option<SocketAddr> {
 fn staged(plan: Plan) -> Plan {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let join = crate::join::Settings { idle: IDLE, ..crate::join::Settings::default() };
-    let receive =
-        crate::receive::Settings { listen: vec![Listen::Tcp(anywhere)], join: true, ..plan.receive };
+    let receive = crate::receive::Settings {
+        listen: vec![Listen::Tcp(anywhere)],
+        join: true,
+        signals: crate::wire::Signals::ALL,
+        ..plan.receive
+    };
     Plan { receive, join: Some(join), upstreams: Vec::new(), admin: Some(anywhere), ..plan }
 }
 

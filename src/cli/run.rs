@@ -9,6 +9,7 @@ use crate::export::Protocol;
 use crate::page::banner::{Banner, Forward, Written};
 use crate::pipeline::{self, Running};
 use crate::receive::Listen;
+use crate::wire::Signals;
 
 use super::fail;
 
@@ -61,6 +62,7 @@ fn banner(plan: &Plan) -> Banner {
     };
     let upstreams = plan.upstreams.iter().map(|upstream| Forward {
         name: upstream.name.clone(),
+        signals: some_of(upstream.signals),
         endpoint: upstream.endpoint.to_string(),
         protocol: match upstream.protocol {
             Protocol::Grpc => "grpc",
@@ -87,4 +89,9 @@ fn banner(plan: &Plan) -> Banner {
         memory: plan.memory,
         ..Banner::default()
     }
+}
+
+/// The signals of an upstream that does not take all.
+fn some_of(signals: Signals) -> Option<String> {
+    (signals != Signals::ALL).then(|| signals.names(", "))
 }

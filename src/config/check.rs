@@ -7,11 +7,12 @@ use super::mistake::{Mistake, quoted};
 use super::raw::{self, Raw};
 use super::source::Source;
 use super::surroundings::Surroundings;
+use super::upstreams;
 use super::words::{Format, Level, ListenAt, Scope, Word};
 use super::{LabelsFrom, Plan};
 use crate::receive::Listen;
 use crate::telemetry::logs;
-use crate::{join, queue, rules};
+use crate::{join, queue, receive, rules};
 
 /// What a check works with.
 pub struct Check<'a> {
@@ -29,7 +30,10 @@ impl Check<'_> {
         let memory = raw.memory.value.map_or(0, |size| size.0);
         self.labels(raw);
         Plan {
-            receive: self.edge(raw, listen, memory),
+            receive: receive::Settings {
+                signals: upstreams::taken(&upstreams),
+                ..self.edge(raw, listen, memory)
+            },
             labels: labels(raw),
             labels_from: self.labels_from(raw),
             join: self.join(&mut raw.join, memory, &raw.release_key.value),

@@ -7,6 +7,7 @@ use super::raw::{self, Raw};
 use super::source::Source;
 use super::words::{Scope, Size};
 use crate::receive::{self, Age, CredentialSettings, Listen, Secret, TlsFiles};
+use crate::wire::Signals;
 
 /// What is in flight when a connection has reached its age may finish within this.
 const AGE_GRACE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -25,6 +26,8 @@ impl Check<'_> {
             connections_max: raw.receive.max_connections.value,
             timeouts: timeouts(&raw.receive.timeouts),
             join: raw.join.scope.value != Scope::Off,
+            // Only the upstreams say.
+            signals: Signals::ALL,
             listen,
         };
         self.exposed(&settings);

@@ -9,11 +9,13 @@ use super::surroundings::Surroundings;
 use super::words::Protocol;
 use crate::receive::Listen;
 
-/// Reads an endpoint. The protocol in the result is the one given, else what the endpoint suggests.
+/// Reads an endpoint. The protocol in the result is the one given, else what the endpoint suggests. What ends in
+/// `/` is the same base without it, and another address where it is `exact`.
 ///
 /// # Errors
 /// What is wrong with it. The value is not quoted when it may hold a password.
-pub fn read(text: &str, protocol: Option<Protocol>) -> Result<(Uri, Protocol), String> {
+pub fn read(text: &str, protocol: Option<Protocol>, exact: bool) -> Result<(Uri, Protocol), String> {
+    let end_of = |text: &str| if exact { text.to_owned() } else { text.trim_end_matches('/').to_owned() };
     let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
     if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
         return Err("holds a user or password; put them into `headers`, as `authorization`".to_owned());
@@ -33,7 +35,7 @@ pub fn read(text: &str, protocol: Option<Protocol>) -> Result<(Uri, Protocol), S
         let hint = "an endpoint is a scheme, a host, a port and a path";
         return Err(format!("{quoted} has a query or fragment; {hint}"));
     }
-    let url = format!("{}://{}", scheme.as_deref().unwrap_or("http"), rest.trim_end_matches('/'));
+    let url = format!("{}://{}", scheme.as_deref().unwrap_or("http"), end_of(rest));
     let uri: Uri = url.parse().map_err(|wrong| format!("{quoted} is not a URL: {wrong}"))?;
     let host = uri.host().unwrap_or_default();
     if host.is_empty() {
@@ -48,7 +50,7 @@ pub fn read(text: &str, protocol: Option<Protocol>) -> Result<(Uri, Protocol), S
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let port = if protocol == Protocol::Grpc { 4317 } else { 4318 };
         let with_port = format!("http://{host}:{port}/{path}");
-        return match with_port.trim_end_matches('/').parse() {
+        return match end_of(&with_port).parse() {
             Ok(uri) => Ok((uri, protocol)),
             Err(wrong) => Err(format!("{quoted} is not a URL: {wrong}")),
         };

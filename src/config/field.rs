@@ -122,6 +122,14 @@ impl<W: Word> Field for Slot<W> {
         Ok(())
     }
 
+    fn take_list(&mut self, items: Vec<(String, Source)>, from: &Source) -> Result<(), String> {
+        if !W::IS_LIST {
+            return Err("does not take a list".to_owned());
+        }
+        let items: Vec<String> = items.into_iter().map(|(item, _)| item).collect();
+        self.take(&items.join(","), from)
+    }
+
     fn has_keys(&self) -> bool {
         false
     }

@@ -136,7 +136,7 @@ fn settle(
     gather::from_arguments(set, &mut raw, &mut mistakes);
     let named = upstreams::settle(&mut raw, &mut mistakes);
     if !named {
-        otel::fill(&mut raw, variables, &mut mistakes, &mut notes);
+        otel::fill(&mut raw, variables, &mut mistakes);
     }
     found::fill(&mut raw, surroundings);
     let file = name.clone().unwrap_or_else(|| "-".to_owned());

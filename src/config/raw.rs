@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::field::{Named, Pairs, Slot, Texts, group};
 use super::words::{AddressOrOff, Compression, Format, Level, ListenAt, Mode, Protocol, Scope, Size};
+use crate::wire::Signals;
 
 group! {
     /// The whole configuration, as the user says it.
@@ -18,8 +19,8 @@ group! {
         /// traces are shown and kept here, and nothing is forwarded.
         upstream: Slot<Option<String>> = "";
         /// Where data goes, by a name of your choice, which is also the `upstream` label of metrics. Every
-        /// upstream gets everything, through a queue and retries of its own. The same protocol variables
-        /// as an SDK's (`OTEL_EXPORTER_OTLP_*`) make an upstream when there is none here.
+        /// upstream gets everything of its `signals`, through a queue and retries of its own. The same
+        /// variables as an SDK's (`OTEL_EXPORTER_OTLP_*`) make upstreams when there is none here.
         upstreams: Named<Upstream>;
         /// Written as `deployment.environment.name` on every resource that does not say its own. Found
         /// elsewhere when not given: see "Environment and release" below.
@@ -148,7 +149,14 @@ group! {
         /// a port, the protocol's own port. For HTTP, `/v1/traces` and the like are appended. An address
         /// of our own is refused: data would go round for ever. Empty: there is no such upstream.
         endpoint: Slot<Option<String>> = "";
-        /// Not given: `http/protobuf` when the endpoint's port is 4318 or it has a path, else `grpc`.
+        /// What it is given. What none of the upstreams takes is refused to callers, who are told so
+        /// (UNIMPLEMENTED, 404).
+        signals: Slot<Signals> = "traces,metrics,logs,profiles";
+        /// The endpoint is one signal's own address, used as it stands: nothing is appended. Over HTTP only,
+        /// and with one of the `signals`.
+        exact: Slot<bool> = "false";
+        /// Not given: `http/protobuf` when the endpoint's port is 4318, it has a path or is `exact`, else
+        /// `grpc`.
         protocol: Slot<Option<Protocol>> = "";
         /// Sent with every call. They win over the callers' own headers of the same name, which travel with
         /// their data otherwise. Write credentials as `${env:NAME}`, not into the file.

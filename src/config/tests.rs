@@ -223,7 +223,17 @@ fn a6_otel_variables_make_an_upstream_only_when_nobody_else_does() {
     assert_eq!(headers, [("authorization", "Basic a=="), ("x-a", "1=2"), ("x-b", "raw space")]);
     assert_eq!(upstream.timeout, Duration::from_millis(2500));
     assert_eq!(upstream.tls.ca_file, Some(PathBuf::from("/ca.pem")));
-    assert_eq!(one.notes.len(), 1, "{:?}", one.notes);
+    assert_eq!(one.notes, [""; 0]);
+    // What a signal has of its own beats what is said of all.
+    let metrics = &one.upstreams[1];
+    assert_eq!((metrics.name.as_str(), metrics.signals.names(",").as_str()), ("metrics", "metrics"));
+    assert_eq!((metrics.endpoint.to_string().as_str(), metrics.exact), ("http://elsewhere/", true));
+    assert_eq!((metrics.timeout, &metrics.headers), (upstream.timeout, &upstream.headers));
+    assert_eq!(metrics.tls.ca_file, None, "meant for the endpoint under TLS");
+    assert_eq!(
+        (upstream.name.as_str(), upstream.signals.names(",").as_str()),
+        ("default", "traces,logs,profiles")
+    );
 
     let ours = plan(Given {
         file: "upstream: http://192.0.2.1:4317",
@@ -249,9 +259,111 @@ fn a6_otel_endpoints_are_read_as_the_exporter_specification_has_them() {
     const INSECURE: (&str, &str) = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
     check(&[(ENDPOINT, "c.example:4317"), PROTOCOL, INSECURE], "http://c.example:4317/", Protocol::Grpc);
     check(&[(ENDPOINT, "https://c.example"), PROTOCOL, INSECURE], "https://c.example/", Protocol::Grpc);
-    // A signal's endpoint is whole; ours is the base it stands on.
+    // A signal's endpoint is whole; with the signal's own path it is the same as a base.
     const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
     check(&[(TRACES, "http://c.example/x/v1/traces")], "http://c.example/x", Protocol::HttpProtobuf);
+    check(&[(TRACES, "http://c.example/x/v1/logs")], "http://c.example/x/v1/logs", Protocol::HttpProtobuf);
+    check(&[(TRACES, "http://c.example/any/")], "http://c.example/any/", Protocol::HttpProtobuf);
+    check(&[(TRACES, "c.example:4317"), PROTOCOL, INSECURE], "http://c.example:4317/", Protocol::Grpc);
+}
+
+#[test]
+fn a6_signals_of_which_the_same_is_said_share_an_upstream() {
+    let check = |variables: &'static [(&str, &str)], expect: &[&str]| {
+        let plan = from_variables(variables);
+        let shown = plan.upstreams.iter().map(|upstream| {
+            let exact = if upstream.exact { " exact" } else { "" };
+            format!("{}: {} {}{exact}", upstream.name, upstream.signals.names(","), upstream.endpoint)
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), expect, "{variables:?}");
+    };
+    const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    const METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+    check(
+        &[ALL, (TRACES, "http://h:4318/v1/traces")],
+        &["default: traces,metrics,logs,profiles http://h:4318/"],
+    );
+    check(
+        &[(TRACES, "http://h:4318/v1/traces"), (METRICS, "http://h:4318/v1/metrics")],
+        &["traces-metrics: traces,metrics http://h:4318/"],
+    );
+    check(
+        &[(TRACES, "http://h:4318/in"), (METRICS, "http://h:4318/in")],
+        &["traces: traces http://h:4318/in exact", "metrics: metrics http://h:4318/in exact"],
+    );
+    check(
+        &[ALL, ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-a=1"), ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1000")],
+        &[
+            "default: traces,profiles http://h:4318/",
+            "metrics: metrics http://h:4318/",
+            "logs: logs http://h:4318/",
+        ],
+    );
+    check(&[("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-a=1")], &[]);
+}
+
+#[test]
+fn a6_every_option_of_a_signal_beats_the_general_one() {
+    let plan = from_variables(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://h"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "h.example:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
+        ("OTEL_EXPORTER_OTLP_LOGS_INSECURE", "false"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-all=1"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-logs=2"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "2000"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "/logs"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", "/cert"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "/key"),
+    ]);
+    let [all, logs] = plan.upstreams.as_slice() else { panic!("two upstreams: {:?}", plan.upstreams) };
+    assert_eq!((all.endpoint.to_string().as_str(), all.protocol), ("https://h/", Protocol::HttpJson));
+    assert_eq!(
+        (logs.endpoint.to_string().as_str(), logs.protocol),
+        ("https://h.example:4317/", Protocol::Grpc)
+    );
+    assert_eq!(
+        (all.headers[0].0.as_str(), logs.headers[0].0.as_str(), logs.headers.len()),
+        ("x-all", "x-logs", 1)
+    );
+    assert_eq!((all.compression, logs.compression), (Compression::Gzip, Compression::None));
+    assert_eq!((all.timeout, logs.timeout), (Duration::from_secs(1), Duration::from_secs(2)));
+    let file = |path: &str| Some(PathBuf::from(path));
+    assert_eq!((&all.tls.ca_file, &logs.tls.ca_file), (&file("/all"), &file("/logs")));
+    assert_eq!((&all.tls.cert_file, &logs.tls.cert_file), (&None, &file("/cert")));
+    assert_eq!((&all.tls.key_file, &logs.tls.key_file), (&None, &file("/key")));
+}
+
+#[test]
+fn upstreams_take_the_signals_they_are_told_to() {
+    let plan = from_file(
+        "upstreams:
+  a: {endpoint: http://a:4317, signals: [traces, logs]}
+  b: {endpoint: http://b/in, signals: metrics, exact: true}",
+    );
+    assert_eq!(plan.upstreams[0].signals.names(","), "traces,logs");
+    assert_eq!((plan.upstreams[1].exact, plan.upstreams[1].endpoint.path()), (true, "/in"));
+    assert_eq!(plan.receive.signals.others().names(","), "profiles");
+    assert_eq!(plan.notes, ["no upstream takes profiles: callers that send them are refused"]);
+    let wrong = |file| wrong(Given { file, ..Given::default() });
+    let said = wrong("upstreams: {a: {endpoint: http://a, signals: [trace]}}");
+    assert!(said.contains("`upstreams.a.signals`: `trace` is not a list of `traces`"), "{said}");
+    assert!(said.contains("did you mean `traces`?"), "{said}");
+    let said = wrong("upstreams: {a: {endpoint: http://a, exact: true}}");
+    assert!(said.contains("an exact address is one signal's; name one in `signals`"), "{said}");
+    let said = wrong("upstreams: {a: {endpoint: http://a, exact: true, protocol: grpc, signals: logs}}");
+    assert!(said.contains("gRPC's addresses are given by the signal"), "{said}");
+    let said = wrong("upstreams: {a: {endpoint: http://a, signals: []}}");
+    assert!(said.contains("`upstreams.a.signals`: is empty"), "{said}");
+    let said = wrong("lanes: [1]");
+    assert!(said.contains("`lanes`: does not take a list"), "{said}");
 }
 
 #[test]
@@ -261,6 +373,35 @@ fn f48_our_own_address_among_the_otel_variables_is_refused() {
         ..Given::default()
     });
     assert!(said.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: ") && said.contains("leads back to us"), "{said}");
+    let said = wrong(Given {
+        variables: &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://elsewhere"),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://localhost:4318/any"),
+        ],
+        ..Given::default()
+    });
+    assert!(said.starts_with("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "), "{said}");
+    assert!(said.contains("leads back to us"), "{said}");
+}
+
+#[test]
+fn f48_a_proxy_that_is_ourselves_is_refused() {
+    let check = |endpoint: &'static str, proxy: &'static str, refused: bool| {
+        let variables = [("ALL_PROXY", proxy)];
+        let file = format!("upstream: {endpoint}");
+        let given = Given {
+            file: Box::leak(file.into_boxed_str()),
+            variables: Box::leak(Box::new(variables)),
+            set: &[],
+        };
+        let said = read(&given).err().map(|mistakes| mistakes.to_string()).unwrap_or_default();
+        assert_eq!(said.contains("leads back to us"), refused, "{endpoint} through {proxy}: {said}");
+    };
+    check("http://otel.example.com", "http://localhost:4318", true);
+    check("https://otel.example.com", "127.0.0.1:4317", true);
+    check("http://otel.example.com", "http://localhost:3128", false);
+    // Loopback is reached directly: the endpoint itself is no loop.
+    check("http://127.0.0.1:14317", "http://localhost:4318", false);
 }
 
 #[test]
@@ -307,7 +448,7 @@ fn labels_are_found_in_this_order() {
 #[test]
 fn protocols_follow_from_endpoints() {
     let check = |endpoint: &str, given: Option<words::Protocol>, expect: &str| {
-        let got = endpoint::read(endpoint, given).map(|(uri, protocol)| format!("{uri} {protocol:?}"));
+        let got = endpoint::read(endpoint, given, false).map(|(uri, protocol)| format!("{uri} {protocol:?}"));
         assert_eq!(got.unwrap_or_else(|wrong| wrong), expect, "{endpoint}");
     };
     check("http://gateway:4317", None, "http://gateway:4317/ Grpc");
@@ -515,8 +656,8 @@ proptest! {
     fn no_argument_or_endpoint_makes_it_panic(text in "\\PC{0,80}") {
         let arguments = [text.clone(), format!("upstreams.a.{text}")];
         gather::from_arguments(&arguments, &mut raw::Raw::default(), &mut Vec::new());
-        let _ = endpoint::read(&text, None);
-        let _ = endpoint::read(&format!("http://{text}"), None);
+        let _ = endpoint::read(&text, None, false);
+        let _ = endpoint::read(&format!("http://{text}"), None, true);
     }
 
     #[test]

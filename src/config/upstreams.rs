@@ -10,10 +10,12 @@ use super::raw::{self, Raw, Upstream};
 use super::source::Source;
 use super::words::{Compression, Protocol};
 use crate::export;
+use crate::model::origin::HOPS;
 use crate::receive::Listen;
+use crate::wire::Signals;
 
 /// Headers that belong to the protocol, not to the user.
-const OUR_HEADERS: [&str; 10] = [
+const OUR_HEADERS: [&str; 11] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -21,6 +23,7 @@ const OUR_HEADERS: [&str; 10] = [
     "grpc-encoding",
     "grpc-timeout",
     "host",
+    HOPS,
     "te",
     "transfer-encoding",
     "upgrade",
@@ -54,26 +57,57 @@ pub fn settle(raw: &mut Raw, mistakes: &mut Vec<Mistake>) -> bool {
     named
 }
 
+/// What somebody takes from us; without upstreams everything is kept here.
+pub fn taken(upstreams: &[export::Settings]) -> Signals {
+    match upstreams {
+        [] => Signals::ALL,
+        upstreams => upstreams.iter().flat_map(|upstream| upstream.signals.iter()).collect(),
+    }
+}
+
 impl Check<'_> {
     pub(super) fn upstreams(&mut self, raw: &mut Raw, listen: &[Listen]) -> Vec<export::Settings> {
         let mut upstreams = Vec::new();
         for (name, _, upstream) in &mut raw.upstreams.entries {
             upstreams.extend(self.upstream(name, upstream, listen));
         }
+        let nobodys = taken(&upstreams).others().names(", ");
+        if !nobodys.is_empty() {
+            self.notes.push(format!("no upstream takes {nobodys}: callers that send them are refused"));
+        }
         upstreams
+    }
+
+    /// An exact address is one signal's, and gRPC has none.
+    fn exact(&mut self, path: &str, raw: &Upstream, protocol: Protocol) {
+        if !raw.exact.value {
+            return;
+        }
+        if protocol == Protocol::Grpc {
+            let text = format!("`{path}.exact`: gRPC's addresses are given by the signal; leave `exact` out");
+            self.note(&raw.exact.from, text);
+        }
+        if raw.signals.value.iter().count() != 1 {
+            let text = format!("`{path}.exact`: an exact address is one signal's; name one in `signals`");
+            self.note(&raw.exact.from, text);
+        }
     }
 
     fn upstream(&mut self, name: &str, raw: &mut Upstream, listen: &[Listen]) -> Option<export::Settings> {
         let path = format!("upstreams.{name}");
         let url = raw.endpoint.value.clone()?;
-        let (uri, protocol) = match endpoint::read(&url, raw.protocol.value) {
+        let exact = raw.exact.value;
+        let protocol = raw.protocol.value.or(exact.then_some(Protocol::HttpProtobuf));
+        let (uri, protocol) = match endpoint::read(&url, protocol, exact) {
             Ok(read) => read,
             Err(wrong) => {
                 self.note(&raw.endpoint.from, format!("`{path}.endpoint`: {wrong}"));
                 return None;
             }
         };
-        raw.endpoint.put(Some(uri.to_string().trim_end_matches('/').to_owned()), raw.endpoint.from.clone());
+        let shown = uri.to_string();
+        let shown = if exact { &shown } else { shown.trim_end_matches('/') };
+        raw.endpoint.put(Some(shown.to_owned()), raw.endpoint.from.clone());
         if raw.protocol.value.is_none() {
             raw.protocol.put(Some(protocol), Source::Derived("from the endpoint".to_owned()));
         }
@@ -84,6 +118,7 @@ impl Check<'_> {
             );
             self.note(&raw.endpoint.from, format!("`{path}.endpoint`: {wrong}"));
         }
+        self.exact(&path, raw, protocol);
         if protocol == Protocol::Grpc && !matches!(uri.path(), "" | "/") {
             let wrong = format!(
                 "{} has a path, which gRPC has no use for; did you mean `protocol: http/protobuf`?",
@@ -98,6 +133,8 @@ impl Check<'_> {
         Some(export::Settings {
             name: name.to_owned(),
             endpoint: uri,
+            exact,
+            signals: raw.signals.value,
             protocol: match protocol {
                 Protocol::Grpc => export::Protocol::Grpc,
                 Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::mistake::did_you_mean;
 use crate::receive::Listen;
+use crate::wire::{Signal, Signals};
 
 /// The value of a leaf.
 pub trait Word: Clone + PartialEq + PartialOrd + std::fmt::Debug {
@@ -22,6 +24,9 @@ pub trait Word: Clone + PartialEq + PartialOrd + std::fmt::Debug {
 
     /// As a user would write it; `None` when it is not set.
     fn show(&self) -> Option<String>;
+
+    /// Whether a list in the file is as good as commas.
+    const IS_LIST: bool = false;
 
     /// Whether leaving it empty means something.
     const MAY_BE_EMPTY: bool = false;
@@ -61,6 +66,26 @@ impl Word for PathBuf {
 
     fn show(&self) -> Option<String> {
         Some(self.display().to_string())
+    }
+}
+
+impl Word for Signals {
+    const WANTS: &'static str = "a list of signals";
+    const IS_LIST: bool = true;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let of_name = |name: &str| {
+            let known = Signal::ALL.into_iter().find(|signal| signal.name() == name);
+            known.ok_or_else(|| {
+                let hint = did_you_mean(name, Signal::ALL.map(Signal::name));
+                format!("is not a list of `traces`, `metrics`, `logs` and `profiles`{hint}")
+            })
+        };
+        text.split(',').map(|name| of_name(name.trim())).collect()
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.names(","))
     }
 }
 
@@ -289,7 +314,7 @@ macro_rules! choice {
                 match text {
                     $($word => Ok($name::$variant),)*
                     _ => Err(format!(
-                        "is not one of {}{}", $wants, super::mistake::did_you_mean(text, [$($word),*])
+                        "is not one of {}{}", $wants, did_you_mean(text, [$($word),*])
                     )),
                 }
             }

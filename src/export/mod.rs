@@ -37,6 +37,8 @@ use ::http::{HeaderName, HeaderValue, Uri};
 
 pub use tunnel::Proxy;
 
+use crate::wire::Signals;
+
 /// How an upstream is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -77,6 +79,10 @@ pub struct Settings {
     pub name: String,
     /// `http://host:4317`, `https://host/base`. For HTTP the signal's path is appended to it.
     pub endpoint: Uri,
+    /// Over HTTP, the endpoint is a signal's own address and nothing is appended.
+    pub exact: bool,
+    /// What it is given.
+    pub signals: Signals,
     pub protocol: Protocol,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub compression: Compression,

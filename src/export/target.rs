@@ -11,6 +11,7 @@ use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 
 use super::{Protocol, Settings, SetupError};
 use crate::model::Origin;
+use crate::model::origin::{HOPS, hops};
 use crate::wire::Signal;
 
 /// Conformance C11: the product, then the exporter it is.
@@ -19,7 +20,7 @@ pub(super) const USER_AGENT: &str =
 
 /// Headers that belong to the connection or say how the body is written. Setting them would make
 /// requests that lie about themselves.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -29,6 +30,7 @@ const OURS: [&str; 13] = [
     "grpc-timeout",
     "keep-alive",
     "proxy-connection",
+    HOPS,
     "te",
     "trailer",
     "transfer-encoding",
@@ -74,6 +76,9 @@ impl Target {
         let uri = |signal: Signal| {
             let path = match settings.protocol {
                 Protocol::Grpc => signal.grpc_path().to_owned(),
+                Protocol::HttpProtobuf | Protocol::HttpJson if settings.exact => {
+                    endpoint.path_and_query().map_or("/", PathAndQuery::as_str).to_owned()
+                }
                 Protocol::HttpProtobuf | Protocol::HttpJson => with_query(path, signal.http_path(), endpoint),
             };
             let scheme = if tls { Scheme::HTTPS } else { Scheme::HTTP };
@@ -98,7 +103,11 @@ impl Target {
     /// What calls with data of `origin` carry.
     pub fn headers(&self, origin: &Origin) -> HeaderMap {
         let mut headers = self.fixed.clone();
-        for (name, value) in &origin.headers {
+        let been_through =
+            origin.headers.iter().filter(|(name, _)| &**name == HOPS).map(|(_, value)| &**value);
+        headers
+            .insert(HeaderName::from_static(HOPS), HeaderValue::from(hops(been_through).saturating_add(1)));
+        for (name, value) in origin.headers.iter().filter(|(name, _)| &**name != HOPS) {
             let name = HeaderName::from_bytes(name.as_bytes());
             let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_bytes(value)) else { continue };
             if !self.fixed.contains_key(&name) {
@@ -207,6 +216,34 @@ mod tests {
         check("http://h:4318/", "http://h:4318/v1/logs");
         check("https://h/base//", "https://h/base/v1/logs");
         check("https://user:pass@h/base?key=1", "https://h/base/v1/logs?key=1");
+    }
+
+    #[test]
+    fn a6_an_exact_endpoint_is_used_as_it_stands() {
+        let check = |endpoint, expect: &str| {
+            let base = settings(0);
+            let protocol = Protocol::HttpProtobuf;
+            let settings = Settings { endpoint: Uri::from_static(endpoint), exact: true, protocol, ..base };
+            assert_eq!(Target::new(&settings).unwrap().uri(Signal::Logs).to_string(), expect);
+        };
+        check("http://h", "http://h/");
+        check("http://h/any/path/", "http://h/any/path/");
+        check("http://h:4318/v1/traces", "http://h:4318/v1/traces");
+    }
+
+    #[test]
+    fn f48_what_is_sent_has_been_through_one_more() {
+        let target = target("http://h", Protocol::HttpProtobuf, &[]).unwrap();
+        let check = |values: &[&str], expect: &str| {
+            let headers = values.iter().map(|value| (HOPS.into(), value.as_bytes().into())).collect();
+            let headers = target.headers(&Origin { headers, ..Origin::default() });
+            assert_eq!(headers.get_all(HOPS).iter().collect::<Vec<_>>(), [expect]);
+        };
+        check(&[], "1");
+        check(&["3"], "4");
+        check(&["3", "7", "many"], "8");
+        check(&["4294967295"], "4294967295");
+        check(&["-1"], "1");
     }
 
     #[test]

@@ -23,13 +23,15 @@ use super::{Compression, Inner, Protocol, Retry, Settings, Tls, start};
 use crate::model::{Clock, Origin, Time};
 use crate::queue::{Batch, Budget, Outbox};
 use crate::telemetry::Meters;
-use crate::wire::{Rope, Signal};
+use crate::wire::{Rope, Signal, Signals};
 
 /// An upstream on this port of loopback, impatient enough for tests.
 pub(super) fn settings(port: u16) -> Settings {
     Settings {
         name: "test".to_owned(),
         endpoint: Uri::try_from(format!("http://127.0.0.1:{port}")).unwrap(),
+        exact: false,
+        signals: Signals::ALL,
         protocol: Protocol::Grpc,
         headers: Vec::new(),
         compression: Compression::None,

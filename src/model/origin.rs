@@ -13,8 +13,20 @@ impl TenantKey {
     pub const ANONYMOUS: Self = Self(0);
 }
 
-/// The kept headers of a request: `authorization`, `x-langfuse-*`, `x-interactiveai-*`. They pick the
-/// backend's project and its reading of the batch, so batches of different origins never mix.
+/// How many Spandrels a request has been through. It is a kept header, so a batch, whose requests all have
+/// the same kept headers, has one count, and what goes round grows by one each time round (faults F48).
+pub const HOPS: &str = "spandrel-hops";
+/// More than any chain of sidecar, node and gateway has.
+pub const HOPS_MAX: u32 = 8;
+
+/// The count that these values of [`HOPS`] give: the highest, and nothing where none is a number.
+pub fn hops<'a>(values: impl Iterator<Item = &'a [u8]>) -> u32 {
+    let numbers = values.filter_map(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
+    numbers.max().unwrap_or(0)
+}
+
+/// The kept headers of a request: `authorization`, `x-langfuse-*`, `x-interactiveai-*` and [`HOPS`]. They pick
+/// the backend's project and its reading of the batch, so batches of different origins never mix.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Origin {
     /// From `authorization` and `*-public-key` alone: one project's SDKs share traces whatever their names.
@@ -38,7 +50,10 @@ impl Origin {
     /// Whether a request header travels with its data.
     pub fn keeps(name: &HeaderName) -> bool {
         let name = name.as_str();
-        name == "authorization" || name.starts_with("x-langfuse-") || name.starts_with("x-interactiveai-")
+        name == "authorization"
+            || name == HOPS
+            || name.starts_with("x-langfuse-")
+            || name.starts_with("x-interactiveai-")
     }
 
     /// The origin of a request with these headers; others are ignored. Keys are the same in every

@@ -27,6 +27,8 @@ pub struct Banner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     pub name: String,
+    /// Where it does not take all: `traces, logs`.
+    pub signals: Option<String>,
     pub endpoint: String,
     pub protocol: String,
 }
@@ -80,10 +82,12 @@ impl Banner {
 
 impl Forward {
     fn sentence(&self) -> String {
-        match self.name.as_str() {
-            "default" => format!("{} ({})", self.endpoint, self.protocol),
-            name => format!("{} ({}) as {name}", self.endpoint, self.protocol),
-        }
+        let name = match self.name.as_str() {
+            "default" => String::new(),
+            name => format!(" as {name}"),
+        };
+        let signals = self.signals.as_ref().map(|some| format!(", {some} only")).unwrap_or_default();
+        format!("{} ({}){name}{signals}", self.endpoint, self.protocol)
     }
 }
 
@@ -145,6 +149,7 @@ mod tests {
         };
         let forward = |name: &str, endpoint: &str, protocol: &str| Forward {
             name: name.to_owned(),
+            signals: (name == "archive").then(|| "traces, logs".to_owned()),
             endpoint: endpoint.to_owned(),
             protocol: protocol.to_owned(),
         };
@@ -167,7 +172,7 @@ mod tests {
             "
   listening    unix:/run/spandrel.sock (OTLP over gRPC and HTTP on each)
   forwarding   http://gateway:4317 (grpc)
-  forwarding   https://otel.example.com (http/protobuf) as archive
+  forwarding   https://otel.example.com (http/protobuf) as archive, traces, logs only
   environment  deployment.environment.name=production (from configuration), always
   release      service.version=4f1c2d3 (from GITHUB_SHA), always
   resource     team=payments, always

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::journey::Journey;
 use super::keep::{self, PAGE};
 use super::lane::{Lane, Pulse};
-use super::shelf::Shelf;
+use super::shelf::{Outlet, Shelf};
 use super::tally::LaneMeters;
 use super::watch;
 use crate::config::Plan;
@@ -26,6 +26,7 @@ use crate::queue::{Budget, Lanes, Outbox};
 use crate::receive::{self, BindError, Listen};
 use crate::rules::memo::Memo;
 use crate::telemetry::Meters;
+use crate::wire::Signals;
 
 /// Requests a lane's queue holds; their bytes are bounded by the budget.
 const LANE_DEPTH: usize = 1024;
@@ -54,7 +55,7 @@ pub struct Running {
     admin: Option<SocketAddr>,
     lanes: Lanes,
     threads: Vec<thread::JoinHandle<()>>,
-    outboxes: Vec<(String, Arc<Outbox>)>,
+    outlets: Vec<Outlet>,
     exporters: Vec<JoinHandle<()>>,
     edge: JoinHandle<()>,
     watch: watch::Handles,
@@ -74,7 +75,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let budget = Budget::new(plan.memory - recent);
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
 
-    let (outboxes, exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
+    let (outlets, exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
     let watchers = Watchers::new(meters.clone(), recent);
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let lanes_give_up = Arc::new(AtomicBool::new(false));
@@ -89,9 +90,9 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
             pulse: pulses[number].clone(),
             give_up: lanes_give_up.clone(),
             meters: meters.clone(),
-            upstreams: outboxes.iter().map(|(name, _)| name.clone()).collect(),
+            outlets: outlets.clone(),
         };
-        let fresh = journeys(&plan, &budget, &meters, clock, &outboxes, &watchers);
+        let fresh = journeys(&plan, &budget, &meters, clock, &outlets, &watchers);
         let thread = thread::Builder::new().name(format!("lane-{number}"));
         threads.push(thread.spawn(move || lane.run(fresh)).map_err(StartError::Thread)?);
     }
@@ -100,7 +101,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         lanes: lanes.clone(),
         pulses,
         budget: budget.clone(),
-        outboxes: outboxes.clone(),
+        outlets: outlets.clone(),
         meters: meters.clone(),
         clock,
         listening: listening.clone(),
@@ -115,7 +116,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         admin,
         lanes,
         threads,
-        outboxes,
+        outlets,
         exporters,
         edge,
         watch,
@@ -126,8 +127,6 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     })
 }
 
-type Outboxes = Vec<(String, Arc<Outbox>)>;
-
 /// One outbox and its senders for each upstream; without any, one that keeps everything here.
 fn start_exporters(
     plan: &Plan,
@@ -135,20 +134,21 @@ fn start_exporters(
     meters: &Arc<Meters>,
     clock: Clock,
     give_up: &CancellationToken,
-) -> Result<(Outboxes, Vec<JoinHandle<()>>), StartError> {
+) -> Result<(Vec<Outlet>, Vec<JoinHandle<()>>), StartError> {
     // One upstream may use the whole budget and push back; among several none may starve the others.
     let bytes_max = if plan.upstreams.len() > 1 { budget.limit() / 2 } else { usize::MAX };
     if plan.upstreams.is_empty() {
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
         let keeper = tokio::spawn(keep::settle_here(outbox.clone(), meters.clone()));
-        return Ok((vec![(PAGE.to_owned(), outbox)], vec![keeper]));
+        let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, outbox };
+        return Ok((vec![here], vec![keeper]));
     }
     let mut started = (Vec::new(), Vec::new());
     for upstream in &plan.upstreams {
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
         let inner = export::Inner { outbox: outbox.clone(), meters: meters.clone(), clock };
         started.1.push(export::start(upstream.clone(), inner, give_up.clone())?);
-        started.0.push((upstream.name.clone(), outbox));
+        started.0.push(Outlet { name: upstream.name.clone(), signals: upstream.signals, outbox });
     }
     Ok(started)
 }
@@ -159,7 +159,7 @@ fn journeys(
     budget: &Arc<Budget>,
     meters: &Arc<Meters>,
     clock: Clock,
-    outboxes: &Outboxes,
+    outlets: &[Outlet],
     watchers: &Arc<Watchers>,
 ) -> impl Fn() -> Journey + Send + use<> {
     let (labels, batch) = (plan.labels.clone(), plan.batch);
@@ -170,14 +170,14 @@ fn journeys(
         ..settings
     });
     let memo_bytes = (budget.limit() / 64 / lanes).clamp(64 << 10, 4 << 20);
-    let (budget, meters, outboxes, watchers) =
-        (budget.clone(), meters.clone(), outboxes.clone(), watchers.clone());
+    let (budget, meters, outlets, watchers) =
+        (budget.clone(), meters.clone(), outlets.to_vec(), watchers.clone());
     move || Journey {
         join: join.clone().map(|settings| Join::new(settings, rand::random())),
         labels: Memo::new(labels.clone(), memo_bytes),
         batcher: Batcher::new(batch, budget.clone()),
         held: budget.reserve(0),
-        shelf: Shelf::new(&outboxes, &meters),
+        shelf: Shelf::new(&outlets, &meters),
         watchers: watchers.clone(),
         clock,
         meters: LaneMeters::new(&meters),
@@ -222,7 +222,7 @@ impl Running {
             });
         })
         .await;
-        self.outboxes.iter().for_each(|(_, outbox)| outbox.close());
+        self.outlets.iter().for_each(|outlet| outlet.outbox.close());
         for exporter in self.exporters {
             let _ = exporter.await;
         }

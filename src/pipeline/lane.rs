@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::journey::Journey;
+use super::shelf::Outlet;
 use crate::model::{Clock, Time};
 use crate::queue::Lanes;
 use crate::queue::lanes::Work;
@@ -55,8 +56,8 @@ pub struct Lane {
     /// Set when the drain's time is over: what waits is lost.
     pub give_up: Arc<AtomicBool>,
     pub meters: Arc<Meters>,
-    /// The names of the upstreams, for counting what a panic loses.
-    pub upstreams: Vec<String>,
+    /// For counting what a panic loses.
+    pub outlets: Vec<Outlet>,
 }
 
 /// Whether the thread goes on.
@@ -154,8 +155,8 @@ impl Lane {
 
     fn count_lost(&self, journey: &Journey, reason: &str) {
         for (signal, items) in Signal::ALL.iter().zip(journey.in_hand) {
-            for upstream in &self.upstreams {
-                self.meters.lost_items.with_label_values(&[signal.name(), upstream, reason]).inc_by(items);
+            for Outlet { name, .. } in self.outlets.iter().filter(|outlet| outlet.signals.has(*signal)) {
+                self.meters.lost_items.with_label_values(&[signal.name(), name, reason]).inc_by(items);
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Between a lane and the outboxes: every upstream gets every batch, and none waits for another.
+//! Between a lane and the outboxes: every upstream gets every batch of its signals, and none waits for another.
 //!
 //! With one upstream a batch that finds its outbox full waits here, the lane stops taking requests,
 //! and callers are told to try later. With several, the full one loses that batch, counted, because
-//! the others must not wait for it.
+//! the others must not wait for it. What no upstream takes never comes here: the edge refuses it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,11 +11,21 @@ use prometheus::IntCounter;
 
 use crate::queue::{Batch, Outbox};
 use crate::telemetry::Meters;
-use crate::wire::Signal;
+use crate::wire::{Signal, Signals};
+
+/// An upstream as a lane sees it.
+#[derive(Clone, Debug)]
+pub struct Outlet {
+    /// The `upstream` label of metrics.
+    pub name: String,
+    pub signals: Signals,
+    pub outbox: Arc<Outbox>,
+}
 
 /// One outbox, what it loses, and what needs no sending.
 #[derive(Debug)]
 struct Slot {
+    signals: Signals,
     outbox: Arc<Outbox>,
     full: [IntCounter; 4],
     shutdown: [IntCounter; 4],
@@ -30,30 +40,30 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// One outbox for each named upstream.
-    pub fn new(outboxes: &[(String, Arc<Outbox>)], meters: &Meters) -> Self {
-        let slots = outboxes
+    /// One outbox for each upstream.
+    pub fn new(outlets: &[Outlet], meters: &Meters) -> Self {
+        let slots = outlets
             .iter()
-            .map(|(name, outbox)| {
+            .map(|Outlet { name, signals, outbox }| {
                 let lost = |reason: &str| {
                     Signal::ALL
                         .map(|signal| meters.lost_items.with_label_values(&[signal.name(), name, reason]))
                 };
                 let copies = meters.delivered_items.with_label_values(&[Signal::Traces.name(), name]);
                 let (full, shutdown) = (lost("queue_full"), lost("shutdown"));
-                Slot { outbox: outbox.clone(), full, shutdown, copies }
+                Slot { signals: *signals, outbox: outbox.clone(), full, shutdown, copies }
             })
             .collect();
         Self { slots, waiting: VecDeque::new() }
     }
 
-    /// Gives a batch to every outbox.
+    /// Gives a batch to every outbox that takes its signal.
     pub fn put(&mut self, batch: Batch) {
         let batch = Arc::new(batch);
         if let [_] = self.slots.as_slice() {
             return self.waiting.push_back(batch);
         }
-        for slot in &self.slots {
+        for slot in self.slots.iter().filter(|slot| slot.signals.has(batch.signal)) {
             if let Err(batch) = slot.outbox.offer(batch.clone()) {
                 slot.full[batch.signal as usize].inc_by(batch.items);
             }
@@ -62,7 +72,7 @@ impl Shelf {
 
     /// Copies of spans that were handed over before: settled for every upstream, and not sent again.
     pub fn settle_copies(&self, copies: u64) {
-        self.slots.iter().for_each(|slot| slot.copies.inc_by(copies));
+        self.of_traces().for_each(|slot| slot.copies.inc_by(copies));
     }
 
     /// Tries again with what waits.
@@ -80,14 +90,19 @@ impl Shelf {
         !self.waiting.is_empty()
     }
 
-    /// At least one upstream keeps up, so that letting go of something frees memory.
+    /// At least one upstream of traces keeps up, so that letting go of some frees memory.
     pub fn flows(&self) -> bool {
-        self.slots.iter().any(|slot| slot.outbox.is_empty())
+        self.of_traces().any(|slot| slot.outbox.is_empty())
+    }
+
+    fn of_traces(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(|slot| slot.signals.has(Signal::Traces))
     }
 
     /// What still waits is lost: the process ends.
     pub fn give_up(&mut self) {
         for batch in self.waiting.drain(..) {
+            // Only a lone upstream is waited for, and it takes whatever was let in.
             self.slots.iter().for_each(|slot| slot.shutdown[batch.signal as usize].inc_by(batch.items));
         }
     }

@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::keep::PAGE;
 use super::lane::Pulse;
+use super::shelf::Outlet;
 use crate::config::Plan;
 use crate::join::{HeldTrace, WaitsFor};
 use crate::model::Clock;
 use crate::page::Watchers;
 use crate::page::admin::{Admin, BindError, Sources, StatusInfo};
 use crate::page::console::{Console, Form};
-use crate::queue::{Budget, Lanes, Outbox};
+use crate::queue::{Budget, Lanes};
 use crate::receive::Listen;
 use crate::telemetry::Meters;
 
@@ -31,7 +32,7 @@ pub struct State {
     pub lanes: Lanes,
     pub pulses: Vec<Pulse>,
     pub budget: Arc<Budget>,
-    pub outboxes: Vec<(String, Arc<Outbox>)>,
+    pub outlets: Vec<Outlet>,
     pub meters: Arc<Meters>,
     pub clock: Clock,
     pub listening: Vec<Listen>,
@@ -122,7 +123,7 @@ impl State {
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.meters.memory_used.set(gauge(self.budget.used()));
         self.meters.queue_requests.set(gauge(self.lanes.len()));
-        for (name, outbox) in &self.outboxes {
+        for Outlet { name, outbox, .. } in &self.outlets {
             self.meters.outbox_bytes.with_label_values(&[name]).set(gauge(outbox.bytes()));
             self.meters.outbox_batches.with_label_values(&[name]).set(gauge(outbox.len()));
         }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 use rand::Rng;
 use tokio::sync::Semaphore;
 
@@ -22,11 +23,12 @@ use super::refusal::{Refusal, quoted};
 use super::respond::Caller;
 use super::tally::Tally;
 use super::{Inner, Settings, Timeouts};
+use crate::model::origin::{HOPS, HOPS_MAX, hops};
 use crate::model::{Origin, Time};
 use crate::queue::{Admitted, Budget, Reservation};
 use crate::wire::reply::{Encoding, Partial};
 use crate::wire::walk::{Refused, keep_good};
-use crate::wire::{Detail, Fault, Index, Limits, Malformed, Signal, json, strindex_seen, walk};
+use crate::wire::{Detail, Fault, Index, Limits, Malformed, Signal, Signals, json, strindex_seen, walk};
 
 /// Protobuf up to this size is checked where it was read: about a millisecond's work.
 const INLINE_MAX: usize = 1 << 20;
@@ -55,6 +57,7 @@ pub struct Parcel {
 pub struct Gate {
     inner: Inner,
     join: bool,
+    signals: Signals,
     /// Bytes of one request: the setting, or what the budget could ever hold.
     pub request_max: usize,
     /// Bytes of one reply.
@@ -104,6 +107,7 @@ impl Gate {
         Self {
             inner,
             join: settings.join,
+            signals: settings.signals,
             request_max,
             response_max: settings.response_max,
             json: json::Options { lenient: settings.lenient_json },
@@ -136,6 +140,25 @@ impl Gate {
 
     pub fn budget(&self) -> &Arc<Budget> {
         &self.inner.budget
+    }
+
+    /// Whether a signal is taken at all.
+    pub fn takes(&self, signal: Signal) -> bool {
+        self.signals.has(signal)
+    }
+
+    /// What a request's head says against it, whatever its body.
+    ///
+    /// # Errors
+    /// No upstream takes the signal; or the request has been through so many of us that it goes round.
+    pub fn welcome(&self, signal: Signal, headers: &HeaderMap) -> Result<(), Refusal> {
+        if !self.takes(signal) {
+            return Err(Refusal::NotTaken(signal));
+        }
+        match hops(headers.get_all(HOPS).iter().map(HeaderValue::as_bytes)) {
+            0..=HOPS_MAX => Ok(()),
+            hops => Err(Refusal::Loop { hops }),
+        }
     }
 
     /// Pays for a body that announces `bytes`, before any of it is read.

@@ -80,6 +80,9 @@ impl Conn {
         let Some(Method::Export(signal)) = method else {
             return self.refuse(None, manner, &Refusal::Path(quoted(parts.uri.path())));
         };
+        if let Err(refusal) = self.gate.welcome(signal, &parts.headers) {
+            return self.refuse(Some(signal), manner, &refusal);
+        }
         let parcel = grpc::parcel(&self.gate, signal, parts, body).await;
         self.export(manner, shown, signal, arrived, parcel).await
     }
@@ -102,6 +105,9 @@ impl Conn {
             };
             return self.refuse(None, manner, &refusal);
         };
+        if let Err(refusal) = self.gate.welcome(signal, &parts.headers) {
+            return self.refuse(Some(signal), manner, &refusal);
+        }
         let parcel = otlp_http::parcel(&self.gate, signal, parts, body).await;
         self.export(manner, shown, signal, arrived, parcel).await
     }

@@ -71,7 +71,7 @@ pub async fn parcel(
     Ok(Parcel { signal, encoding, coding, body: message.bytes, paid: message.paid, deadline })
 }
 
-/// Answers `Health/Check`: we serve as a whole, and each of the services we have.
+/// Answers `Health/Check`: we serve as a whole, and each of the services somebody takes the data of.
 pub async fn health(gate: &Gate, body: &mut Reader) -> Result<Bytes, Refusal> {
     let message = message(gate, body, HEALTH_MAX).await?;
     let service = service_name(&message.bytes);
@@ -79,7 +79,7 @@ pub async fn health(gate: &Gate, body: &mut Reader) -> Result<Bytes, Refusal> {
         signal.grpc_path().strip_prefix('/').and_then(|p| p.strip_suffix("/Export")).map(str::as_bytes)
             == Some(service)
     };
-    if service.is_empty() || Signal::ALL.into_iter().any(is_ours) {
+    if service.is_empty() || Signal::ALL.into_iter().any(|signal| is_ours(signal) && gate.takes(signal)) {
         return Ok(Bytes::from_static(SERVING));
     }
     Err(Refusal::UnknownService(quoted(&String::from_utf8_lossy(service))))

@@ -39,6 +39,8 @@ pub use listen::{BindError, Bound, bind};
 pub use server::serve;
 pub use tls::TlsFiles;
 
+use crate::wire::Signals;
+
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
@@ -80,6 +82,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Index spans (the join is on) or blocks only.
     pub join: bool,
+    /// What somebody takes from us; the rest is refused.
+    pub signals: Signals,
 }
 
 /// How long a connection lives, so that callers spread anew over the replicas of a gateway.
@@ -106,6 +110,7 @@ impl Default for Settings {
             connections_max: 4096,
             timeouts: Timeouts::default(),
             join: true,
+            signals: Signals::ALL,
         }
     }
 }

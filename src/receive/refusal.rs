@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, Version};
 
-use crate::wire::Malformed;
 use crate::wire::json::JsonError;
 use crate::wire::reply::Status;
+use crate::wire::{Malformed, Signal};
 
 /// Bytes of a text of the caller's that we repeat to it.
 const QUOTE_MAX: usize = 200;
@@ -23,6 +23,17 @@ pub enum Refusal {
          /v1/metrics, /v1/logs or /v1development/profiles, or call Export over gRPC"
     )]
     Path(String),
+    #[error(
+        "no upstream here takes {}; name them in `upstreams.NAME.signals` of the one that shall, or set \
+         OTEL_EXPORTER_OTLP_{}_ENDPOINT where the upstreams come from such variables",
+        .0.name(), .0.name().to_uppercase()
+    )]
+    NotTaken(Signal),
+    #[error(
+        "this request has been through {hops} Spandrels: there is a loop, an upstream on the way leads back \
+         here; look at the `upstreams` of each"
+    )]
+    Loop { hops: u32 },
     #[error(
         "{why}; send `authorization: Bearer …` or `Basic …` with a credential of receive.auth, or the same in \
          `proxy-authorization` when `authorization` is for the upstream"
@@ -85,6 +96,7 @@ mod code {
     pub const NOT_FOUND: u8 = 5;
     pub const PERMISSION_DENIED: u8 = 7;
     pub const RESOURCE_EXHAUSTED: u8 = 8;
+    pub const FAILED_PRECONDITION: u8 = 9;
     pub const UNIMPLEMENTED: u8 = 12;
     pub const INTERNAL: u8 = 13;
     pub const UNAVAILABLE: u8 = 14;
@@ -101,6 +113,8 @@ impl Refusal {
         use StatusCode as S;
         let (outcome, code, http) = match self {
             Refusal::Path(_) => ("unknown_path", code::UNIMPLEMENTED, S::NOT_FOUND),
+            Refusal::NotTaken(_) => ("not_taken", code::UNIMPLEMENTED, S::NOT_FOUND),
+            Refusal::Loop { .. } => ("loop", code::FAILED_PRECONDITION, S::LOOP_DETECTED),
             Refusal::Unauthenticated { .. } => ("unauthenticated", code::UNAUTHENTICATED, S::UNAUTHORIZED),
             Refusal::Origin(_) => ("origin", code::PERMISSION_DENIED, S::FORBIDDEN),
             Refusal::Method(_) => ("method", code::UNIMPLEMENTED, S::METHOD_NOT_ALLOWED),

@@ -1,7 +1,7 @@
 //! Every metric in one table. `docs/metrics.md` is generated from it.
 //!
 //! Names follow the Collector's `otelcol_*` in meaning, under `spandrel_*`. For each signal and
-//! upstream: received = delivered + refused + lost, once nothing is in flight.
+//! upstream that takes it: received = delivered + refused + lost, once nothing is in flight.
 
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -160,7 +160,7 @@ pub fn reference() -> String {
 <!-- Generated: `spandrel docs metrics > docs/metrics.md`. Edit src/telemetry/meters.rs instead. -->
 
 Served in Prometheus' text format at `/metrics` on the admin address (127.0.0.1:8888). Names follow the
-Collector's `otelcol_*` in meaning. For each signal and upstream, once nothing is in flight:
+Collector's `otelcol_*` in meaning. For each signal and each upstream that takes it, once nothing is in flight:
 received = delivered + refused + lost.
 
 | metric | type | labels | meaning |

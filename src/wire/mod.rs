@@ -32,5 +32,5 @@ pub use check::strindex_seen;
 pub use error::{Fault, Malformed};
 pub use ids::{SpanId, TraceId};
 pub use rope::Rope;
-pub use signal::Signal;
+pub use signal::{Signal, Signals};
 pub use walk::{Detail, Index, Limits, walk};

@@ -10,6 +10,43 @@ pub enum Signal {
     Profiles = 3,
 }
 
+/// Some of the signals, or all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub struct Signals([bool; 4]);
+
+impl Signals {
+    pub const ALL: Signals = Signals([true; 4]);
+
+    pub const fn has(self, signal: Signal) -> bool {
+        self.0[signal as usize]
+    }
+
+    /// In the order of [`Signal::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Signal> {
+        Signal::ALL.into_iter().filter(move |signal| self.has(*signal))
+    }
+
+    /// Those that are not in here.
+    #[must_use]
+    pub fn others(self) -> Self {
+        Self(self.0.map(|has| !has))
+    }
+
+    /// `traces,logs`.
+    pub fn names(self, between: &str) -> String {
+        self.iter().map(Signal::name).collect::<Vec<_>>().join(between)
+    }
+}
+
+impl FromIterator<Signal> for Signals {
+    fn from_iter<I: IntoIterator<Item = Signal>>(signals: I) -> Self {
+        signals.into_iter().fold(Self([false; 4]), |mut all, signal| {
+            all.0[signal as usize] = true;
+            all
+        })
+    }
+}
+
 impl Signal {
     pub const ALL: [Signal; 4] = [Signal::Traces, Signal::Metrics, Signal::Logs, Signal::Profiles];
 

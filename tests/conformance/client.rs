@@ -105,7 +105,20 @@ pub const CHECKS: &[Check] = &[
         "reads endpoints, and `…_INSECURE` where they name no scheme, as exporters do",
         "a6_otel_endpoints_are_read_as_the_exporter_specification_has_them"
     ),
-    line!("A6.7", Ours, "refuses to export to itself", a6_self_loop),
+    line!(
+        "A6.7",
+        Ours,
+        "refuses to export to itself",
+        a6_self_loop,
+        inside: "f48_a_loop_behind_another_address_ends_and_is_said"
+    ),
+    line!(
+        "A6.8",
+        Spec,
+        "uses `…_LOGS_ENDPOINT` as it stands; it and its like beat the general ones",
+        a6_own_endpoint,
+        inside: "a6_every_option_of_a_signal_beats_the_general_one"
+    ),
 ];
 
 /// What is answered like this is not sent again.
@@ -525,6 +538,26 @@ async fn a6_endpoint(peer: Arc<Peer>) -> Seen {
         let endpoint = ("ENDPOINT", format!("{}{base}", backend.endpoint()));
         let came = with_variables(&peer, &backend, &[endpoint, ("PROTOCOL", "http/protobuf".into())]).await?;
         holds!(came.path == path, "to a base of {base:?} it appends so that {} comes", came.path);
+    }
+    Ok(())
+}
+
+async fn a6_own_endpoint(peer: Arc<Peer>) -> Seen {
+    let (backend, elsewhere) = (Backend::anywhere().await, Backend::anywhere().await);
+    for (own, path) in [("/any/path/", "/any/path/"), ("", "/"), ("/v1/logs", "/v1/logs")] {
+        let variables = [
+            ("ENDPOINT", elsewhere.endpoint()),
+            ("PROTOCOL", "http/json".into()),
+            ("HEADERS", "x-who=all".into()),
+            ("LOGS_ENDPOINT", format!("{}{own}", backend.endpoint())),
+            ("LOGS_PROTOCOL", "http/protobuf".into()),
+            ("LOGS_HEADERS", "x-who=logs".into()),
+        ];
+        let came = with_variables(&peer, &backend, &variables).await?;
+        holds!(came.path == path, "told {own:?} for logs it sends them to {}", came.path);
+        let got = |name: &str| came.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
+        holds!(got("content-type") == PROTOBUF, "it speaks {:?}", got("content-type"));
+        holds!(got("x-who") == "logs", "it sends the general headers: {:?}", got("x-who"));
     }
     Ok(())
 }

@@ -52,6 +52,12 @@ impl Client {
         Self { address, channel, pool }
     }
 
+    /// A unary gRPC call of any method.
+    pub async fn call(&self, path: &'static str, message: impl Into<Bytes>) -> Reply {
+        let reply = self.try_call(path, message, MetadataMap::new()).await;
+        reply.unwrap_or_else(|fault| panic!("can't reach {}: {fault}", self.address))
+    }
+
     /// OTLP/gRPC.
     pub async fn grpc(&self, signal: Signal, body: impl Into<Bytes>) -> Reply {
         self.grpc_with(signal, body, MetadataMap::new()).await
@@ -71,11 +77,20 @@ impl Client {
         body: impl Into<Bytes>,
         metadata: MetadataMap,
     ) -> Result<Reply, tonic::transport::Error> {
+        self.try_call(signal.grpc_path(), body, metadata).await
+    }
+
+    async fn try_call(
+        &self,
+        path: &'static str,
+        body: impl Into<Bytes>,
+        metadata: MetadataMap,
+    ) -> Result<Reply, tonic::transport::Error> {
         let mut client = tonic::client::Grpc::new(self.channel.clone()).max_encoding_message_size(usize::MAX);
         client.ready().await?;
         let mut request = tonic::Request::new(body.into());
         *request.metadata_mut() = metadata;
-        let path = http::uri::PathAndQuery::from_static(signal.grpc_path());
+        let path = http::uri::PathAndQuery::from_static(path);
         Ok(match client.unary::<Bytes, Bytes, _>(request, path, Raw).await {
             Ok(response) => {
                 let (metadata, body, _) = response.into_parts();

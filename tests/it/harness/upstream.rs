@@ -104,12 +104,15 @@ struct Log {
     /// The answers to the next requests, then `standing`.
     next: VecDeque<Answer>,
     standing: Answer,
+    /// Further paths that signals are taken at over HTTP.
+    paths: Vec<(String, Signal)>,
 }
 
 impl Upstream {
     /// Listens on a free port of the loopback interface.
     pub async fn start() -> Self {
-        let log = Log { requests: Vec::new(), next: VecDeque::new(), standing: Answer::Ok };
+        let log =
+            Log { requests: Vec::new(), next: VecDeque::new(), standing: Answer::Ok, paths: Vec::new() };
         let shared = Arc::new(Shared { log: Mutex::new(log), recorded: watch::Sender::new(0) });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -134,6 +137,11 @@ impl Upstream {
     /// Answers the next requests like this, one after the other, before what stands.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.shared.log().next.extend(answers);
+    }
+
+    /// Takes a signal at this path too, over HTTP.
+    pub fn also_at(&self, path: &str, signal: Signal) {
+        self.shared.log().paths.push((path.into(), signal));
     }
 
     /// Closes the port and every connection, as a crash does.
@@ -338,9 +346,9 @@ async fn grpc_answer(answer: Answer) -> Result<Bytes, Status> {
 
 async fn plain(head: Head, request: Request<hyper::body::Incoming>, shared: Arc<Shared>) -> Response<Body> {
     let path = head.path.trim_start_matches("/api/public/otel");
-    let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.http_path() == path) else {
-        return empty(StatusCode::NOT_FOUND);
-    };
+    let usual = Signal::ALL.into_iter().find(|signal| signal.http_path() == path);
+    let further = shared.log().paths.iter().find(|(known, _)| *known == head.path).map(|(_, signal)| *signal);
+    let Some(signal) = usual.or(further) else { return empty(StatusCode::NOT_FOUND) };
     let Ok(body) = request.into_body().collect().await else {
         return empty(StatusCode::BAD_REQUEST);
     };
