@@ -6,11 +6,14 @@
 //!
 //! Nothing here changes a value: what is said is said. The one surprise: an empty string says nothing.
 
+pub mod dialect;
 pub mod environment;
 pub mod release;
 pub mod roots;
 
 use crate::wire::attr::{Attr, Value, messages};
+pub use dialect::Dialect;
+
 pub use crate::wire::span::ATTRIBUTES as SPAN_ATTRIBUTES;
 pub use crate::wire::splice::RESOURCE_ATTRIBUTES;
 
