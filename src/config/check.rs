@@ -35,6 +35,7 @@ impl Check<'_> {
                 ..self.edge(raw, listen, memory)
             },
             labels: labels(raw),
+            stamps: rules::stamp::Settings::default(),
             labels_from: self.labels_from(raw),
             join: self.join(&mut raw.join, memory, &raw.release_key.value),
             batch: self.batch(raw, memory),

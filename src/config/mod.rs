@@ -41,6 +41,8 @@ pub use surroundings::{Surroundings, Variables};
 pub struct Plan {
     pub receive: receive::Settings,
     pub labels: rules::labels::Settings,
+    /// What is written on spans.
+    pub stamps: rules::stamp::Settings,
     /// Where environment and release came from, for people: `env GITHUB_SHA`, `spandrel.yaml:3`.
     pub labels_from: LabelsFrom,
     /// `None`: pass through.

@@ -5,20 +5,26 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
-use super::Scope;
+use super::Settings;
 use super::heads::Head;
 use super::ledger::Farewell;
 use super::order::Order;
-use super::trace::{self, Place, Record, Trace};
+use super::root::Roots;
+use super::trace::{Marks, Place, Record, Trace};
 use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
-use crate::semantics::{SPAN_ATTRIBUTES, facts};
+use crate::semantics::claims::{Claims, Has};
+use crate::semantics::context::{Builder, Said, encodes_metadata};
+use crate::semantics::roots::Mend;
+use crate::semantics::{SPAN_ATTRIBUTES, display_name, facts};
 use crate::wire::TraceId;
 
 /// Facts about a trace, as its own spans state them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     pub environment: Option<Arc<str>>,
     pub release: Option<Arc<str>>,
+    /// Name, user, session, tags, metadata; `None` when nobody says anything, or nobody wants to know.
+    pub said: Option<Arc<Said>>,
 }
 
 /// A trace (or one late part of it) on its way out. Blocks and spans are in an order that depends
@@ -41,7 +47,9 @@ pub struct Leaving {
     pub blocks: Vec<LeavingBlock>,
     /// Bytes it was charged for while held.
     pub held_bytes: usize,
-    places: Vec<Place>,
+    spans: Vec<Placed>,
+    /// By the index of the span, in order.
+    mends: Vec<(u32, Mend)>,
     held: Box<Trace>,
 }
 
@@ -87,28 +95,66 @@ impl std::ops::Deref for SpanBytes<'_> {
     }
 }
 
+/// A span on its way out.
+#[derive(Clone, Debug)]
+pub struct LeavingSpan<'a> {
+    pub bytes: SpanBytes<'a>,
+    /// What it has of its own; nothing where nobody wanted to know.
+    pub has: Has,
+    /// How it is to hang in its trace.
+    pub mend: Option<Mend>,
+}
+
+impl std::ops::Deref for LeavingSpan<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Where a span lies, and what it has of its own.
+#[derive(Clone, Copy, Debug, Default)]
+struct Placed {
+    place: Place,
+    has: Has,
+}
+
 impl Leaving {
     /// The spans of one of its blocks, in order.
-    pub fn spans(&self, block: &LeavingBlock) -> impl ExactSizeIterator<Item = SpanBytes<'_>> {
+    pub fn spans(&self, block: &LeavingBlock) -> impl ExactSizeIterator<Item = LeavingSpan<'_>> {
         let held = &*self.held;
-        let places = self.places.get(block.from as usize..block.to as usize).unwrap_or_default();
-        places.iter().map(|&place| {
+        let spans = self.spans.get(block.from as usize..block.to as usize).unwrap_or_default();
+        spans.iter().enumerate().map(|(nth, &Placed { place, has })| {
             let bytes = held.body(place);
-            match place.pin().and_then(|pin| held.pins.get(pin)) {
+            let bytes = match place.pin().and_then(|pin| held.pins.get(pin)) {
                 Some(pin) if place.len >= SHARED_MIN => SpanBytes::Shared(pin.request.slice_ref(bytes)),
                 _ => SpanBytes::Copied(bytes),
-            }
+            };
+            LeavingSpan { bytes, has, mend: self.mend(block.from + nth as u32) }
         })
     }
 
     /// Spans in all blocks. `repairs.duplicates` more were taken and settle with them.
     pub fn span_count(&self) -> usize {
-        self.places.len()
+        self.spans.len()
     }
 
     /// Bytes of all spans.
     pub fn span_bytes(&self) -> usize {
-        self.places.iter().map(|place| place.len as usize).sum()
+        self.spans.iter().map(|span| span.place.len as usize).sum()
+    }
+
+    /// Spans whose parent or root mark is to be mended.
+    pub fn mended(&self) -> usize {
+        self.mends.len()
+    }
+
+    fn mend(&self, at: u32) -> Option<Mend> {
+        if self.mends.is_empty() {
+            return None;
+        }
+        let found = self.mends.binary_search_by_key(&at, |(of, _)| *of).ok()?;
+        self.mends.get(found).map(|(_, mend)| *mend)
     }
 
     /// What it was held in.
@@ -126,21 +172,27 @@ pub(super) fn let_go(
     trace: Box<Trace>,
     order: &Order,
     reason: Reason,
-    release_key: &str,
+    settings: &Settings,
 ) -> (Leaving, Farewell) {
-    let first = order.ranked().first().and_then(|&at| trace.records.get(at as usize));
-    let root = first.filter(|r| r.parent.is_none() || trace.scope == Scope::Local);
-    let context = context(&trace, root, release_key);
+    let roots = Roots::of(&trace, order, reason, settings.mend);
+    let root = roots.speaker.and_then(|at| trace.records.get(at as usize));
+    let mut has = Vec::new();
+    let mut context = context(&trace, root, &settings.release_key);
+    if settings.context || reason == Reason::Late {
+        has.resize(trace.records.len(), Has::NONE);
+        let said = said(&trace, order, root, &mut has);
+        context.said = said.filter(|_| settings.context);
+    }
     let origin = origin(&trace, root);
     let repairs = Repairs {
         orphans: order.orphans,
         cycles: order.cycles,
-        zero_parents: count(trace.records.iter().filter(|r| r.marks.has(trace::Marks::ZERO_PARENT))),
+        zero_parents: count(trace.records.iter().filter(|r| r.marks.has(Marks::ZERO_PARENT))),
         ..trace.repairs
     };
     let root_known = trace.roots > 0 || trace.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
     let farewell = Farewell { context: context.clone(), origin: origin.clone(), reason, root_known };
-    let (blocks, places) = blocks(&trace, order);
+    let (blocks, spans, mends) = blocks(&trace, order, &has, &roots.mends);
     let leaving = Leaving {
         trace: trace.id,
         origin,
@@ -152,7 +204,8 @@ pub(super) fn let_go(
         context,
         blocks,
         held_bytes: trace.charged,
-        places,
+        spans,
+        mends,
         held: trace,
     };
     (leaving, farewell)
@@ -162,13 +215,20 @@ fn count<'a>(records: impl Iterator<Item = &'a Record>) -> u32 {
     u32::try_from(records.count()).unwrap_or(u32::MAX)
 }
 
+type Mends = Vec<(u32, Mend)>;
+
 /// Spans in the order of their ranks, gathered by block; blocks in the order of their first span.
-fn blocks(trace: &Trace, order: &Order) -> (Vec<LeavingBlock>, Vec<Place>) {
+fn blocks(
+    trace: &Trace,
+    order: &Order,
+    has: &[Has],
+    mends: &[(u32, Mend)],
+) -> (Vec<LeavingBlock>, Vec<Placed>, Mends) {
     const UNSEEN: u32 = u32::MAX;
     let mut rank_of: SmallVec<[u32; 8]> = smallvec![UNSEEN; trace.blocks.len()];
     let mut blocks: Vec<LeavingBlock> = Vec::with_capacity(trace.blocks.len());
-    let records = || order.ranked().iter().filter_map(|&at| trace.records.get(at as usize));
-    for record in records() {
+    let records = || order.ranked().iter().filter_map(|&at| Some((at, trace.records.get(at as usize)?)));
+    for (_, record) in records() {
         let Some(rank) = rank_of.get_mut(record.block as usize) else { continue };
         if *rank == UNSEEN
             && let Some((resource, scope)) = trace.blocks.get(record.block as usize)
@@ -186,17 +246,60 @@ fn blocks(trace: &Trace, order: &Order) -> (Vec<LeavingBlock>, Vec<Place>) {
         (block.from, block.to) = (at, at);
         at += count;
     }
-    let mut places = vec![Place::default(); at as usize];
-    for record in records() {
+    let mut spans = vec![Placed::default(); at as usize];
+    let mut mended = Mends::with_capacity(mends.len());
+    for (of, record) in records() {
         let rank = rank_of.get(record.block as usize).copied().unwrap_or(UNSEEN);
         if let Some(block) = blocks.get_mut(rank as usize)
-            && let Some(place) = places.get_mut(block.to as usize)
+            && let Some(span) = spans.get_mut(block.to as usize)
         {
-            *place = record.place;
+            *span = Placed { place: record.place, has: has.get(of as usize).copied().unwrap_or_default() };
+            if !mends.is_empty()
+                && let Ok(found) = mends.binary_search_by_key(&of, |(of, _)| *of)
+            {
+                mended.push((block.to, mends[found].1));
+            }
             block.to += 1;
         }
     }
-    (blocks, places)
+    mended.sort_unstable_by_key(|(at, _)| *at);
+    (blocks, spans, mended)
+}
+
+/// What the spans claim of their trace, the root first; an earlier part goes before them if it had the
+/// root. Notes in `has` what each span has of its own.
+fn said(trace: &Trace, order: &Order, root: Option<&Record>, has: &mut [Has]) -> Option<Arc<Said>> {
+    let mut builder = Builder::default();
+    let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell);
+    let earlier = before.and_then(|farewell| farewell.context.said.as_deref());
+    let earlier_first = before.is_some_and(|farewell| farewell.root_known);
+    if let Some(earlier) = earlier.filter(|_| earlier_first) {
+        builder.resume(earlier);
+    }
+    // Blocks are few and spans of one stand together: whether it writes JSON is asked once for each run.
+    let mut encoded = (u32::MAX, false);
+    for &at in order.ranked() {
+        let Some(record) = trace.records.get(at as usize) else { continue };
+        if !record.marks.has(Marks::NOTED) {
+            continue;
+        }
+        if encoded.0 != record.block {
+            let scope = trace.blocks.get(record.block as usize).map(|(_, scope)| scope.body());
+            encoded = (record.block, encodes_metadata(scope.unwrap_or_default()));
+        }
+        let claims = Claims::of(trace.body(record.place));
+        builder.add(record.id, &claims, encoded.1);
+        if let Some(place) = has.get_mut(at as usize) {
+            *place = claims.has;
+        }
+    }
+    if let Some(earlier) = earlier.filter(|_| !earlier_first) {
+        builder.resume(earlier);
+    }
+    if let Some(root) = root {
+        builder.root(root.id, display_name(trace.body(root.place)));
+    }
+    builder.finish()
 }
 
 /// What the root says, itself before its resource; else what the trace said before.
@@ -206,6 +309,7 @@ fn context(trace: &Trace, root: Option<&Record>, release_key: &str) -> Context {
     Context {
         environment: own.environment.or_else(|| before?.environment.clone()),
         release: own.release.or_else(|| before?.release.clone()),
+        said: None,
     }
 }
 
@@ -215,6 +319,7 @@ fn own_context(trace: &Trace, root: &Record, release_key: &str) -> Context {
     Context {
         environment: best(span.environment, &resource.environment),
         release: best(span.release, &resource.release),
+        said: None,
     }
 }
 

@@ -79,6 +79,12 @@ impl Earlier {
         self.spans.as_deref().unwrap_or_default()
     }
 
+    /// The span that spoke for it.
+    pub fn root(&self) -> Option<SpanId> {
+        let root = self.farewell.context.said.as_ref()?.root;
+        (!root.is_none()).then_some(root)
+    }
+
     /// Whether it had more spans than are remembered.
     pub fn is_too_large(&self) -> bool {
         self.spans.is_none()
@@ -131,6 +137,8 @@ pub(super) struct Ledger {
     /// The spans of the entries, in the same order; `forgotten` came before them.
     spans: VecDeque<Gone>,
     forgotten: u64,
+    /// Heap bytes of what the entries say of their traces.
+    said: usize,
     /// The turns of the entries that count: of a trace remembered twice the later.
     index: HashTable<u32>,
     traces_max: usize,
@@ -141,7 +149,7 @@ pub(super) struct Ledger {
 impl Ledger {
     pub fn new(traces_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
         let (entries, spans, index) = (VecDeque::new(), VecDeque::new(), HashTable::new());
-        Self { entries, turn: 0, spans, forgotten: 0, index, traces_max, bytes_max, hasher }
+        Self { entries, turn: 0, spans, forgotten: 0, said: 0, index, traces_max, bytes_max, hasher }
     }
 
     pub fn len(&self) -> usize {
@@ -149,7 +157,7 @@ impl Ledger {
     }
 
     pub fn bytes(&self) -> usize {
-        cost(self.entries.capacity(), self.spans.capacity())
+        cost(self.entries.capacity(), self.spans.capacity()) + self.said
     }
 
     /// What left of the trace a span belongs to, and whose trace it is: the tenant's own, else
@@ -190,6 +198,7 @@ impl Ledger {
         }
         let spans = known.then_some((first, count as u32));
         let turn = self.turn.wrapping_add(self.entries.len() as u32);
+        self.said += said_bytes(&farewell);
         self.entries.push_back(Entry { tenant, id, left: now, farewell, spans });
         let (entries, begin) = (&self.entries, self.turn);
         let entry = |turn: u32| entries.get(turn.wrapping_sub(begin) as usize);
@@ -242,17 +251,18 @@ impl Ledger {
             if need <= have { have } else { (2 * have).max(ROOM_MIN).min(max).max(need) }
         };
         let traces = room(self.entries.capacity(), self.entries.len() + 1, self.traces_max);
-        let spans_max = self.bytes_max.saturating_sub(cost(traces, 0)) / size_of::<Gone>();
+        let spans_max = self.bytes_max.saturating_sub(cost(traces, 0) + self.said) / size_of::<Gone>();
         (traces, room(self.spans.capacity(), self.spans.len() + count, spans_max))
     }
 
     fn fits(&self, count: usize) -> bool {
         let (traces, spans) = self.wanted(count);
-        cost(traces, spans) <= self.bytes_max
+        cost(traces, spans) + self.said <= self.bytes_max
     }
 
     fn forget_oldest(&mut self) {
         let Some(entry) = self.entries.pop_front() else { return };
+        self.said -= said_bytes(&entry.farewell);
         let turn = self.turn;
         self.turn = self.turn.wrapping_add(1);
         // Remembered again since: the later turn stands in the index.
@@ -278,6 +288,10 @@ impl Ledger {
             self.spans.shrink_to(2 * self.spans.len());
         }
     }
+}
+
+fn said_bytes(farewell: &Farewell) -> usize {
+    farewell.context.said.as_ref().map_or(0, |said| said.bytes())
 }
 
 /// What rings with this much room take; the index is at most half empty and a byte larger each.

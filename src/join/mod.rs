@@ -6,7 +6,7 @@
 //! finds its trace, or `ledger` says that it has left; `trace` copies its bytes and records it
 //! (`kin` when there are many); `alarms` says when to look again; `whole` decides whether the trace
 //! may leave, with what `shapes` has learned of children that come late; `order` puts its spans in
-//! an order that arrival has no part in; `leaving` is how it goes.
+//! an order that arrival has no part in; `root` says which of them speaks for it; `leaving` is how it goes.
 //!
 //! The surprise: nothing on the wire says that a trace is complete. What is learned changes when a
 //! trace leaves, never what is in it; and whatever is wrong with a trace, it leaves in the end.
@@ -21,6 +21,7 @@ mod ledger;
 mod order;
 mod origins;
 mod pins;
+mod root;
 mod settings;
 mod shapes;
 mod spares;
@@ -43,7 +44,7 @@ use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
 pub use held::{HeldTrace, WaitsFor};
-pub use leaving::{Context, Leaving, LeavingBlock, SpanBytes};
+pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes};
 pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;
 
@@ -377,7 +378,7 @@ impl Join {
         tally::settle_late(&mut self.shapes, &mut trace);
         self.order.work_out(&trace);
         let of = (trace.tenant, trace.id);
-        let (leaving, farewell) = leaving::let_go(trace, &self.order, reason, &self.settings.release_key);
+        let (leaving, farewell) = leaving::let_go(trace, &self.order, reason, &self.settings);
         let trace = leaving.trace();
         let gone = tally::gone(trace, &self.tallies);
         self.ledger.remember(now, of, farewell, trace.earlier.as_deref(), gone);

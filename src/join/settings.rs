@@ -30,6 +30,10 @@ pub struct Settings {
     pub ledger_max: usize,
     /// Span shapes learned.
     pub shapes_max: usize,
+    /// Work out what the trace says of itself beside environment and release.
+    pub context: bool,
+    /// Mend parents and root marks, for servers that need it.
+    pub mend: bool,
     /// The attribute a root's release is read from, after the vendors' own.
     pub release_key: Arc<str>,
 }
@@ -44,6 +48,8 @@ impl Default for Settings {
             held_bytes_max: 48 << 20,
             ledger_max: 65_536,
             shapes_max: 4_096,
+            context: false,
+            mend: false,
             release_key: release::SERVICE_VERSION.into(),
         }
     }

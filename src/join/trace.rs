@@ -86,6 +86,8 @@ impl Marks {
     pub const ENTRY: Self = Self(4);
     /// Came without credentials.
     pub const NOBODYS: Self = Self(8);
+    /// It may claim something of its trace (`wire::noted`).
+    pub const NOTED: Self = Self(16);
 
     pub fn of(entry: &SpanEntry) -> Self {
         const SERVER: u8 = 2;
@@ -97,7 +99,8 @@ impl Marks {
         Self(
             bit(entry.ended, Self::ENDED)
                 | bit(entry.zero_parent, Self::ZERO_PARENT)
-                | bit(enters, Self::ENTRY),
+                | bit(enters, Self::ENTRY)
+                | bit(entry.noted, Self::NOTED),
         )
     }
 
@@ -443,8 +446,11 @@ impl Trace {
     /// Whether the tree of this process begins here. A mark is believed only here: spans with a parent in
     /// the trace carry it too.
     fn is_local_root(&self, record: &Record) -> bool {
-        self.scope == Scope::Local
-            && (record.marks.has(Marks::ENTRY) || roots::is_marked(self.body(record.place)))
+        self.scope == Scope::Local && (record.marks.has(Marks::ENTRY) || self.is_marked(record))
+    }
+
+    fn is_marked(&self, record: &Record) -> bool {
+        record.marks.has(Marks::NOTED) && roots::is_marked(self.body(record.place))
     }
 
     /// Whether a parent that is named, and is to come, is not here: known of large traces without a look.

@@ -162,7 +162,7 @@ fn journeys(
     outlets: &[Outlet],
     watchers: &Arc<Watchers>,
 ) -> impl Fn() -> Journey + Send + use<> {
-    let (labels, batch) = (plan.labels.clone(), plan.batch);
+    let (labels, stamps, batch) = (plan.labels.clone(), plan.stamps, plan.batch);
     let lanes = plan.lanes.max(1);
     // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
     let join = plan.join.clone().map(|settings| crate::join::Settings {
@@ -175,6 +175,7 @@ fn journeys(
     move || Journey {
         join: join.clone().map(|settings| Join::new(settings, rand::random())),
         labels: Memo::new(labels.clone(), memo_bytes),
+        stamps,
         batcher: Batcher::new(batch, budget.clone()),
         held: budget.reserve(0),
         shelf: Shelf::new(&outlets, &meters),

@@ -11,24 +11,20 @@ use smallvec::SmallVec;
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
 use crate::model::{Clock, JoinedTrace, Reason, Time};
 use crate::page::Watchers;
-use crate::queue::batcher::{self, Batcher, BlockKey};
+use crate::queue::batcher::{self, Batcher, BlockKey, Pen};
 use crate::queue::{Admitted, Reservation};
 use crate::rules::labels::Known;
 use crate::rules::memo::{Labelled, Memo};
-use crate::wire::attr::Value;
+use crate::rules::stamp::{self, Stamp};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
-use crate::wire::splice::Edit;
 use crate::wire::split;
 use crate::wire::walk::ResourceEntry;
 use crate::wire::{Rope, Signal, TraceId};
 
 use super::shelf::Shelf;
 use super::tally::LaneMeters;
+use super::write::{Writer, stamp_of};
 
-/// Marks a span that came after its trace had left.
-const LATE: Edit<'static> = Edit { key: "spandrel.late", value: Value::Bool(true), overwrite: true };
-/// Bytes the mark adds to a span.
-const LATE_BYTES: usize = 24;
 /// Spans of one request that are taken before what must leave leaves.
 const PART_SPANS: usize = 8 * 1024;
 
@@ -37,6 +33,7 @@ const PART_SPANS: usize = 8 * 1024;
 pub struct Journey {
     pub join: Option<Join>,
     pub labels: Memo,
+    pub stamps: stamp::Settings,
     pub batcher: Batcher,
     /// Pays for what the join holds and remembers, the memo and open batches.
     pub held: Reservation,
@@ -161,10 +158,12 @@ impl Journey {
     fn emit(&mut self, now: Time, mut trace: Leaving) {
         let labelled = self.label(&mut trace);
         self.meters.left(&trace, now);
+        let said = trace.context.said.clone();
+        let mut stamp = stamp_of(self.stamps, &trace, said.as_deref());
         if self.watchers.wanted() {
-            self.watchers.offer(self.shown(now, &trace, &labelled));
+            self.watchers.offer(self.shown(now, &trace, &labelled, &mut stamp));
         }
-        self.batch(now, &trace, &labelled);
+        self.batch(now, &trace, &labelled, &mut stamp);
         if let Some(join) = &mut self.join {
             join.recycle(trace);
         }
@@ -185,8 +184,9 @@ impl Journey {
     }
 
     /// One request upstream holds the whole trace, unless the trace is larger than a batch.
-    fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>]) {
-        let whole = self.batcher.make_room(Signal::Traces, &trace.origin, trace_len(trace, labelled));
+    fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>], stamp: &mut Stamp<'_>) {
+        let len = trace_len(trace, labelled, stamp);
+        let whole = self.batcher.make_room(Signal::Traces, &trace.origin, len);
         if !whole {
             self.meters.split.inc();
         }
@@ -194,16 +194,18 @@ impl Journey {
         let mut duplicates = u64::from(trace.repairs.duplicates);
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
+            let mut pen = Writer::of(block, stamp);
             let mut spans = trace.spans(block).peekable();
             while let Some(next) = spans.peek() {
                 if !whole {
                     // A span too large for the rest of a batch must not take what is in it along.
-                    let len = heads_len(block, labelled) + next.len() + batcher::ITEM_OVERHEAD + LATE_BYTES;
+                    let grown = next.len() + pen.growth(next) + batcher::ITEM_OVERHEAD;
+                    let len = heads_len(block, labelled) + grown;
                     self.batcher.make_room(Signal::Traces, &trace.origin, len);
                 }
                 let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
                 place.settle_too(std::mem::take(&mut duplicates));
-                place.fill(&mut spans, edits(trace));
+                place.fill(&mut spans, &mut pen);
                 self.batcher.close_if_full(Signal::Traces, &trace.origin);
             }
         }
@@ -221,7 +223,13 @@ impl Journey {
     }
 
     /// The trace as a request of its own, for those who look.
-    fn shown(&self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>]) -> JoinedTrace {
+    fn shown(
+        &self,
+        now: Time,
+        trace: &Leaving,
+        labelled: &[Arc<Labelled>],
+        stamp: &mut Stamp<'_>,
+    ) -> JoinedTrace {
         JoinedTrace {
             trace: trace.trace,
             reason: trace.reason,
@@ -231,7 +239,7 @@ impl Journey {
             spans: u32::try_from(trace.span_count()).unwrap_or(u32::MAX),
             requests: trace.requests,
             repairs: trace.repairs,
-            body: request_of(trace, labelled).into_bytes(),
+            body: request_of(trace, labelled, stamp).into_bytes(),
         }
     }
 
@@ -269,10 +277,16 @@ impl Journey {
 }
 
 /// What a whole trace takes in a batch, at most.
-fn trace_len(trace: &Leaving, labelled: &[Arc<Labelled>]) -> usize {
+fn trace_len(trace: &Leaving, labelled: &[Arc<Labelled>], stamp: &mut Stamp<'_>) -> usize {
     let heads: usize =
         trace.blocks.iter().zip(labelled).map(|(block, labelled)| heads_len(block, labelled)).sum();
-    heads + trace.span_bytes() + trace.span_count() * (batcher::ITEM_OVERHEAD + LATE_BYTES)
+    let grown: usize = if stamp.is_nothing() && trace.mended() == 0 {
+        0
+    } else {
+        let spans = trace.blocks.iter().flat_map(|block| trace.spans(block));
+        spans.map(|span| stamp.growth(span.has, span.mend)).sum()
+    };
+    heads + trace.span_bytes() + grown + trace.span_count() * batcher::ITEM_OVERHEAD
 }
 
 /// What the heads of a block take, at most.
@@ -287,30 +301,21 @@ fn heads(block: &LeavingBlock, labelled: &Labelled) -> (BlockHead, BlockHead) {
     (block.resource.bytes.with_first(&labelled.body), block.scope.bytes.clone())
 }
 
-/// What is written on the spans themselves.
-fn edits(trace: &Leaving) -> &'static [Edit<'static>] {
-    match trace.reason {
-        Reason::Late => &[LATE],
-        _ => &[],
-    }
-}
-
 /// An export request of this trace alone; neighbouring blocks of one resource share it.
-fn request_of(trace: &Leaving, labelled: &[Arc<Labelled>]) -> Rope {
+fn request_of(trace: &Leaving, labelled: &[Arc<Labelled>], stamp: &mut Stamp<'_>) -> Rope {
     let mut body = Rope::default();
     let blocks: Vec<_> = trace.blocks.iter().zip(labelled).collect();
     for same in blocks.chunk_by(|a, b| (a.1.id, a.0.resource.id) == (b.1.id, b.0.resource.id)) {
-        let scopes = same.iter().map(|(block, _)| scope_block(trace, block)).collect();
+        let scopes = same.iter().map(|(block, _)| scope_block(trace, block, stamp)).collect();
         let (first, labelled) = same[0];
         block::write_resource_block(&heads(first, labelled).0, scopes, &mut body);
     }
     body
 }
 
-fn scope_block(trace: &Leaving, block: &LeavingBlock) -> ScopeBlock {
+fn scope_block(trace: &Leaving, block: &LeavingBlock, stamp: &mut Stamp<'_>) -> ScopeBlock {
     let mut items = Rope::default();
-    for span in trace.spans(block) {
-        batcher::put_span(span, edits(trace), &mut items);
-    }
+    let mut pen = Writer::of(block, stamp);
+    trace.spans(block).for_each(|span| pen.put(span, &mut items));
     ScopeBlock { head: block.scope.bytes.clone(), items }
 }

@@ -7,5 +7,6 @@ pub mod lane;
 pub mod shelf;
 pub mod tally;
 pub mod watch;
+mod write;
 
 pub use build::{LeftOver, Running, StartError, start};

@@ -12,11 +12,9 @@ use std::time::Duration;
 use ahash::RandomState;
 
 use super::{Batch, Budget};
-use crate::join::SpanBytes;
+use crate::join::{LeavingSpan, SpanBytes};
 use crate::model::{Origin, Time};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
-use crate::wire::span;
-use crate::wire::splice::{self, Edit};
 use crate::wire::{Rope, Signal};
 
 /// When a batch is closed.
@@ -229,6 +227,14 @@ impl Open {
     }
 }
 
+/// Lays spans down, perhaps changed.
+pub trait Pen {
+    /// What a span grows by, at most.
+    fn growth(&mut self, span: &LeavingSpan<'_>) -> usize;
+    /// Appends the span's whole field.
+    fn put(&mut self, span: LeavingSpan<'_>, items: &mut Rope);
+}
+
 /// Where spans of one resource and scope go.
 #[derive(Debug)]
 pub struct Place<'a> {
@@ -243,32 +249,32 @@ impl Place<'_> {
         self.open.items += items;
     }
 
-    /// Appends Span messages, each with `edits` to its attributes, until there are no more or the
-    /// batch is full.
+    /// Appends Span messages as `pen` lays them down, until there are no more or the batch is full.
     ///
     /// The first span of a block is taken whatever its size: `make_room` is for whoever adds one.
     pub fn fill<'a>(
         &mut self,
-        spans: &mut Peekable<impl Iterator<Item = SpanBytes<'a>>>,
-        edits: &[Edit<'_>],
+        spans: &mut Peekable<impl Iterator<Item = LeavingSpan<'a>>>,
+        pen: &mut impl Pen,
     ) {
         let items = &mut self.open.resources[self.at.0].1[self.at.1].items;
         while self.open.len < self.full_at {
             let room = self.full_at - self.open.len;
-            let fits = |span: &SpanBytes<'_>| items.is_empty() || span.len() + ITEM_OVERHEAD <= room;
-            let Some(span) = spans.next_if(fits) else { return };
+            let mut fits = |span: &LeavingSpan<'_>| {
+                items.is_empty() || span.len() + pen.growth(span) + ITEM_OVERHEAD <= room
+            };
+            let Some(span) = spans.next_if(&mut fits) else { return };
             let before = items.len();
-            put_span(span, edits, items);
+            pen.put(span, items);
             self.open.len += items.len() - before;
             self.open.items += 1;
         }
     }
 }
 
-/// Appends one span to a scope block's items, sharing its bytes where they are worth it.
-pub fn put_span(span: SpanBytes<'_>, edits: &[Edit<'_>], items: &mut Rope) {
+/// Appends one span to a scope block's items as it came, sharing its bytes where they are worth it.
+pub fn put_span(span: SpanBytes<'_>, items: &mut Rope) {
     match span {
-        _ if !edits.is_empty() => block::put_item(&splice::attributes(&span, span::ATTRIBUTES, edits), items),
         SpanBytes::Copied(bytes) => block::put_item(bytes, items),
         SpanBytes::Shared(bytes) => block::put_item_bytes(bytes, items),
     }
@@ -283,6 +289,19 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::semantics::claims::Has;
+
+    struct AsItCame;
+
+    impl Pen for AsItCame {
+        fn growth(&mut self, _: &LeavingSpan<'_>) -> usize {
+            0
+        }
+
+        fn put(&mut self, span: LeavingSpan<'_>, items: &mut Rope) {
+            put_span(span.bytes, items);
+        }
+    }
 
     fn head(name: &str) -> BlockHead {
         // A ScopeSpans holding only its scope is the scope's tagged field.
@@ -303,9 +322,10 @@ mod tests {
         let key = BlockKey { resource: (resource, 0), scope };
         let heads = || (BlockHead::default(), head(&scope.to_string()));
         let spans: Vec<_> = spans.iter().map(|name| span(name)).collect();
-        let mut spans = spans.iter().map(|span| SpanBytes::Copied(span)).peekable();
+        let leaving = |span| LeavingSpan { bytes: SpanBytes::Copied(span), has: Has::NONE, mend: None };
+        let mut spans = spans.iter().map(|span| leaving(span)).peekable();
         while spans.peek().is_some() {
-            batcher.block(Time::from_millis(now), origin, key, heads).fill(&mut spans, &[]);
+            batcher.block(Time::from_millis(now), origin, key, heads).fill(&mut spans, &mut AsItCame);
             batcher.close_if_full(Signal::Traces, origin);
         }
     }

@@ -6,12 +6,16 @@
 //!
 //! Nothing here changes a value: what is said is said. The one surprise: an empty string says nothing.
 
+pub mod claims;
+pub mod context;
 pub mod dialect;
 pub mod environment;
 pub mod release;
 pub mod roots;
+pub mod tags;
 
 use crate::wire::attr::{Attr, Value, messages};
+use crate::wire::span::SpanView;
 pub use dialect::Dialect;
 
 pub use crate::wire::span::ATTRIBUTES as SPAN_ATTRIBUTES;
@@ -41,6 +45,13 @@ pub fn facts<'a>(message: &'a [u8], attribute_field: u32, release_key: &str) -> 
     let [vendors, named] = release::keys(release_key);
     let [e1, e2, e3, r1, r2] = said(&[best, standard, old, vendors, named], message, attribute_field);
     Facts { environment: [e1, e2, e3], release: [r1, r2] }
+}
+
+/// What a span is called where its trace is shown: what its convention calls it, else its name.
+pub fn display_name(span: &[u8]) -> &str {
+    let keys = ["gen_ai.tool.name", "genkit:name", "logfire.msg", "ai.toolCall.name", "ai.operationId"];
+    let said = said(&keys, span, SPAN_ATTRIBUTES).into_iter().flatten().next();
+    said.unwrap_or_else(|| std::str::from_utf8(SpanView(span).name()).unwrap_or_default())
 }
 
 /// Something for each key that a fact may stand under, best first.

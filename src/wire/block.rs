@@ -159,7 +159,7 @@ fn put_slice(request: &Bytes, range: Range, out: &mut Rope) {
     out.put_part(request, range.of(request));
 }
 
-fn put_prefix(number: u32, len: usize, out: &mut Rope) {
+pub(super) fn put_prefix(number: u32, len: usize, out: &mut Rope) {
     out.put(prefix(number, len).bytes());
 }
 

@@ -89,6 +89,8 @@ pub struct SpanEntry {
     pub zero_parent: bool,
     /// `end_time_unix_nano` is present and not zero.
     pub ended: bool,
+    /// It may have an attribute that layers above look for ([`super::noted`]).
+    pub noted: bool,
     /// `start_time_unix_nano`, 0 when absent: the join orders siblings by it.
     pub start: u64,
 }

@@ -9,6 +9,7 @@
 pub mod attr;
 pub mod block;
 mod check;
+pub mod cuts;
 pub mod divide;
 pub mod error;
 pub mod fields;
@@ -16,6 +17,7 @@ pub mod ids;
 pub mod index;
 pub mod json;
 mod keep;
+pub mod noted;
 mod plain;
 pub mod reply;
 pub mod rope;

@@ -9,10 +9,11 @@
 //! The surprise: a resource may be found faulty after its spans were accepted, since nothing orders
 //! the fields of a message. So every level remembers where it began ([`Mark`]) and can be taken back.
 
+use super::attr::Attr;
 use super::check::{self, Broken};
 use super::fields::{self, Payload, between};
 use super::schema::{self, Table};
-use super::{Fault, Malformed, Signal, SpanId, TraceId, plain};
+use super::{Fault, Malformed, Signal, SpanId, TraceId, noted, plain};
 
 pub use super::index::{Detail, Head, Index, Limits, Range, Refused, ResourceEntry, ScopeEntry, SpanEntry};
 pub use super::keep::keep_good;
@@ -262,6 +263,7 @@ impl<'a> Walker<'a> {
             start: 0,
             zero_parent: false,
             ended: false,
+            noted: false,
         };
         let mut name = &[][..];
         let mut rest = span;
@@ -280,6 +282,7 @@ impl<'a> Walker<'a> {
                 (6, Payload::Varint(kind)) => entry.kind = u8::try_from(kind).unwrap_or(0),
                 (7, Payload::Fixed64(time)) => entry.start = time,
                 (8, Payload::Fixed64(time)) => entry.ended = time != 0,
+                (9, Payload::Len(attribute)) => entry.noted |= noted::begins(Attr::key_of(attribute)),
                 (16, Payload::Fixed32(flags)) => entry.flags = flags,
                 _ => {}
             }

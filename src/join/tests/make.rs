@@ -163,6 +163,7 @@ pub fn request(spans: &[Span]) -> (Bytes, Index) {
             kind: span.kind,
             zero_parent: span.zero_parent,
             ended: span.end != 0,
+            noted: true,
             start: span.start,
         });
         index.items += 1;

@@ -1,0 +1,67 @@
+//! How the spans of a trace that leaves are laid down: mostly as they came, with what their trace says of
+//! itself behind them, or with another parent.
+
+use crate::join::{Leaving, LeavingBlock, LeavingSpan, SpanBytes};
+use crate::model::{Origin, Reason};
+use crate::queue::batcher::{self, Pen};
+use crate::rules::stamp::{Settings, Stamp};
+use crate::semantics::claims::Has;
+use crate::semantics::context::{self, Said};
+use crate::semantics::{RESOURCE_ATTRIBUTES, release};
+use crate::wire::cuts::{self, Item};
+use crate::wire::{Rope, attr};
+
+/// What the spans of a trace are given.
+pub fn stamp_of<'a>(settings: Settings, trace: &Leaving, said: Option<&'a Said>) -> Stamp<'a> {
+    Stamp::new(settings, said, trace.reason == Reason::Late, takes_json(&trace.origin))
+}
+
+/// Whether the server reads this origin's metadata as JSON: that of Langfuse's SDKs from version 5 on.
+fn takes_json(origin: &Origin) -> bool {
+    let version = origin.headers.iter().find(|(name, _)| &**name == "x-langfuse-sdk-version");
+    version.is_some_and(|(_, version)| context::is_five_or_later(version))
+}
+
+/// Writes the spans of one block.
+#[derive(Debug)]
+pub struct Writer<'s, 'a> {
+    stamp: &'s mut Stamp<'a>,
+    /// What the resource says for all of them.
+    has: Has,
+    /// Their SDK writes metadata as JSON.
+    encoded: bool,
+}
+
+impl<'s, 'a> Writer<'s, 'a> {
+    pub fn of(block: &LeavingBlock, stamp: &'s mut Stamp<'a>) -> Self {
+        if stamp.is_nothing() {
+            return Self { stamp, has: Has::NONE, encoded: false };
+        }
+        let key = release::SERVICE_VERSION.as_bytes();
+        let versioned = || attr::find(block.resource.body(), RESOURCE_ATTRIBUTES, key).is_some();
+        let has = if stamp.has_version() && versioned() { Has::VERSION } else { Has::NONE };
+        Self { stamp, has, encoded: context::encodes_metadata(block.scope.body()) }
+    }
+}
+
+impl Pen for Writer<'_, '_> {
+    fn growth(&mut self, span: &LeavingSpan<'_>) -> usize {
+        self.stamp.growth(span.has.with(self.has), span.mend)
+    }
+
+    fn put(&mut self, span: LeavingSpan<'_>, items: &mut Rope) {
+        let has = span.has.with(self.has);
+        let item = match &span.bytes {
+            SpanBytes::Copied(bytes) => Item::Plain(bytes),
+            SpanBytes::Shared(bytes) => Item::Shared(bytes),
+        };
+        if self.stamp.rewrites(has, span.mend) {
+            let (cuts, tail) = self.stamp.rewrite(&span, has, span.mend, self.encoded);
+            cuts::put_item(item, &cuts, &tail, items);
+        } else if self.stamp.is_nothing() {
+            batcher::put_span(span.bytes, items);
+        } else {
+            cuts::put_item(item, &[], self.stamp.tail(has), items);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Writes what a trace says of itself on the spans that lack it, in the words its server reads.
+//!
+//! A span's own word is never overwritten. What is written is the same for every span that lacks the same,
+//! so it is laid down once for each such set and copied behind the span. Spans that need more than that
+//! (another parent, tags that servers misread) are rare: their fields are cut out and written anew.
+//!
+//! `otel` writes `user.id` and `session.id` where they are asked for, and nothing vendor-specific.
+
+use smallvec::SmallVec;
+
+use crate::semantics::claims::{Claims, Has, METADATA, TAG_KEYS, TEXT_MAX, Text};
+use crate::semantics::context::{Said, cut};
+use crate::semantics::roots::{AS_ROOT, Mend};
+use crate::semantics::{Dialect, SPAN_ATTRIBUTES, tags};
+use crate::wire::attr::{Attr, Value};
+use crate::wire::cuts::{self, Cuts};
+use crate::wire::fields::{self, Field, Payload};
+
+/// The parent a span named before it was mended, in hexadecimal.
+pub const FORMER_PARENT: &str = "spandrel.parent_span_id";
+/// Marks a span that came after its trace had left.
+pub const LATE: &str = "spandrel.late";
+/// `Span.parent_span_id`.
+const PARENT: u32 = 4;
+/// What a span that is rewritten grows by, at most, beside the whole tail: its former parent, and tags of
+/// which each is a little longer as an element of a list.
+const REWRITTEN_MAX: usize = 1024;
+
+/// What is written on spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    pub dialect: Dialect,
+    /// The properties to write, as the bits that say that a span has them.
+    pub properties: Has,
+}
+
+impl Settings {
+    /// The properties a dialect's server reads on spans.
+    pub const fn all(dialect: Dialect) -> Has {
+        let ids = Has::USER.with(Has::SESSION);
+        match dialect {
+            Dialect::Otel => ids,
+            Dialect::Langfuse | Dialect::InteractiveAi => {
+                ids.with(Has::NAME).with(Has::VERSION).with(Has::TAGS).with(Has::METADATA)
+            }
+        }
+    }
+}
+
+/// What the spans of one trace are given.
+#[derive(Debug)]
+pub struct Stamp<'a> {
+    settings: Settings,
+    said: Option<&'a Said>,
+    late: bool,
+    /// Metadata go out as JSON: the batch travels as that of an SDK whose server expects it.
+    encoded: bool,
+    /// What was laid down so far, by what it was laid down for.
+    tails: SmallVec<[(Has, Vec<u8>); 4]>,
+}
+
+impl<'a> Stamp<'a> {
+    pub fn new(settings: Settings, said: Option<&'a Said>, late: bool, encoded: bool) -> Self {
+        Self { settings, said, late, encoded, tails: SmallVec::new() }
+    }
+
+    /// Nothing is written on any span.
+    pub fn is_nothing(&self) -> bool {
+        !self.late && self.said.is_none()
+    }
+
+    /// What a span grows by at most.
+    pub fn growth(&mut self, has: Has, mend: Option<Mend>) -> usize {
+        if self.rewrites(has, mend) {
+            return self.tail(Has::NONE).len() + REWRITTEN_MAX;
+        }
+        if self.is_nothing() { 0 } else { self.tail(has).len() }
+    }
+
+    /// Whether the trace names a version that resources with one of their own do not want.
+    pub fn has_version(&self) -> bool {
+        self.said.is_some_and(|said| said.text(Text::Version).is_some())
+    }
+
+    /// What stands behind a span that has these of its own.
+    pub fn tail(&mut self, has: Has) -> &[u8] {
+        let lacks = self.lacks(has);
+        let at = match self.tails.iter().position(|(known, _)| *known == lacks) {
+            Some(at) => at,
+            None => {
+                let mut tail = Vec::new();
+                self.lay_down(lacks, &mut tail);
+                self.tails.push((lacks, tail));
+                self.tails.len() - 1
+            }
+        };
+        self.tails.get(at).map(|(_, tail)| tail.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether a span needs more than something behind it.
+    pub fn rewrites(&self, has: Has, mend: Option<Mend>) -> bool {
+        let vendor = self.settings.dialect.reads_langfuse();
+        mend.is_some() || (vendor && (has.has(Has::ODD) || has.has(Has::METADATA)))
+    }
+
+    /// What is cut out of a span and what stands behind it instead. `encoded`: its own SDK writes metadata
+    /// as JSON.
+    pub fn rewrite(&mut self, span: &[u8], has: Has, mend: Option<Mend>, encoded: bool) -> (Cuts, Vec<u8>) {
+        let mut tail = self.tail(has).to_vec();
+        let claims = Claims::of(span);
+        let odd = has.has(Has::ODD);
+        let decodes = encoded && !self.encoded && has.has(Has::METADATA);
+        let mut pick = |field: &Field<'_>| match (field.number, field.payload) {
+            (PARENT, _) => mend.is_some_and(|mend| mend.parent.is_some()),
+            (SPAN_ATTRIBUTES, Payload::Len(body)) => {
+                let attr = Attr::of(body);
+                let unmarked = attr.key == AS_ROOT.as_bytes() && mend.is_some_and(|mend| mend.unmark);
+                unmarked || (odd && mend_text(attr, &mut tail)) || (decodes && decode(attr, &mut tail))
+            }
+            _ => false,
+        };
+        let cuts = cuts::of(span, &mut pick);
+        if let Some((was, is)) = mend.and_then(|mend| mend.parent) {
+            put_parent(was, is, &mut tail);
+        }
+        self.fill_metadata(&claims, &mut tail);
+        (cuts, tail)
+    }
+
+    fn lacks(&self, has: Has) -> Has {
+        let wanted = if self.said.is_some() { self.settings.properties } else { Has::NONE };
+        let has = match self.settings.dialect {
+            // Only the standard's own keys count.
+            Dialect::Otel => has.only(Has::USER_ID, Has::USER).with(has.only(Has::SESSION_ID, Has::SESSION)),
+            Dialect::Langfuse | Dialect::InteractiveAi => has,
+        };
+        let late = if self.late { Has::LATE } else { Has::NONE };
+        has.lacks(wanted.with(late))
+    }
+
+    fn lay_down(&self, lacks: Has, out: &mut Vec<u8>) {
+        if lacks.has(Has::LATE) {
+            put(LATE, Value::Bool(true), out);
+        }
+        let Some(said) = self.said else { return };
+        for which in Text::ALL.into_iter().filter(|which| lacks.has(which.has())) {
+            if let Some(fact) = said.text(which) {
+                put(written_as(which), Value::Str(fact.value.as_bytes()), out);
+            }
+        }
+        if lacks.has(Has::TAGS) && !said.tags.is_empty() {
+            put_tags(said.tags.iter().map(|tag| &*tag.value), out);
+        }
+        if lacks.has(Has::METADATA) {
+            said.metadata.iter().for_each(|datum| self.put_datum(&datum.key, &datum.value, out));
+        }
+    }
+
+    /// The metadata of the trace that a span with some of its own lacks.
+    fn fill_metadata(&self, claims: &Claims<'_>, out: &mut Vec<u8>) {
+        let Some(said) = self.said.filter(|_| self.settings.properties.has(Has::METADATA)) else { return };
+        if claims.has.has(Has::METADATA) {
+            let lacking = |key: &str| claims.metadata().all(|(own, _)| own != key);
+            let data = said.metadata.iter().filter(|datum| lacking(&datum.key));
+            data.for_each(|datum| self.put_datum(&datum.key, &datum.value, out));
+        }
+    }
+
+    fn put_datum(&self, key: &str, body: &[u8], out: &mut Vec<u8>) {
+        let key = [METADATA, key].concat();
+        let json = self.encoded.then(|| json_of(Value::of(body)));
+        let value = json.as_ref().map_or(Value::of(body), |json| Value::Str(json.as_bytes()));
+        put(&key, value, out);
+    }
+}
+
+const fn written_as(which: Text) -> &'static str {
+    match which {
+        Text::Name => "langfuse.trace.name",
+        Text::User => "user.id",
+        Text::Session => "session.id",
+        Text::Version => "langfuse.version",
+    }
+}
+
+fn put(key: &str, value: Value<'_>, out: &mut Vec<u8>) {
+    Attr { key: key.as_bytes(), value }.put(SPAN_ATTRIBUTES, out);
+}
+
+fn put_tags<'t>(tags: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) {
+    let mut array = Vec::new();
+    for tag in tags {
+        let mut element = Vec::new();
+        Value::Str(tag.as_bytes()).put(&mut element);
+        fields::put_len_field(1, &element, &mut array);
+    }
+    put(TAG_KEYS[0], Value::Array(&array), out);
+}
+
+fn put_parent(was: crate::wire::SpanId, is: crate::wire::SpanId, out: &mut Vec<u8>) {
+    if !is.is_none() {
+        fields::put_len_field(PARENT, &is.0, out);
+    }
+    if !was.is_none() {
+        put(FORMER_PARENT, Value::Str(was.to_string().as_bytes()), out);
+    }
+}
+
+/// Writes tags and texts that servers misread as they are meant. Says whether it did.
+fn mend_text(attr: Attr<'_>, out: &mut Vec<u8>) -> bool {
+    let Ok(key) = std::str::from_utf8(attr.key) else { return false };
+    if TAG_KEYS.contains(&key) {
+        let read = tags::read(attr.value);
+        let long = read.list.iter().any(|tag| tag.chars().nth(TEXT_MAX).is_some());
+        if !read.odd && !long {
+            return false;
+        }
+        let mut array = Vec::new();
+        for tag in &read.list {
+            let mut element = Vec::new();
+            Value::Str(cut(tag).as_bytes()).put(&mut element);
+            fields::put_len_field(1, &element, &mut array);
+        }
+        put(key, Value::Array(&array), out);
+        return true;
+    }
+    let is_text = Text::ALL.iter().any(|which| which.keys().0.contains(&key));
+    let Some(text) = attr.value.text().filter(|text| is_text && cut(text).len() < text.len()) else {
+        return false;
+    };
+    put(key, Value::Str(cut(text).as_bytes()), out);
+    true
+}
+
+/// Writes a metadatum that is a text in JSON as the text. Says whether it did.
+fn decode(attr: Attr<'_>, out: &mut Vec<u8>) -> bool {
+    let Ok(key) = std::str::from_utf8(attr.key) else { return false };
+    let is_metadatum = key.starts_with(METADATA) || key.starts_with("langfuse.observation.metadata.");
+    let text = attr.value.text().filter(|text| is_metadatum && text.starts_with('"'));
+    let Some(text) = text.and_then(|text| serde_json::from_str::<String>(text).ok()) else { return false };
+    put(key, Value::Str(text.as_bytes()), out);
+    true
+}
+
+fn json_of(value: Value<'_>) -> String {
+    let json = match value {
+        Value::Bool(truth) => truth.into(),
+        Value::Int(number) => number.into(),
+        Value::Double(number) => number.into(),
+        other => match other.text() {
+            // What is a JSON document already was decoded to itself.
+            Some(text) if text.starts_with(['{', '[']) => return text.to_owned(),
+            text => serde_json::Value::from(text.unwrap_or_default()),
+        },
+    };
+    json.to_string()
+}
