@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+mod context;
 mod make;
 mod order;
 mod reasons;

@@ -131,7 +131,11 @@ impl<'a> Stamp<'a> {
         let wanted = if self.said.is_some() { self.settings.properties } else { Has::NONE };
         let has = match self.settings.dialect {
             // Only the standard's own keys count.
-            Dialect::Otel => has.only(Has::USER_ID, Has::USER).with(has.only(Has::SESSION_ID, Has::SESSION)),
+            Dialect::Otel => {
+                [(Has::USER_ID, Has::USER), (Has::SESSION_ID, Has::SESSION), (Has::LATE, Has::LATE)]
+                    .into_iter()
+                    .fold(Has::NONE, |own, (key, means)| own.with(has.only(key, means)))
+            }
             Dialect::Langfuse | Dialect::InteractiveAi => has,
         };
         let late = if self.late { Has::LATE } else { Has::NONE };
@@ -254,4 +258,172 @@ fn json_of(value: Value<'_>) -> String {
         },
     };
     json.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value as Any};
+    use opentelemetry_proto::tonic::trace::v1::Span;
+    use prost::Message;
+
+    use super::*;
+    use crate::semantics::context::Builder;
+    use crate::wire::SpanId;
+
+    const VENDOR: Settings =
+        Settings { dialect: Dialect::Langfuse, properties: Settings::all(Dialect::Langfuse) };
+
+    fn span(pairs: &[(&str, &str)]) -> Vec<u8> {
+        let mut out =
+            Span { span_id: vec![3; 8], parent_span_id: vec![9; 8], ..Span::default() }.encode_to_vec();
+        pairs.iter().for_each(|(key, value)| put(key, Value::Str(value.as_bytes()), &mut out));
+        out
+    }
+
+    fn said(spans: &[&[(&str, &str)]]) -> std::sync::Arc<Said> {
+        let mut builder = Builder::default();
+        spans.iter().for_each(|pairs| builder.add(SpanId([1; 8]), &Claims::of(&span(pairs)), false));
+        builder.finish().unwrap()
+    }
+
+    fn text(value: Option<AnyValue>) -> String {
+        match value.and_then(|value| value.value) {
+            Some(Any::StringValue(text)) => text,
+            Some(Any::ArrayValue(list)) => {
+                let all: Vec<_> = list.values.into_iter().map(|value| text(Some(value))).collect();
+                format!("{all:?}")
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// The span as it goes out.
+    fn stamped(stamp: &mut Stamp<'_>, span: &[u8], mend: Option<Mend>, encoded: bool) -> Span {
+        let has = Claims::of(span).has;
+        let mut out = crate::wire::Rope::default();
+        let (cuts, tail) = if stamp.rewrites(has, mend) {
+            stamp.rewrite(span, has, mend, encoded)
+        } else {
+            (Cuts::new(), stamp.tail(has).to_vec())
+        };
+        assert!(tail.len() <= cuts.iter().map(|c| c.len as usize).sum::<usize>() + stamp.growth(has, mend));
+        cuts::put_item(cuts::Item::Plain(span), &cuts, &tail, &mut out);
+        let item = out.into_bytes();
+        let body = crate::wire::attr::messages(&item, 2).next().unwrap();
+        Span::decode(body).unwrap()
+    }
+
+    fn pairs(span: Span) -> Vec<(String, String)> {
+        span.attributes.into_iter().map(|pair| (pair.key, text(pair.value))).collect()
+    }
+
+    #[track_caller]
+    fn check(settings: Settings, said: &Said, own: &[(&str, &str)], expect: &[(&str, &str)]) {
+        let mut stamp = Stamp::new(settings, Some(said), false, false);
+        let expect: Vec<_> = expect.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        assert_eq!(pairs(stamped(&mut stamp, &span(own), None, false)), expect);
+    }
+
+    #[test]
+    fn a_span_gets_what_it_lacks_and_keeps_its_own_word() {
+        let said = said(&[&[
+            ("langfuse.trace.name", "checkout"),
+            ("user.id", "ann"),
+            ("langfuse.trace.tags", "a,b"),
+            ("langfuse.trace.metadata.k", "1"),
+        ]]);
+        let all = [
+            ("langfuse.trace.name", "checkout"),
+            ("user.id", "ann"),
+            ("langfuse.trace.tags", r#"["a", "b"]"#),
+            ("langfuse.trace.metadata.k", "1"),
+        ];
+        check(VENDOR, &said, &[], &all);
+        let own = [("langfuse.user.id", "bob"), ("langfuse.tags", "mine")];
+        check(VENDOR, &said, &own, &[own[0], own[1], all[0], all[3]]);
+        let own = [("langfuse.trace.metadata.other", "2")];
+        check(VENDOR, &said, &own, &[own[0], all[0], all[1], all[2], all[3]]);
+        let own = [("langfuse.trace.metadata.k", "mine")];
+        check(VENDOR, &said, &own, &[own[0], all[0], all[1], all[2]]);
+    }
+
+    #[test]
+    fn otel_is_given_the_standards_keys_that_were_asked_for_and_no_others() {
+        let said = said(&[&[("langfuse.user.id", "ann"), ("session.id", "s"), ("langfuse.trace.name", "n")]]);
+        let asked = Settings { dialect: Dialect::Otel, properties: Has::USER };
+        check(asked, &said, &[], &[("user.id", "ann")]);
+        check(
+            asked,
+            &said,
+            &[("langfuse.user.id", "ann")],
+            &[("langfuse.user.id", "ann"), ("user.id", "ann")],
+        );
+        check(Settings::default(), &said, &[], &[]);
+        let odd = [("langfuse.trace.tags", "['a', 'b']")];
+        check(asked, &said, &odd, &[odd[0], ("user.id", "ann")]);
+    }
+
+    #[test]
+    fn tags_and_texts_that_servers_misread_are_written_as_they_are_meant() {
+        let said = said(&[&[("session.id", "s")]]);
+        let long = "ü".repeat(TEXT_MAX + 50);
+        let own = [("langfuse.trace.tags", "['a', 'b,c']"), ("user.id", long.as_str())];
+        let cut = &long[..2 * TEXT_MAX];
+        let expect = [("session.id", "s"), ("langfuse.trace.tags", r#"["a", "b,c"]"#), ("user.id", cut)];
+        check(VENDOR, &said, &own, &expect);
+    }
+
+    #[test]
+    fn metadata_are_json_where_the_server_expects_it_and_plain_elsewhere() {
+        let said = said(&[&[("langfuse.trace.metadata.source", "web")]]);
+        let mut json = Stamp::new(VENDOR, Some(&said), false, true);
+        let own = |encoded| {
+            pairs(stamped(
+                &mut Stamp::new(VENDOR, Some(&said), false, false),
+                &span(&[("langfuse.trace.metadata.k", r#""x""#)]),
+                None,
+                encoded,
+            ))
+        };
+        assert_eq!(
+            pairs(stamped(&mut json, &span(&[]), None, false)),
+            [("langfuse.trace.metadata.source".into(), r#""web""#.into())]
+        );
+        assert!(own(true).contains(&("langfuse.trace.metadata.k".into(), "x".into())));
+        assert!(own(false).contains(&("langfuse.trace.metadata.k".into(), r#""x""#.into())));
+    }
+
+    #[test]
+    fn a_parent_that_is_changed_is_kept_in_an_attribute() {
+        let mut stamp = Stamp::new(VENDOR, None, false, false);
+        let is = SpanId([5; 8]);
+        let mend = Mend { parent: Some((SpanId([9; 8]), is)), unmark: false };
+        let changed = stamped(&mut stamp, &span(&[("k", "v")]), Some(mend), false);
+        assert_eq!(
+            (changed.parent_span_id.as_slice(), changed.span_id.as_slice()),
+            (&[5; 8][..], &[3; 8][..])
+        );
+        let former = (FORMER_PARENT.to_owned(), "0909090909090909".to_owned());
+        assert_eq!(pairs(changed), [("k".to_owned(), "v".to_owned()), former]);
+        let mend = Mend { parent: Some((SpanId::NONE, SpanId::NONE)), unmark: false };
+        assert!(stamped(&mut stamp, &span(&[]), Some(mend), false).parent_span_id.is_empty());
+    }
+
+    #[test]
+    fn a_mark_that_is_no_root_goes() {
+        let mut own = span(&[]);
+        put(AS_ROOT, Value::Bool(true), &mut own);
+        let mend = Mend { parent: None, unmark: true };
+        let mut stamp = Stamp::new(VENDOR, None, false, false);
+        assert_eq!(pairs(stamped(&mut stamp, &own, Some(mend), false)), []);
+    }
+
+    #[test]
+    fn a_late_span_is_marked_once() {
+        let mut stamp = Stamp::new(Settings::default(), None, true, false);
+        let once = stamped(&mut stamp, &span(&[]), None, false);
+        assert_eq!(once.attributes.len(), 1);
+        let again = stamped(&mut stamp, &once.encode_to_vec(), None, false);
+        assert_eq!(again, once);
+    }
 }

@@ -11,6 +11,8 @@ use prost::Message;
 
 use crate::join::{Join, Leaving, Settings};
 use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
+use crate::semantics::context::Said;
+use crate::semantics::roots::Mend;
 use crate::wire::walk::{Head, Range, ResourceEntry, ScopeEntry, SpanEntry};
 use crate::wire::{Index, SpanId, TraceId};
 
@@ -223,6 +225,8 @@ pub struct Essence {
     pub repairs: Repairs,
     pub environment: Option<String>,
     pub release: Option<String>,
+    pub said: Option<Said>,
+    pub mends: Vec<Option<Mend>>,
     /// (resource, scope, spans) of each block.
     pub blocks: Vec<(Bytes, Bytes, Vec<Vec<u8>>)>,
 }
@@ -240,6 +244,8 @@ pub fn essence(leaving: &Leaving) -> Essence {
         repairs: leaving.repairs,
         environment: leaving.context.environment.as_deref().map(str::to_owned),
         release: leaving.context.release.as_deref().map(str::to_owned),
+        said: leaving.context.said.as_deref().cloned(),
+        mends: leaving.blocks.iter().flat_map(|b| leaving.spans(b).map(|s| s.mend)).collect(),
         blocks: leaving.blocks.iter().map(block).collect(),
     }
 }

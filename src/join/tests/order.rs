@@ -20,7 +20,7 @@ const SILENCE: Manner = Manner { scope: Scope::Trace, drained: false };
 
 /// A whole stay: the spans in requests as given, then out. Traces stand by id.
 fn stay(requests: &[Vec<(u8, Span)>], manner: Manner) -> Vec<Leaving> {
-    let mut join = Join::new(Settings { scope: manner.scope, ..settings() }, 1);
+    let mut join = Join::new(Settings { scope: manner.scope, context: true, mend: true, ..settings() }, 1);
     for (at, spans) in requests.iter().enumerate() {
         for one in spans.chunk_by(|a, b| a.0 == b.0) {
             let origin = match one[0].0 {
@@ -41,6 +41,14 @@ fn stay(requests: &[Vec<(u8, Span)>], manner: Manner) -> Vec<Leaving> {
     left
 }
 
+const CLAIMS: [&str; 5] = [
+    "user.id",
+    "langfuse.trace.name",
+    "langfuse.trace.tags",
+    "langfuse.trace.metadata.k",
+    "gen_ai.conversation.id",
+];
+
 prop_compose! {
     /// A span of any tangle: several roots, orphans and their subtrees, rings, self-parents, parents of
     /// zero bytes, entries from other processes, copies of one id that differ in anything. The last
@@ -50,12 +58,16 @@ prop_compose! {
         start in 0u64..4,
         (service, origin, filler) in (0usize..3, 0u8..3, 0usize..20),
         (zero_parent, entry, marked_root) in (any::<bool>(), any::<bool>(), any::<bool>()),
+        claim in prop::option::of((0usize..CLAIMS.len(), 0u8..3)),
     ) -> (u8, Span) {
         const SERVICES: [&str; 3] = ["in-prod", "in-test", "shop"];
         let mut span = span(trace, id, parent).of(SERVICES[service]).says("filler", "x".repeat(filler));
         (span.start, span.end) = (start, if filler % 3 == 0 { 0 } else { start + 1 });
         span.zero_parent = zero_parent && parent == 0;
         span.marked_root = marked_root;
+        if let Some((key, value)) = claim {
+            span = span.says(CLAIMS[key], format!("value {value}"));
+        }
         (origin, if entry { span.kind(SERVER) } else { span })
     }
 }
