@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
-use super::Settings;
 use super::heads::Head;
 use super::ledger::Farewell;
 use super::order::Order;
 use super::root::Roots;
 use super::trace::{Marks, Place, Record, Trace};
+use super::{Scope, Settings};
 use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
 use crate::semantics::claims::{Claims, Has};
 use crate::semantics::context::{Builder, Said, encodes_metadata};
@@ -302,8 +302,10 @@ fn said(trace: &Trace, order: &Order, root: Option<&Record>, has: &mut [Has]) ->
     builder.finish()
 }
 
-/// What the root says, itself before its resource; else what the trace said before.
+/// What the root says, itself before its resource; else what the trace said before. A process's own tree
+/// says nothing of the whole trace: whoever joins the trace will know, and must not find our guess.
 fn context(trace: &Trace, root: Option<&Record>, release_key: &str) -> Context {
+    let root = root.filter(|_| trace.scope == Scope::Trace);
     let own = root.map(|root| own_context(trace, root, release_key)).unwrap_or_default();
     let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell.context);
     Context {

@@ -6,6 +6,8 @@ pub mod keep;
 pub mod lane;
 pub mod shelf;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 pub mod watch;
 mod write;
 

@@ -1,0 +1,86 @@
+//! A journey of its own, fed by hand.
+
+use std::sync::Arc;
+
+use crate::join::{self, Join, Scope};
+use crate::model::{Clock, Origin, Time};
+use crate::page::Watchers;
+use crate::pipeline::journey::Journey;
+use crate::pipeline::shelf::{Outlet, Shelf};
+use crate::pipeline::tally::LaneMeters;
+use crate::queue::batcher::{self, Batcher};
+use crate::queue::{Admitted, Budget, Outbox};
+use crate::rules::memo::Memo;
+use crate::rules::{labels, stamp};
+use crate::semantics::Dialect;
+use crate::telemetry::Meters;
+use crate::wire::{Detail, Limits, Signal, Signals, walk};
+
+/// After this much silence every trace has left.
+const LATER: Time = Time::from_millis(120_000);
+
+/// A lane that speaks to a Langfuse server, or a sidecar's in front of it.
+pub struct Lane {
+    journey: Journey,
+    budget: Arc<Budget>,
+    outbox: Arc<Outbox>,
+}
+
+impl Lane {
+    pub fn gateway() -> Self {
+        let join = join::Settings { context: true, mend: true, ..join::Settings::default() };
+        let labels = labels::Settings { environment: Some("fallback".into()), ..labels::Settings::default() };
+        let properties = stamp::Settings::all(Dialect::Langfuse);
+        Self::new(join, labels, stamp::Settings { dialect: Dialect::Langfuse, properties })
+    }
+
+    pub fn sidecar() -> Self {
+        let join = join::Settings { scope: Scope::Local, ..join::Settings::default() };
+        Self::new(join, labels::Settings::default(), stamp::Settings::default())
+    }
+
+    fn new(join: join::Settings, labels: labels::Settings, stamps: stamp::Settings) -> Self {
+        let (budget, meters) = (Budget::new(64 << 20), Arc::new(Meters::new()));
+        let outbox = Outbox::new(64, usize::MAX);
+        let outlet = Outlet { name: "test".into(), signals: Signals::ALL, outbox: outbox.clone() };
+        let journey = Journey {
+            join: Some(Join::new(join, 1)),
+            labels: Memo::new(labels, 1 << 20),
+            stamps,
+            batcher: Batcher::new(batcher::Settings::default(), budget.clone()),
+            held: budget.reserve(0),
+            shelf: Shelf::new(&[outlet], &meters),
+            watchers: Watchers::new(meters.clone(), 0),
+            clock: Clock::new(),
+            meters: LaneMeters::new(&meters),
+            in_hand: [0; 4],
+        };
+        Self { journey, budget, outbox }
+    }
+
+    /// Takes one request.
+    pub fn give(mut self, body: Vec<u8>) -> Self {
+        let index = walk(Signal::Traces, &body, Detail::Spans, &Limits::default()).expect("a good request");
+        assert_eq!(index.refused.items, 0);
+        let request = Admitted {
+            signal: Signal::Traces,
+            origin: Origin::anonymous(),
+            body: body.into(),
+            index,
+            arrived: Time::default(),
+            reservation: self.budget.reserve(0),
+        };
+        self.journey.take(Time::default(), &request, |_| true);
+        self
+    }
+
+    /// Lets silence and then an end come; what went out, batch by batch.
+    pub fn drain(mut self) -> Vec<Vec<u8>> {
+        self.journey.advance(LATER);
+        self.journey.drain(LATER);
+        assert_eq!(self.journey.in_hand, [0; 4]);
+        std::iter::from_fn(|| self.outbox.try_take())
+            .map(|batch| batch.body.clone().into_bytes().to_vec())
+            .collect()
+    }
+}
