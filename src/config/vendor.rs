@@ -127,6 +127,13 @@ pub fn base(endpoint: &Uri, exact: bool) -> Option<Uri> {
     Uri::builder().scheme(scheme).authority(authority).path_and_query(format!("{prefix}/")).build().ok()
 }
 
+/// Credentials for all are configured as a header.
+fn has_authorization(raw: &Raw) -> bool {
+    let vendors = raw.upstreams.entries.iter().filter(|(name, ..)| name == UPSTREAM);
+    let mut headers = vendors.flat_map(|(.., upstream)| &upstream.headers.entries);
+    headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+}
+
 impl Check<'_> {
     /// `authorization` of the project whose keys are given.
     pub(super) fn keys(&mut self, raw: &Raw) -> Option<HeaderValue> {
@@ -142,7 +149,13 @@ impl Check<'_> {
         };
         let (public, secret) = match (&public.value, &secret.value) {
             (Some(public), Some(secret)) => (public, secret),
-            (None, None) => return None,
+            (None, None) => {
+                if !has_authorization(raw) {
+                    let names = format!("`keys`, or {0}PUBLIC_KEY and {0}SECRET_KEY", vendor.prefix);
+                    self.notes.push(format!("only callers with keys of their own get through: give {names}"));
+                }
+                return None;
+            }
             (Some(_), None) => {
                 let text =
                     format!("`keys.public` needs a `keys.secret` beside it, or {}SECRET_KEY", vendor.prefix);
@@ -215,6 +228,7 @@ mod tests {
         let plan = load("dialect: interactiveai", KEYS).unwrap();
         assert_eq!(plan.upstreams[0].endpoint, "https://app.interactive.ai/api/public/otel");
         assert_eq!(plan.upstreams[0].lent, None, "another vendor's keys");
+        assert!(plan.notes.iter().any(|note| note.contains("INTERACTIVEAI_SECRET_KEY")), "{:?}", plan.notes);
     }
 
     #[test]

@@ -7,15 +7,21 @@
 //! saying so.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderName, LOCATION, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::body::drain;
+use super::conn::lingers;
 use super::refusal::{Refusal, quoted};
 use super::respond::{self, Reply};
 use crate::model::Relay;
@@ -60,9 +66,50 @@ pub async fn hand_on(
     is_known: bool,
 ) -> Result<Response<Reply>, Refusal> {
     let may_borrow = is_known || calls_an_address(&parts);
+    let body = Rest { body: Some(body), lingers: lingers(&parts) };
     let request = http::Request::from_parts(parts, body.map_err(Into::into).boxed_unsync());
     let reply = relay.clone().forward(request, may_borrow).await.map_err(Refusal::Unreached)?;
     Ok(reply.map(|body| Reply::stream(tonic::body::Body::new(body))))
+}
+
+/// A body on its way. What of it nobody wants, because there is no server or it has replied, is read all the same
+/// where its sender could not see a reply before: see [`lingers`].
+struct Rest {
+    body: Option<Incoming>,
+    lingers: bool,
+}
+
+impl Body for Rest {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|body| self.lingers && !body.is_end_stream())
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(drain(body));
+        }
+    }
 }
 
 /// Whether we are called by an IP address or as `localhost`, and not by a web page: its origin would be named,

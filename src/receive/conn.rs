@@ -204,12 +204,16 @@ fn names_grpc(parts: &Parts) -> bool {
     parts.headers.get(CONTENT_TYPE).is_some_and(|value| grpc::is_ours(value.as_bytes()))
 }
 
-/// Reads on for a while after an early refusal over HTTP/1.1. A caller that writes its whole body
-/// before it reads would otherwise find a reset instead of the reason. One that waits for
+/// Whether the rest of a body is to be read after an early reply. A caller that writes its whole body over
+/// HTTP/1.1 before it reads would otherwise find a reset instead of the reason. One that waits for
 /// `100 Continue` has sent nothing to read.
+pub fn lingers(parts: &Parts) -> bool {
+    parts.version != Version::HTTP_2 && !parts.headers.contains_key(EXPECT)
+}
+
+/// Reads on for a while after an early refusal.
 fn linger(parts: &Parts, response: &Response<Reply>, body: Incoming) {
-    let waits = parts.headers.contains_key(EXPECT);
-    if response.status().is_success() || parts.version == Version::HTTP_2 || waits {
+    if response.status().is_success() || !lingers(parts) {
         return;
     }
     if http_body::Body::is_end_stream(&body) {

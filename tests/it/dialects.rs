@@ -208,6 +208,26 @@ async fn grpc_callers_are_translated_and_labelled_for_the_vendor() {
     assert_eq!(warned, 1, "only that nobody takes the other signals: {}", proxy.stderr());
 }
 
+/// The version picks the server's reading of a whole request, so it stays with those who sent it.
+#[tokio::test]
+async fn batches_are_kept_apart_by_the_ingestion_version_their_callers_send() {
+    let platform = Upstream::platform().await;
+    let proxy = langfuse(&platform).await;
+    for (number, version) in [(1, Some("4")), (2, None), (3, Some("4"))] {
+        let mut headers = vec![("authorization", KEYS), ("content-type", "application/x-protobuf")];
+        headers.extend(version.map(|version| ("x-langfuse-ingestion-version", version)));
+        let body = made::request(made::trace(number, 3)).encode_to_vec();
+        proxy.http_client().post(EXPORTS, &headers, body).await.assert_taken();
+    }
+    for request in platform.await_spans(9).await {
+        let version = request.headers.get("x-langfuse-ingestion-version");
+        for span in request.export.spans() {
+            let expect = (span.trace_id != made::trace_id(2)).then_some("4");
+            assert_eq!(version.map(|version| version.to_str().unwrap()), expect);
+        }
+    }
+}
+
 /// Its server refuses all of a request for one span it does not like: the others get there.
 #[tokio::test]
 async fn one_bad_span_costs_its_own_trace_alone() {
@@ -236,6 +256,9 @@ async fn a_platform_that_is_not_there_is_said() {
     );
     let said: Value = serde_json::from_slice(&reply.body).unwrap();
     let said = said["message"].as_str().unwrap();
+    // A caller that writes all of a large body before it reads gets to the reply as well.
+    let reply = proxy.http_client().post("/api/public/scores", &[], vec![b'x'; 4 << 20]).await;
+    assert_eq!(reply.status, 502);
     assert!(said.contains(&platform.endpoint()) && said.contains("`upstream`"), "{said}");
 }
 
