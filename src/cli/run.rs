@@ -73,6 +73,7 @@ fn banner(plan: &Plan) -> Banner {
     });
     Banner {
         upstreams: upstreams.collect(),
+        beyond: plan.upstreams.iter().find_map(|upstream| Some(upstream.base.as_ref()?.to_string())),
         environment: written(
             "deployment.environment.name",
             &labels.environment,

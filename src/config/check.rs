@@ -12,7 +12,7 @@ use super::words::{Format, Level, ListenAt, Scope, Word};
 use super::{LabelsFrom, Plan};
 use crate::receive::Listen;
 use crate::telemetry::logs;
-use crate::{join, queue, receive, rules};
+use crate::{export, join, queue, receive, rules};
 
 /// What a check works with.
 pub struct Check<'a> {
@@ -29,9 +29,12 @@ impl Check<'_> {
         let upstreams = self.upstreams(raw, &listen);
         let memory = raw.memory.value.map_or(0, |size| size.0);
         self.labels(raw);
+        let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
+        let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
             receive: receive::Settings {
                 signals: upstreams::taken(&upstreams),
+                traces_at: exact.map(|upstream| upstream.endpoint.path().to_owned()),
                 ..self.edge(raw, listen, memory)
             },
             labels: labels(raw),
@@ -180,6 +183,7 @@ fn labels(raw: &Raw) -> rules::labels::Settings {
         legacy_environment: raw.legacy_environment.value,
         resource: raw.resource.entries.iter().map(|(key, slot)| (key.clone(), slot.value.clone())).collect(),
         enforce: raw.enforce.value,
+        dialect: raw.dialect.value,
     }
 }
 

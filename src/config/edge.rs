@@ -28,6 +28,7 @@ impl Check<'_> {
             join: raw.join.scope.value != Scope::Off,
             // Only the upstreams say.
             signals: Signals::ALL,
+            traces_at: None,
             listen,
         };
         self.exposed(&settings);

@@ -1,7 +1,7 @@
 //! The file and variables a user writes, checked and turned into each part's settings.
 //!
 //! In order: `raw` is the table of settings, in the user's words; `gather` fills it from the file,
-//! `SPANDREL_*` and `--set`; `found` and `otel` add what the surroundings know; `check` makes it a
+//! `SPANDREL_*` and `--set`; `found`, `otel` and `vendor` add what the surroundings know; `check` makes it a
 //! [`Plan`], or says everything that is wrong with it. Nothing here listens, connects or logs.
 
 use std::net::SocketAddr;
@@ -28,6 +28,7 @@ mod substitute;
 mod surroundings;
 mod tree;
 mod upstreams;
+mod vendor;
 mod words;
 
 pub use found::cgroup_limit;
@@ -136,10 +137,12 @@ fn settle(
     }
     gather::from_variables(variables, &mut raw, &mut mistakes);
     gather::from_arguments(set, &mut raw, &mut mistakes);
+    vendor::fill(&mut raw, variables);
     let named = upstreams::settle(&mut raw, &mut mistakes);
     if !named {
         otel::fill(&mut raw, variables, &mut mistakes);
     }
+    vendor::complete(&mut raw, variables, &mut mistakes);
     found::fill(&mut raw, surroundings);
     let file = name.clone().unwrap_or_else(|| "-".to_owned());
     let plan =

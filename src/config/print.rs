@@ -24,6 +24,7 @@ pub fn print(raw: &Raw, file: &str) -> String {
         open = groups.to_vec();
         let secret = match groups {
             [.., group] if group == "headers" => is_secret(leaf),
+            [keys] if keys == "keys" => leaf == "secret",
             // Tokens are a leaf beside the names of files; passwords are below their users.
             [receive, auth] if receive == "receive" && auth == "auth" => !leaf.ends_with("_file"),
             [receive, auth, _] => receive == "receive" && auth == "auth",

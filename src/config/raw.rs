@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::field::{Named, Pairs, Slot, Texts, group};
 use super::words::{AddressOrOff, Compression, Format, Level, ListenAt, Mode, Protocol, Scope, Size};
+use crate::semantics::Dialect;
 use crate::wire::Signals;
 
 group! {
@@ -22,13 +23,25 @@ group! {
         /// upstream gets everything of its `signals`, through a queue and retries of its own. The same
         /// variables as an SDK's (`OTEL_EXPORTER_OTLP_*`) make upstreams when there is none here.
         upstreams: Named<Upstream>;
-        /// Written as `deployment.environment.name` on every resource that does not say its own. Found
-        /// elsewhere when not given: see "Environment and release" below.
+        /// What the backend understands beyond OTLP. `otel` writes nothing that is a vendor's. With `langfuse` or
+        /// `interactiveai`, `upstream` (that is, `upstreams.default`) is the address of its server, like
+        /// `https://langfuse.example.com`: spans go to its OTLP endpoint, and nothing else does; what else an SDK
+        /// asks, whose host is set to Spandrel, is handed on to it. Address and keys not given come from the
+        /// variables of its SDK (`LANGFUSE_*`, `INTERACTIVEAI_*`): `BASE_URL`, `HOST`, `PUBLIC_KEY`, `SECRET_KEY`,
+        /// `OTEL_TRACES_EXPORT_PATH`; `OTEL_EXPORTER_OTLP_*` is not asked then. Other upstreams are plain OTLP.
+        dialect: Slot<Dialect> = "otel";
+        /// With a vendor's dialect, the project that callers without `authorization` of their own send to.
+        keys: Keys;
+        /// Written as `deployment.environment.name` on every resource that does not say its own; with a
+        /// vendor's dialect also as `langfuse.environment`, in the form its server gives it. Found elsewhere when
+        /// not given: see "Environment and release" below.
         environment: Slot<Option<String>> = "";
         /// Written as `release_key` on every resource that lacks it. Found elsewhere when not given: see
         /// "Environment and release" below.
         release: Slot<Option<String>> = "";
-        /// The resource attribute the release is written as.
+        /// The resource attribute the release is written as. With a vendor's dialect it is `langfuse.release`
+        /// unless you say otherwise, and that is written beside another: its server shows `service.version` as
+        /// the version of every observation, which people set to compare prompts.
         release_key: Slot<String> = "service.version";
         /// Also write the deprecated `deployment.environment`, for backends that still read it.
         legacy_environment: Slot<bool> = "false";
@@ -51,6 +64,16 @@ group! {
         admin: Slot<AddressOrOff> = "127.0.0.1:8888";
         /// What Spandrel says about itself, on standard error.
         log: Log;
+    }
+}
+
+group! {
+    /// The keys of a project at a vendor, as its SDK has them.
+    Keys {
+        /// The public key.
+        public: Slot<Option<String>> = "";
+        /// The secret key. Write it as `${env:NAME}`, not into the file.
+        secret: Slot<Option<String>> = "";
     }
 }
 
@@ -171,8 +194,8 @@ group! {
         retry: Retry;
         /// Calls in flight at once. Raise it for an upstream far away; order is not kept above 1.
         parallel: Slot<usize> = "4" in "1" to "256";
-        /// Largest request sent, before compression; 4 MiB is what gRPC servers take by default. An upstream
-        /// that takes less is sent less, once it has said so.
+        /// Largest request sent, before compression; 4 MiB is what gRPC servers take by default, and below the
+        /// 5 MB of Langfuse Cloud. An upstream that takes less is sent less, once it has said so.
         max_request: Slot<Size> = "4MiB" in "1KiB" to "1GiB";
     }
 }

@@ -8,6 +8,7 @@ use super::mistake::{Mistake, is_secret, quoted};
 use super::proxy;
 use super::raw::{self, Raw, Upstream};
 use super::source::Source;
+use super::vendor;
 use super::words::{Compression, Protocol};
 use crate::export;
 use crate::model::origin::HOPS;
@@ -68,8 +69,18 @@ pub fn taken(upstreams: &[export::Settings]) -> Signals {
 impl Check<'_> {
     pub(super) fn upstreams(&mut self, raw: &mut Raw, listen: &[Listen]) -> Vec<export::Settings> {
         let mut upstreams = Vec::new();
+        let lent = self.keys(raw);
+        let is_vendors = raw.dialect.value.reads_langfuse();
         for (name, _, upstream) in &mut raw.upstreams.entries {
-            upstreams.extend(self.upstream(name, upstream, listen));
+            let settings = self.upstream(name, upstream, listen);
+            upstreams.extend(settings.map(|settings| match is_vendors && name == vendor::UPSTREAM {
+                true => export::Settings {
+                    base: vendor::base(&settings.endpoint, settings.exact),
+                    lent: lent.clone(),
+                    ..settings
+                },
+                false => settings,
+            }));
         }
         let nobodys = taken(&upstreams).others().names(", ");
         if !nobodys.is_empty() {
@@ -141,6 +152,8 @@ impl Check<'_> {
                 Protocol::HttpJson => export::Protocol::HttpJson,
             },
             headers: self.headers(&path, raw),
+            lent: None,
+            base: None,
             compression: match raw.compression.value {
                 Compression::None => export::Compression::None,
                 Compression::Gzip => export::Compression::Gzip,

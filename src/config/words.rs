@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::mistake::did_you_mean;
 use crate::receive::Listen;
+use crate::semantics::Dialect;
 use crate::wire::{Signal, Signals};
 
 /// The value of a leaf.
@@ -86,6 +87,21 @@ impl Word for Signals {
 
     fn show(&self) -> Option<String> {
         Some(self.names(","))
+    }
+}
+
+impl Word for Dialect {
+    const WANTS: &'static str = "`otel`, `langfuse` or `interactiveai`";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == text).ok_or_else(|| {
+            let hint = did_you_mean(text, Self::ALL.map(Self::name));
+            format!("is not one of {}{hint}", Self::WANTS)
+        })
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.name().to_owned())
     }
 }
 

@@ -19,9 +19,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::body::Whole;
 use super::classify::Trouble;
-use super::line::{Form, Live, Wire};
+use super::line::{Form, Live, Outgoing, Wire};
 use super::names::{Names, Resolver};
 use super::target::Target;
 use super::tls::{self, Secrets};
@@ -147,7 +146,7 @@ impl Dialer {
     }
 
     /// A fresh connection, ready for calls.
-    pub async fn dial(&self) -> Result<Live, DialError> {
+    pub async fn dial<B: Outgoing>(&self) -> Result<Live<B>, DialError> {
         timeout(self.patience, self.open()).await.unwrap_or_else(|_| {
             let (host, port, patience) = (&self.host, self.port, self.patience);
             Err(DialError::connect(format!("`{host}:{port}` did not answer within {patience:?}")))
@@ -159,7 +158,7 @@ impl Dialer {
         self.names.still(peer)
     }
 
-    async fn open(&self) -> Result<Live, DialError> {
+    async fn open<B: Outgoing>(&self) -> Result<Live<B>, DialError> {
         let socket = self.reach().await?;
         let peer = socket.peer_addr().ok();
         let wire = match &self.proxy {
@@ -171,8 +170,9 @@ impl Dialer {
     }
 
     /// On by way of the proxy at the other end of `io`.
-    async fn through<T>(&self, proxy: &Proxy, io: T) -> Result<Wire, DialError>
+    async fn through<T, B>(&self, proxy: &Proxy, io: T) -> Result<Wire<B>, DialError>
     where
+        B: Outgoing,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if self.tls.is_none() && self.protocol != Protocol::Grpc {
@@ -184,8 +184,9 @@ impl Dialer {
     }
 
     /// TLS, if any, and HTTP, with the upstream itself at the other end of `io`.
-    async fn over<T>(&self, io: T) -> Result<Wire, DialError>
+    async fn over<T, B>(&self, io: T) -> Result<Wire<B>, DialError>
     where
+        B: Outgoing,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Some(guard) = &self.tls else {
@@ -217,13 +218,14 @@ impl Dialer {
         Err(last)
     }
 
-    async fn speak<T>(&self, io: T, h2: bool) -> Result<Wire, DialError>
+    async fn speak<T, B>(&self, io: T, h2: bool) -> Result<Wire<B>, DialError>
     where
+        B: Outgoing,
         T: Read + Write + Unpin + Send + 'static,
     {
         let failed = |error: hyper::Error| DialError::connect(format!("HTTP handshake failed: {error}"));
         if !h2 {
-            let handshake = http1::Builder::new().max_buf_size(H1_BUFFER_MAX).handshake::<T, Whole>(io).await;
+            let handshake = http1::Builder::new().max_buf_size(H1_BUFFER_MAX).handshake::<T, B>(io).await;
             let (sender, connection) = handshake.map_err(failed)?;
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
@@ -243,7 +245,7 @@ impl Dialer {
             .keep_alive_interval(ping_every)
             .keep_alive_timeout(PING_ANSWER_MAX)
             .keep_alive_while_idle(false);
-        let (sender, connection) = builder.handshake::<T, Whole>(io).await.map_err(failed)?;
+        let (sender, connection) = builder.handshake::<T, B>(io).await.map_err(failed)?;
         let every = self.ping_every.clone();
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -309,7 +311,7 @@ mod tests {
             connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
             while connection.accept().await.is_some() {}
         });
-        let _live = dialer.dial().await.unwrap();
+        let _live: Live = dialer.dial().await.unwrap();
         let before = PING_EVERY.as_millis() as u64;
         let calmed = async {
             while dialer.ping_every.load(Ordering::Relaxed) == before {

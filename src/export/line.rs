@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, Uri, header};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use tokio::sync::Mutex;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::body::Whole;
 use super::dial::{DialError, Dialer};
+use crate::model::relay::BoxError;
 
 /// An older connection is replaced, so that an upstream that moved or grew is found.
 const AGE_MAX: Duration = Duration::from_secs(300);
@@ -25,11 +27,19 @@ const REPLACE_MAX: Duration = Duration::from_secs(3);
 /// A connection that could not be replaced is used for so long before that is tried again.
 const REPLACE_AGAIN: Duration = Duration::from_secs(30);
 
+/// A request's body that a connection can send: a batch in one piece, or what is relayed as it comes.
+pub(super) trait Outgoing:
+    Body<Data: Send + 'static, Error: Into<BoxError>> + Unpin + Send + 'static
+{
+}
+
+impl<B: Body<Data: Send + 'static, Error: Into<BoxError>> + Unpin + Send + 'static> Outgoing for B {}
+
 /// The sending half of a connection.
 #[derive(Debug)]
-pub(super) enum Wire {
-    H1(http1::SendRequest<Whole>, Form),
-    H2(http2::SendRequest<Whole>),
+pub(super) enum Wire<B = Whole> {
+    H1(http1::SendRequest<B>, Form),
+    H2(http2::SendRequest<B>),
 }
 
 /// How an HTTP/1.1 request says where it goes (RFC 9112, 3.2).
@@ -41,7 +51,7 @@ pub(super) enum Form {
     Absolute(Option<HeaderValue>),
 }
 
-impl Wire {
+impl<B> Wire<B> {
     /// The same, with a proxy at its other end that is handed requests. HTTP/2 is only spoken in tunnels.
     pub fn handing_over(self, credentials: Option<HeaderValue>) -> Self {
         match self {
@@ -53,7 +63,7 @@ impl Wire {
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct Live<B = Whole> {
     id: u64,
     peer: Option<SocketAddr>,
     born: Instant,
@@ -61,11 +71,11 @@ pub(super) struct Live {
     excused: Instant,
     /// A whole reply came over it.
     served: Arc<AtomicBool>,
-    wire: Wire,
+    wire: Wire<B>,
 }
 
-impl Live {
-    pub fn new(id: u64, peer: Option<SocketAddr>, wire: Wire) -> Self {
+impl<B: Outgoing> Live<B> {
+    pub fn new(id: u64, peer: Option<SocketAddr>, wire: Wire<B>) -> Self {
         let now = Instant::now();
         Self { id, peer, born: now, excused: now, served: Arc::default(), wire }
     }
@@ -88,18 +98,33 @@ impl Live {
     }
 
     /// Sends a request whose address is absolute.
-    pub async fn send(&mut self, mut request: Request<Whole>) -> hyper::Result<Response<Incoming>> {
-        match &mut self.wire {
-            Wire::H2(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await
-            }
-            Wire::H1(sender, form) => {
-                sender.ready().await?;
-                form.put_on(&mut request);
-                sender.send_request(request).await
-            }
-        }
+    pub async fn send(&mut self, request: Request<B>) -> hyper::Result<Response<Incoming>> {
+        self.try_send(request).await.map_err(|unsent| unsent.0)
+    }
+
+    /// The same; a request that never left comes back with the error.
+    pub async fn try_send(&mut self, mut request: Request<B>) -> Result<Response<Incoming>, Unsent<B>> {
+        let address = request.uri().clone();
+        let sent = match &mut self.wire {
+            Wire::H2(sender) => match sender.ready().await {
+                Ok(()) => sender.try_send_request(request).await,
+                Err(error) => return Err(Unsent(error, Some(request))),
+            },
+            Wire::H1(sender, form) => match sender.ready().await {
+                Ok(()) => {
+                    form.put_on(&mut request);
+                    sender.try_send_request(request).await
+                }
+                Err(error) => return Err(Unsent(error, Some(request))),
+            },
+        };
+        sent.map_err(|mut failed| {
+            let unsent = failed.take_message().map(|mut request| {
+                *request.uri_mut() = address;
+                request
+            });
+            Unsent(failed.into_error(), unsent)
+        })
     }
 
     fn is_closed(&self) -> bool {
@@ -125,6 +150,10 @@ impl Live {
     }
 }
 
+/// Why a request got no reply; and the request itself, where it never left.
+#[derive(Debug)]
+pub(super) struct Unsent<B>(pub hyper::Error, pub Option<Request<B>>);
+
 impl Form {
     /// Writes the address of a request as this form has it; the host is a header either way.
     fn put_on<B>(&self, request: &mut Request<B>) {
@@ -142,14 +171,20 @@ impl Form {
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    live: Mutex<Option<Live>>,
+#[derive(Debug)]
+pub(super) struct Line<B = Whole> {
+    live: Mutex<Option<Live<B>>>,
 }
 
-impl Line {
+impl<B> Default for Line<B> {
+    fn default() -> Self {
+        Self { live: Mutex::new(None) }
+    }
+}
+
+impl<B: Outgoing> Line<B> {
     /// The line's connection, or a fresh one. Who asks meanwhile waits for the same dial.
-    pub async fn connection(&self, dialer: &Dialer) -> Result<Live, DialError> {
+    pub async fn connection(&self, dialer: &Dialer) -> Result<Live<B>, DialError> {
         let mut slot = self.live.lock().await;
         let open = slot.take().filter(|live| !live.is_closed());
         let live = match open {
@@ -162,13 +197,24 @@ impl Line {
     }
 
     /// A whole reply came: the connection is good for the next call.
-    pub async fn give_back(&self, live: Live) {
+    pub async fn give_back(&self, live: Live<B>) {
         live.served.store(true, Ordering::Relaxed);
         self.put_back(live).await;
     }
 
+    /// The same where nobody can wait. Whoever is dialling just then has another in a moment.
+    pub fn give_back_now(&self, live: Live<B>) {
+        live.served.store(true, Ordering::Relaxed);
+        if let Ok(mut slot) = self.live.try_lock()
+            && slot.is_none()
+            && !live.is_closed()
+        {
+            *slot = Some(live);
+        }
+    }
+
     /// It may carry another call, for all we know.
-    pub async fn put_back(&self, live: Live) {
+    pub async fn put_back(&self, live: Live<B>) {
         let mut slot = self.live.lock().await;
         if slot.is_none() && !live.is_closed() {
             *slot = Some(live);
@@ -176,7 +222,7 @@ impl Line {
     }
 
     /// It failed a call: nobody else shall start one on it. Calls under way on it may still end well.
-    pub async fn discard(&self, live: Live) {
+    pub async fn discard(&self, live: Live<B>) {
         let mut slot = self.live.lock().await;
         if slot.as_ref().is_some_and(|kept| kept.id == live.id) {
             *slot = None;

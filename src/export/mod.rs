@@ -20,6 +20,7 @@ mod names;
 #[doc(hidden)]
 pub mod probe;
 mod read;
+mod relay;
 mod retry;
 mod sender;
 mod settle;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, Uri};
 
+pub use relay::relay;
 pub use tunnel::Proxy;
 
 use crate::wire::Signals;
@@ -85,6 +87,11 @@ pub struct Settings {
     pub signals: Signals,
     pub protocol: Protocol,
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// `authorization` for data whose caller has none. Configured in `headers`, it is for all.
+    pub lent: Option<HeaderValue>,
+    /// The address of the server behind the endpoint, where callers may want more of it than OTLP: see
+    /// [`relay`](fn@relay).
+    pub base: Option<Uri>,
     pub compression: Compression,
     pub tls: Tls,
     /// Who is connected to in its place.

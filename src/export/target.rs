@@ -47,6 +47,8 @@ pub(super) struct Target {
     uris: [Uri; 4],
     /// What every call carries, the user's headers included.
     fixed: HeaderMap,
+    /// `authorization` for callers without.
+    lent: Option<HeaderValue>,
 }
 
 impl Target {
@@ -92,6 +94,7 @@ impl Target {
             tls,
             uris: [uri(traces)?, uri(metrics)?, uri(logs)?, uri(profiles)?],
             fixed,
+            lent: settings.lent.clone(),
         })
     }
 
@@ -114,6 +117,9 @@ impl Target {
                 value.set_sensitive(true);
                 headers.append(name, value);
             }
+        }
+        if let Some(lent) = &self.lent {
+            headers.entry(header::AUTHORIZATION).or_insert_with(|| lent.clone());
         }
         headers
     }
@@ -244,6 +250,25 @@ mod tests {
         check(&["3", "7", "many"], "8");
         check(&["4294967295"], "4294967295");
         check(&["-1"], "1");
+    }
+
+    #[test]
+    fn authorization_is_lent_to_whom_has_none() {
+        let lent = Some(HeaderValue::from_static("Basic ours"));
+        let check = |configured: &[(&'static str, &'static str)], own: &[&str], expect: &str| {
+            let headers = configured
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let settings = Settings { lent: lent.clone(), headers: headers.collect(), ..settings(0) };
+            let target = Target::new(&settings).unwrap();
+            let headers = own.iter().map(|value| ("authorization".into(), value.as_bytes().into())).collect();
+            let headers = target.headers(&Origin { headers, ..Origin::default() });
+            assert_eq!(headers.get_all("authorization").iter().collect::<Vec<_>>(), [expect]);
+        };
+        check(&[], &[], "Basic ours");
+        check(&[], &["Basic theirs"], "Basic theirs");
+        check(&[("authorization", "Bearer for-all")], &["Basic theirs"], "Bearer for-all");
+        check(&[("authorization", "Bearer for-all")], &[], "Bearer for-all");
     }
 
     #[test]

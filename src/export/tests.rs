@@ -34,6 +34,8 @@ pub(super) fn settings(port: u16) -> Settings {
         signals: Signals::ALL,
         protocol: Protocol::Grpc,
         headers: Vec::new(),
+        lent: None,
+        base: None,
         compression: Compression::None,
         tls: Tls::default(),
         proxy: None,

@@ -2,10 +2,12 @@
 
 pub mod every;
 pub mod origin;
+pub mod relay;
 pub mod time;
 pub mod trace;
 
 pub use every::Every;
 pub use origin::{Origin, TenantKey};
+pub use relay::Relay;
 pub use time::{Clock, Time};
 pub use trace::{JoinedTrace, Reason, Repairs};

@@ -10,6 +10,8 @@ pub struct Banner {
     /// `127.0.0.1:4317`, `unix:/run/spandrel.sock`.
     pub listening: Vec<String>,
     pub upstreams: Vec<Forward>,
+    /// Where what is not OTLP goes.
+    pub beyond: Option<String>,
     pub environment: Option<Written>,
     pub release: Option<Written>,
     /// Further static resource attributes.
@@ -50,6 +52,9 @@ impl Banner {
         };
         say("listening", &format!("{} (OTLP over gRPC and HTTP on each)", list(&self.listening)));
         self.upstreams.iter().for_each(|upstream| say("forwarding", &upstream.sentence()));
+        if let Some(base) = &self.beyond {
+            say("handing on", &format!("what else an SDK asks, to {base}"));
+        }
         if self.upstreams.is_empty() {
             say("forwarding", "nowhere: joined traces are shown here (set `upstream` to send them on)");
         }

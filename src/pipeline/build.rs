@@ -19,7 +19,7 @@ use super::watch;
 use crate::config::Plan;
 use crate::export::{self, SetupError};
 use crate::join::Join;
-use crate::model::Clock;
+use crate::model::{Clock, Relay};
 use crate::page::{Watchers, admin};
 use crate::queue::batcher::Batcher;
 use crate::queue::{Budget, Lanes, Outbox};
@@ -108,7 +108,8 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         stop: stop.clone(),
     };
     let watch = watch::start(&plan, state, watchers).await?;
-    let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock };
+    let relay = relay(&plan, &meters)?;
+    let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay };
     let edge = tokio::spawn(receive::serve(bound, plan.receive, inner, stop.clone()));
     let admin = watch.admin();
     Ok(Running {
@@ -151,6 +152,16 @@ fn start_exporters(
         started.0.push(Outlet { name: upstream.name.clone(), signals: upstream.signals, outbox });
     }
     Ok(started)
+}
+
+/// The way to the platform for what is not OTLP, if an upstream is one.
+fn relay(plan: &Plan, meters: &Arc<Meters>) -> Result<Option<Arc<dyn Relay>>, StartError> {
+    for upstream in &plan.upstreams {
+        if let Some(relay) = export::relay(upstream, meters)? {
+            return Ok(Some(relay));
+        }
+    }
+    Ok(None)
 }
 
 /// Makes journeys for a lane: one at its start, and one after each panic.

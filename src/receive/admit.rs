@@ -24,7 +24,7 @@ use super::respond::Caller;
 use super::tally::Tally;
 use super::{Inner, Settings, Timeouts};
 use crate::model::origin::{HOPS, HOPS_MAX, hops};
-use crate::model::{Origin, Time};
+use crate::model::{Origin, Relay, Time};
 use crate::queue::{Admitted, Budget, Reservation};
 use crate::wire::reply::{Encoding, Partial};
 use crate::wire::walk::{Refused, keep_good};
@@ -66,6 +66,7 @@ pub struct Gate {
     /// Set once a string named by index has been told of.
     strindex_told: AtomicBool,
     pub timeouts: Timeouts,
+    traces_at: Option<String>,
     heavy: Arc<Semaphore>,
     pub tally: Tally,
 }
@@ -108,6 +109,7 @@ impl Gate {
             inner,
             join: settings.join,
             signals: settings.signals,
+            traces_at: settings.traces_at.clone(),
             request_max,
             response_max: settings.response_max,
             json: json::Options { lenient: settings.lenient_json },
@@ -118,11 +120,27 @@ impl Gate {
         }
     }
 
+    /// Who is handed what is not OTLP.
+    pub fn relay(&self) -> Option<&Arc<dyn Relay>> {
+        self.inner.relay.as_ref()
+    }
+
+    /// A further path at which spans come over HTTP.
+    pub fn traces_at(&self) -> Option<&str> {
+        self.traces_at.as_deref()
+    }
+
     /// A gate with a lane nobody empties, for tests and `probe`.
     pub fn alone(memory: usize, request_max: usize) -> Self {
         let (lanes, _receivers) = crate::queue::Lanes::new(1, 1);
         let meters = Arc::new(crate::telemetry::Meters::new());
-        let inner = Inner { lanes, budget: Budget::new(memory), meters, clock: crate::model::Clock::new() };
+        let inner = Inner {
+            lanes,
+            budget: Budget::new(memory),
+            meters,
+            clock: crate::model::Clock::new(),
+            relay: None,
+        };
         Self::new(&Settings { request_max, ..Settings::default() }, inner)
     }
 

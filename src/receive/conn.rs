@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, EXPECT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::admit::{Gate, Parcel};
+use super::beyond;
 use super::body::Reader;
 use super::credentials::Shown;
 use super::doors::Doors;
@@ -19,8 +20,9 @@ use super::reflection;
 use super::refusal::{Refusal, quoted};
 use super::respond::{self, Caller, Manner, Reply};
 use super::watch::Watch;
-use crate::model::{Origin, Time};
+use crate::model::{Origin, Relay, Time};
 use crate::wire::Signal;
+use crate::wire::reply::Encoding;
 
 /// What the requests of one connection share.
 #[derive(Debug)]
@@ -49,6 +51,12 @@ impl Conn {
                 Err(refusal) => self.refuse(None, self.manner(Caller::Grpc, &parts), &refusal),
             });
         }
+        if !is_grpc && let Some(relay) = self.gate.relay().filter(|_| self.is_beyond(&parts)) {
+            let headers = parts.headers.clone();
+            let mut response = self.beyond(relay, parts, body).await;
+            self.doors.cors.mark(&headers, &mut response);
+            return Ok(response);
+        }
         let limits = self.gate.timeouts;
         let asked = grpc::timeout(&parts.headers).filter(|_| is_grpc);
         let patience = asked.map_or(limits.request, |asked| asked.min(limits.request));
@@ -58,7 +66,7 @@ impl Conn {
         } else {
             let mut response = self.http(&parts, &mut body, arrived).await;
             self.doors.cors.mark(&parts.headers, &mut response);
-            linger(&parts, &response, body);
+            linger(&parts, &response, body.into_body());
             response
         })
     }
@@ -97,7 +105,7 @@ impl Conn {
             Err(refusal) => return self.refuse(None, manner, &refusal),
         };
         let path = parts.uri.path();
-        let Some(signal) = otlp_http::signal(path) else {
+        let Some(signal) = self.signal(path) else {
             let refusal = match Method::of(path) {
                 Some(_) if names_grpc(parts) => Refusal::HttpVersion(parts.version),
                 Some(_) => otlp_http::not_a_media_type(&parts.headers),
@@ -110,6 +118,43 @@ impl Conn {
         }
         let parcel = otlp_http::parcel(&self.gate, signal, parts, body).await;
         self.export(manner, shown, signal, arrived, parcel).await
+    }
+
+    fn signal(&self, path: &str) -> Option<Signal> {
+        otlp_http::signal(path, self.gate.traces_at())
+    }
+
+    /// Neither OTLP nor a browser's question of whether it may send some.
+    fn is_beyond(&self, parts: &Parts) -> bool {
+        let path = parts.uri.path();
+        let is_question = self.doors.cors.preflight(&parts.method, &parts.headers).is_some();
+        !is_question && self.signal(path).is_none() && Method::of(path).is_none()
+    }
+
+    /// What is not ours to answer. Our own words about it are JSON, as its callers read it.
+    async fn beyond(&self, relay: &Arc<dyn Relay>, parts: Parts, body: Incoming) -> Response<Reply> {
+        // A person who follows a link to a trace has no credential to show.
+        if let Some(elsewhere) = beyond::page(&**relay, &parts) {
+            return elsewhere;
+        }
+        let caller = Caller::Http(Encoding::Json);
+        let passed = self.doors.check(&parts.headers).and_then(|shown| beyond::check(&parts).map(|()| shown));
+        let shown = match passed {
+            Ok(shown) => shown,
+            Err(refusal) => {
+                let response = self.refuse(None, self.manner(caller, &parts), &refusal);
+                linger(&parts, &response, body);
+                return response;
+            }
+        };
+        let mut asked = parts.clone();
+        if shown == Shown::InAuthorization {
+            asked.headers.remove(AUTHORIZATION);
+        }
+        match beyond::hand_on(relay, asked, body, self.doors.knows_callers).await {
+            Ok(reply) => reply,
+            Err(refusal) => self.refuse(None, self.manner(caller, &parts), &refusal),
+        }
     }
 
     /// The same for both protocols from here on.
@@ -159,15 +204,18 @@ fn names_grpc(parts: &Parts) -> bool {
     parts.headers.get(CONTENT_TYPE).is_some_and(|value| grpc::is_ours(value.as_bytes()))
 }
 
-/// Reads on for a while after an early refusal over HTTP/1.1. A caller that writes its whole body
-/// before it reads would otherwise find a reset instead of the reason. One that waits for
+/// Whether the rest of a body is to be read after an early reply. A caller that writes its whole body over
+/// HTTP/1.1 before it reads would otherwise find a reset instead of the reason. One that waits for
 /// `100 Continue` has sent nothing to read.
-fn linger(parts: &Parts, response: &Response<Reply>, body: Reader) {
-    let waits = parts.headers.contains_key(EXPECT);
-    if response.status().is_success() || parts.version == Version::HTTP_2 || waits {
+pub fn lingers(parts: &Parts) -> bool {
+    parts.version != Version::HTTP_2 && !parts.headers.contains_key(EXPECT)
+}
+
+/// Reads on for a while after an early refusal.
+fn linger(parts: &Parts, response: &Response<Reply>, body: Incoming) {
+    if response.status().is_success() || !lingers(parts) {
         return;
     }
-    let body = body.into_body();
     if http_body::Body::is_end_stream(&body) {
         return;
     }

@@ -21,6 +21,8 @@ use crate::telemetry::Meters;
 pub struct Doors {
     pub tls: Option<Arc<Rotating<ServerConfig>>>,
     credentials: Option<Arc<Credentials>>,
+    /// Whoever passes has shown who it is: a credential, or a certificate.
+    pub knows_callers: bool,
     pub cors: Cors,
     pub reflection: Reflection,
 }
@@ -31,10 +33,12 @@ impl Doors {
     pub fn new(settings: &Settings) -> Result<Self, String> {
         let tls = settings.tls.clone().map(tls::acceptor).transpose()?;
         let credentials = settings.credentials.clone().map(Credentials::new).transpose()?;
+        let certified = settings.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let knows_callers = certified || settings.credentials.is_some();
         let cors = Cors::new(settings.cors.clone());
         let reflection = Reflection::new().map_err(|error| format!("can't make reflection: {error}"))?;
         let (tls, credentials) = (tls.map(Arc::new), credentials.map(Arc::new));
-        Ok(Self { tls, credentials, cors, reflection })
+        Ok(Self { tls, credentials, knows_callers, cors, reflection })
     }
 
     /// Keeps up with files that change, until `stop`.

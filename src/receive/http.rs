@@ -17,8 +17,11 @@ use crate::wire::reply::Encoding;
 /// Where some backends' SDKs expect their API to begin.
 const ALIAS: &str = "/api/public/otel";
 
-/// The signal a path is for: the OTLP defaults, and the same under [`ALIAS`].
-pub fn signal(path: &str) -> Option<Signal> {
+/// The signal a path is for: the OTLP defaults, the same under [`ALIAS`], and where else spans come.
+pub fn signal(path: &str, traces_at: Option<&str>) -> Option<Signal> {
+    if traces_at == Some(path) {
+        return Some(Signal::Traces);
+    }
     let path = match path.strip_prefix(ALIAS) {
         Some(rest) if rest != Signal::Profiles.http_path() => rest,
         _ => path,

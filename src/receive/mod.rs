@@ -5,6 +5,7 @@
 //! waits for a queue: a full one is answered at once.
 
 mod admit;
+mod beyond;
 mod body;
 mod conn;
 mod cors;
@@ -84,6 +85,8 @@ pub struct Settings {
     pub join: bool,
     /// What somebody takes from us; the rest is refused.
     pub signals: Signals,
+    /// A further path at which spans come over HTTP.
+    pub traces_at: Option<String>,
 }
 
 /// How long a connection lives, so that callers spread anew over the replicas of a gateway.
@@ -111,6 +114,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             join: true,
             signals: Signals::ALL,
+            traces_at: None,
         }
     }
 }
@@ -146,4 +150,6 @@ pub struct Inner {
     pub budget: std::sync::Arc<crate::queue::Budget>,
     pub meters: std::sync::Arc<crate::telemetry::Meters>,
     pub clock: crate::model::Clock,
+    /// Who is handed what is not OTLP; `None`: it is refused.
+    pub relay: Option<std::sync::Arc<dyn crate::model::Relay>>,
 }

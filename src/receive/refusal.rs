@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, Version};
 
+use crate::model::relay::Unreached;
 use crate::wire::json::JsonError;
 use crate::wire::reply::Status;
 use crate::wire::{Malformed, Signal};
@@ -77,6 +78,8 @@ pub enum Refusal {
     ReplyTooLarge { max: usize },
     #[error("an error inside this program; it has been logged")]
     Internal,
+    #[error("{}", unreached(.0))]
+    Unreached(Unreached),
     #[error("unknown service {0:?}")]
     UnknownService(String),
 }
@@ -93,6 +96,7 @@ struct Verdict {
 
 mod code {
     pub const INVALID_ARGUMENT: u8 = 3;
+    pub const DEADLINE_EXCEEDED: u8 = 4;
     pub const NOT_FOUND: u8 = 5;
     pub const PERMISSION_DENIED: u8 = 7;
     pub const RESOURCE_EXHAUSTED: u8 = 8;
@@ -133,6 +137,13 @@ impl Refusal {
                 ("reply_too_large", code::RESOURCE_EXHAUSTED, S::INTERNAL_SERVER_ERROR)
             }
             Refusal::Internal => ("internal", code::INTERNAL, S::INTERNAL_SERVER_ERROR),
+            Refusal::Unreached(Unreached::Busy) => ("relay_busy", code::UNAVAILABLE, S::SERVICE_UNAVAILABLE),
+            Refusal::Unreached(Unreached::Unreachable(_)) => {
+                ("unreachable", code::UNAVAILABLE, S::BAD_GATEWAY)
+            }
+            Refusal::Unreached(Unreached::Silent(_)) => {
+                ("silent", code::DEADLINE_EXCEEDED, S::GATEWAY_TIMEOUT)
+            }
             Refusal::UnknownService(_) => ("unknown_service", code::NOT_FOUND, S::NOT_FOUND),
         };
         Verdict { outcome, code, http }
@@ -162,8 +173,26 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Refusal::Busy { after, .. } => Some(*after),
-            Refusal::Slow => Some(Duration::from_secs(1)),
+            Refusal::Slow | Refusal::Unreached(Unreached::Busy) => Some(Duration::from_secs(1)),
             _ => None,
+        }
+    }
+}
+
+/// What a caller is told whose request, which is not OTLP, got no reply.
+fn unreached(why: &Unreached) -> String {
+    match why {
+        Unreached::Busy => {
+            "as many requests as may be are on their way to the platform; send again".to_owned()
+        }
+        Unreached::Unreachable(why) => format!(
+            "Spandrel can not hand this request on: {why}; is the address in `upstream` right, and can it be \
+             reached from here?"
+        ),
+        Unreached::Silent(limit) => {
+            format!(
+                "the platform behind Spandrel did not reply within {limit:?}; it may have acted all the same"
+            )
         }
     }
 }

@@ -4,7 +4,7 @@
 //! what the joined trace's root says, what the configuration says. A resource's own word is never
 //! overwritten unless `enforce` is set, and then only by the configuration's.
 
-use crate::semantics::{RESOURCE_ATTRIBUTES as ATTRIBUTES, environment, said};
+use crate::semantics::{Dialect, RESOURCE_ATTRIBUTES as ATTRIBUTES, environment, said};
 use crate::wire::attr::{self, Value};
 use crate::wire::splice::{self, Edit};
 
@@ -12,7 +12,9 @@ use crate::wire::splice::{self, Edit};
 const ENVIRONMENT: &str = "deployment.environment.name";
 /// Its deprecated name.
 const ENVIRONMENT_OLD: &str = "deployment.environment";
-/// What Langfuse's and InteractiveAI's SDKs write; read, never written.
+/// What Langfuse's and InteractiveAI's SDKs write: read always, written where the dialect has a server that
+/// reads it.
+const VENDOR_ENVIRONMENT: &str = "langfuse.environment";
 const VENDOR_RELEASE: &str = "langfuse.release";
 
 /// What to write. Empty strings are never written.
@@ -28,6 +30,8 @@ pub struct Settings {
     pub resource: Vec<(String, String)>,
     /// Overwrite what resources say themselves.
     pub enforce: bool,
+    /// What the upstream reads beyond OTLP.
+    pub dialect: Dialect,
 }
 
 impl Default for Settings {
@@ -39,6 +43,7 @@ impl Default for Settings {
             legacy_environment: false,
             resource: Vec::new(),
             enforce: false,
+            dialect: Dialect::Otel,
         }
     }
 }
@@ -58,7 +63,11 @@ impl Settings {
             .or_else(|| said(&[VENDOR_RELEASE], resource, ATTRIBUTES)[0]);
         let release = self.value(own_release, known.release, &self.release);
 
-        let mut edits = Vec::with_capacity(3 + self.resource.len());
+        let vendors = self.dialect.reads_langfuse();
+        let normal =
+            environment.filter(|_| vendors).map(|(value, overwrite)| (environment::normal(value), overwrite));
+
+        let mut edits = Vec::with_capacity(5 + self.resource.len());
         if let Some((value, overwrite)) = environment {
             edits.push(Edit { key: ENVIRONMENT, value: Value::Str(value), overwrite });
             if self.legacy_environment {
@@ -67,6 +76,13 @@ impl Settings {
         }
         if let Some((value, overwrite)) = release {
             edits.push(Edit { key: &self.release_key, value: Value::Str(value), overwrite });
+            if vendors && self.release_key != VENDOR_RELEASE {
+                edits.push(Edit { key: VENDOR_RELEASE, value: Value::Str(value), overwrite });
+            }
+        }
+        if let Some((value, overwrite)) = &normal {
+            let (value, overwrite) = (Value::Str(value.as_bytes()), *overwrite);
+            edits.push(Edit { key: VENDOR_ENVIRONMENT, value, overwrite });
         }
         edits.extend(self.resource.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| Edit {
             key,
@@ -180,6 +196,29 @@ mod tests {
         let enforce = Settings { enforce: true, release: None, ..settings() };
         let own = [(ENVIRONMENT, "dev"), ("service.version", "7")];
         check(&enforce, Known::default(), &own, &[("service.version", "7"), (ENVIRONMENT, "staging")]);
+    }
+
+    #[test]
+    fn a_vendors_dialect_writes_what_its_server_reads_and_otel_does_not() {
+        let vendor = Settings {
+            dialect: Dialect::Langfuse,
+            environment: Some("Langfuse-Staging EU".into()),
+            release_key: VENDOR_RELEASE.into(),
+            ..settings()
+        };
+        let (label, default) = ((ENVIRONMENT, "Langfuse-Staging EU"), (VENDOR_ENVIRONMENT, "default"));
+        check(&vendor, Known::default(), &[], &[label, (VENDOR_RELEASE, "r1"), default]);
+        // What stands there stands, in whatever form.
+        let own = [(VENDOR_ENVIRONMENT, "Production"), (VENDOR_RELEASE, "r2"), ("service.version", "7")];
+        let labelled = [own[0], own[1], own[2], (ENVIRONMENT, "Production")];
+        check(&vendor, Known::default(), &own, &labelled);
+        let otel =
+            Settings { dialect: Dialect::Otel, release_key: "service.version".into(), ..vendor.clone() };
+        check(&otel, Known::default(), &[], &[label, ("service.version", "r1")]);
+        // Other backends beside it may want their own key.
+        let both = Settings { release_key: "service.version".into(), ..vendor };
+        let written = [label, ("service.version", "r1"), (VENDOR_RELEASE, "r1"), default];
+        check(&both, Known::default(), &[], &written);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What an upstream understands beyond OTLP, and hence what may be written for it.
 
 /// Chosen by the configuration for the whole process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Hash)]
 pub enum Dialect {
     /// Any OTLP backend: nothing vendor-specific is written.
     #[default]

@@ -7,6 +7,7 @@ mod harness;
 
 mod bounds;
 mod captures;
+mod dialects;
 mod drain;
 mod edge_auth;
 mod edge_connections;

@@ -203,7 +203,7 @@ async fn files_that_can_not_be_used_are_named() {
 async fn complaint(settings: &Settings) -> String {
     let target = Target::new(settings).unwrap();
     let dialer = Dialer::new(settings, &target, Resolver::system()).unwrap();
-    dialer.dial().await.expect_err("it connects").to_string()
+    dialer.dial::<super::super::body::Whole>().await.expect_err("it connects").to_string()
 }
 
 #[tokio::test]

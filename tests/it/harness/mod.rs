@@ -15,6 +15,7 @@ pub mod frames;
 pub mod known_set;
 pub mod made;
 pub mod metrics;
+pub mod platform;
 pub mod proxy;
 pub mod raw;
 pub mod read;

@@ -27,6 +27,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 
 use super::PATIENCE;
+use super::platform::{self, Call};
 use super::raw::Raw;
 use super::read::Export;
 
@@ -106,13 +107,24 @@ struct Log {
     standing: Answer,
     /// Further paths that signals are taken at over HTTP.
     paths: Vec<(String, Signal)>,
+    /// What else was asked of it, where it is a platform.
+    calls: Option<Vec<Call>>,
 }
 
 impl Upstream {
     /// Listens on a free port of the loopback interface.
     pub async fn start() -> Self {
-        let log =
-            Log { requests: Vec::new(), next: VecDeque::new(), standing: Answer::Ok, paths: Vec::new() };
+        Self::start_as(None).await
+    }
+
+    /// The same as a platform: see `platform`.
+    pub async fn platform() -> Self {
+        Self::start_as(Some(Vec::new())).await
+    }
+
+    async fn start_as(calls: Option<Vec<Call>>) -> Self {
+        let (requests, next, paths) = (Vec::new(), VecDeque::new(), Vec::new());
+        let log = Log { requests, next, standing: Answer::Ok, paths, calls };
         let shared = Arc::new(Shared { log: Mutex::new(log), recorded: watch::Sender::new(0) });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -175,9 +187,15 @@ impl Upstream {
         of_signal.map(|request| request.export.clone()).collect()
     }
 
+    /// What was asked of a platform beside OTLP, in order of arrival.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.log().calls.clone().unwrap_or_default()
+    }
+
     /// Forgets what it has recorded.
     pub fn forget(&self) {
         self.shared.log().requests.clear();
+        self.shared.log().calls.iter_mut().for_each(Vec::clear);
     }
 
     /// Waits until it has taken this many spans, and returns what it took.
@@ -263,6 +281,7 @@ impl Shared {
         let mut log = self.log();
         let answer = match (log.next.pop_front(), &decoded) {
             (_, Err(_)) => Answer::bad_data(),
+            (_, Ok(export)) if log.calls.is_some() && !platform::takes(export) => Answer::bad_data(),
             (Some(next), Ok(_)) => next,
             (None, Ok(_)) => log.standing.clone(),
         };
@@ -347,6 +366,9 @@ async fn grpc_answer(answer: Answer) -> Result<Bytes, Status> {
 async fn plain(head: Head, request: Request<hyper::body::Incoming>, shared: Arc<Shared>) -> Response<Body> {
     let path = head.path.trim_start_matches("/api/public/otel");
     let usual = Signal::ALL.into_iter().find(|signal| signal.http_path() == path);
+    if shared.log().calls.is_some() && !(path == Signal::Traces.http_path() && path != head.path) {
+        return beyond(head, request, &shared).await;
+    }
     let further = shared.log().paths.iter().find(|(known, _)| *known == head.path).map(|(_, signal)| *signal);
     let Some(signal) = usual.or(further) else { return empty(StatusCode::NOT_FOUND) };
     let Ok(body) = request.into_body().collect().await else {
@@ -355,7 +377,9 @@ async fn plain(head: Head, request: Request<hyper::body::Incoming>, shared: Arc<
     let Some(bytes) = inflate(&head.headers, body.to_bytes()) else {
         return empty(StatusCode::BAD_REQUEST);
     };
+    let is_platform = shared.log().calls.is_some();
     match shared.record(Transport::Http, signal, head, bytes) {
+        Answer::Ok if is_platform => platform::taken(),
         Answer::Ok => message(Bytes::new()),
         Answer::Partial { rejected, message: text } => message(partial(rejected, text)),
         Answer::After(delay) => {
@@ -373,6 +397,17 @@ async fn plain(head: Head, request: Request<hyper::body::Incoming>, shared: Arc<
             response
         }
     }
+}
+
+/// What a platform answers that is not an export.
+async fn beyond(head: Head, request: Request<hyper::body::Incoming>, shared: &Shared) -> Response<Body> {
+    let Head { path, headers } = head;
+    let (method, query) = (request.method().to_string(), request.uri().query().map(str::to_owned));
+    let Ok(body) = request.into_body().collect().await else { return empty(StatusCode::BAD_REQUEST) };
+    let call = Call { method, path, query, headers, body: body.to_bytes() };
+    let answer = platform::answer(&call);
+    shared.log().calls.iter_mut().for_each(|calls| calls.push(call.clone()));
+    answer
 }
 
 fn empty(status: StatusCode) -> Response<Body> {

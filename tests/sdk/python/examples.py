@@ -1,17 +1,24 @@
-"""Runs each kind of example of the InteractiveAI SDK and says which spans it made, as JSON.
+"""Runs each kind of example of the InteractiveAI SDK, or of Langfuse's, and says as JSON which spans it made
+and what the SDK returned.
 
-Where to is said by INTERACTIVEAI_BASE_URL. What the SDK asks over REST (the project behind a trace
-URL, the posting of scores) is left out: only what travels as OTLP is shown here.
+SDK says which; where to is said by INTERACTIVEAI_BASE_URL or LANGFUSE_BASE_URL. What an SDK asks beyond OTLP (the
+project behind a trace URL, scores, prompts) is asked where PLATFORM says that there is one.
 """
 
 import asyncio
+import importlib
 import json
+import os
 
-from interactiveai import Interactive, observe, propagate_attributes
 from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+SDK = os.environ.get("SDK", "interactiveai")
+PLATFORM = "PLATFORM" in os.environ
+sdk = importlib.import_module(SDK)
+Interactive = sdk.Interactive if SDK == "interactiveai" else sdk.Langfuse
+observe, propagate_attributes = sdk.observe, sdk.propagate_attributes
 QUESTION = "What's the weather in Madrid?"
 ANSWER = "In Madrid, it is currently partly cloudy with a temperature of around 6°C (43°F)."
 REMOTE = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "parent_span_id": "b7ad6b7169203331"}
@@ -115,6 +122,7 @@ def deterministic_id():
     assert own == "f21c0b8fc2d39e41c10b1fdb8024101b", own
     with observation("your-trace-name", trace_context={"trace_id": own}, input=QUESTION):
         assert client.get_current_trace_id() == own
+        return {"trace": client.get_current_trace_id()}
 
 
 def deterministic_observed():
@@ -123,8 +131,9 @@ def deterministic_observed():
         return {"trace": client.get_current_trace_id()}
 
     own = Interactive.create_trace_id(seed="another-trace-id")
-    told = process_request("another-trace-id", QUESTION, interactiveai_trace_id=own)
+    told = process_request("another-trace-id", QUESTION, **{f"{SDK}_trace_id": own})
     assert told == {"trace": own}, told
+    return told
 
 
 def distributed_context():
@@ -139,14 +148,21 @@ def distributed_observed():
 
     query(
         "SELECT * FROM users",
-        interactiveai_trace_id=Interactive.create_trace_id(seed="distributed"),
-        interactiveai_parent_observation_id=REMOTE["parent_span_id"],
+        **{
+            f"{SDK}_trace_id": Interactive.create_trace_id(seed="distributed"),
+            f"{SDK}_parent_observation_id": REMOTE["parent_span_id"],
+        },
     )
 
 
 def trace_url():
     with observation("process-request"):
-        assert client.get_current_trace_id() and client.get_current_observation_id()
+        own = client.get_current_trace_id()
+        assert own and client.get_current_observation_id()
+        if PLATFORM:
+            known = Interactive.create_trace_id(seed="your-trace-id")
+            url = client.get_trace_url()
+            return {"url": url.replace(own, "OWN"), "specific": client.get_trace_url(trace_id=known)}
 
 
 def all_types_and_levels():
@@ -169,8 +185,28 @@ def all_types_and_levels():
 
 
 def scored():
-    with observation("scored"):
-        pass
+    with observation("scored") as span:
+        if PLATFORM:
+            span.score(name="relevance", value=0.92, data_type="NUMERIC", comment="ok")
+            span.score_trace(name="correct", value=True, data_type="BOOLEAN")
+            client.score_current_trace(name="sentiment", value="positive", data_type="CATEGORICAL")
+    if PLATFORM:
+        own = Interactive.create_trace_id(seed="your-trace-id")
+        client.create_score(trace_id=own, name="by-id", value=0.5, data_type="NUMERIC")
+
+
+def prompt():
+    if PLATFORM:
+        got = client.get_prompt("movie-critic", label="production")
+        return {"name": got.name, "version": got.version, "text": got.compile(movie="Dune")}
+
+
+def what_is_not_there():
+    if PLATFORM:
+        try:
+            client.get_prompt("no-such-prompt", max_retries=0)
+        except Exception as error:
+            return {"error": type(error).__name__, "status": error.status_code, "body": error.body}
 
 
 def baggage():
@@ -210,14 +246,20 @@ EXAMPLES = [
         "answer cache-miss check db.query embed fence planner vector-search will-fail".split(),
     ),
     (scored, ["scored"]),
+    (prompt, []),
+    (what_is_not_there, []),
     (baggage, ["svc-a-child", "svc-a-root", "svc-b-root"]),
     (metadata_types, ["big-io"]),
 ]
 
-spans = []
+if not hasattr(client, "update_current_trace"):
+    gone = [update_trace, update_current_trace, observed_update_current_trace]
+    EXAMPLES = [(example, names) for example, names in EXAMPLES if example not in gone]
+
+spans, returned = [], {}
 for example, names in EXAMPLES:
     witness.clear()
-    example()
+    returned[example.__name__] = example()
     made = witness.get_finished_spans()
     assert sorted(span.name for span in made) == names, (example.__name__, [span.name for span in made])
     spans += [
@@ -233,4 +275,4 @@ for example, names in EXAMPLES:
     ]
 client.flush()
 provider.shutdown()
-print(json.dumps({"spans": spans}))
+print(json.dumps({"spans": spans, "returned": returned}))
