@@ -8,9 +8,12 @@ use super::raw::{self, Raw};
 use super::source::Source;
 use super::surroundings::Surroundings;
 use super::upstreams;
-use super::words::{Format, Level, ListenAt, Scope, Word};
+use super::words::{Format, Level, ListenAt, Properties, Scope, Word};
 use super::{LabelsFrom, Plan};
 use crate::receive::Listen;
+use crate::rules::stamp;
+use crate::semantics::Dialect;
+use crate::semantics::claims::Has;
 use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
@@ -29,6 +32,7 @@ impl Check<'_> {
         let upstreams = self.upstreams(raw, &listen);
         let memory = raw.memory.value.map_or(0, |size| size.0);
         self.labels(raw);
+        let stamps = self.stamps(raw);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
@@ -38,9 +42,9 @@ impl Check<'_> {
                 ..self.edge(raw, listen, memory)
             },
             labels: labels(raw),
-            stamps: rules::stamp::Settings::default(),
+            stamps,
             labels_from: self.labels_from(raw),
-            join: self.join(&mut raw.join, memory, &raw.release_key.value),
+            join: self.join(raw, memory, stamps),
             batch: self.batch(raw, memory),
             upstreams,
             memory,
@@ -106,8 +110,39 @@ impl Check<'_> {
         self.note(&low.from, text);
     }
 
-    fn join(&mut self, raw: &mut raw::Join, memory: usize, release_key: &str) -> Option<join::Settings> {
-        let raw::Join { scope, quiet, idle, hold } = raw;
+    /// What a trace says of itself is known where the whole of it is joined, and nowhere else.
+    fn stamps(&mut self, raw: &mut Raw) -> stamp::Settings {
+        let dialect = raw.dialect.value;
+        let whole = raw.join.scope.value == Scope::Trace;
+        let usual = match dialect {
+            Dialect::Otel => Has::NONE,
+            Dialect::Langfuse | Dialect::InteractiveAi => stamp::Settings::all(dialect),
+        };
+        let properties = raw.context.value.map_or(usual, |Properties(asked)| asked);
+        let beyond = stamp::Settings::all(dialect).lacks(properties);
+        if !beyond.is_none() {
+            let shown = show(&Properties(beyond));
+            let hint = "leave it out, or set `dialect` to a vendor's";
+            let text =
+                format!("`context`: the dialect `otel` has no attribute for {}; {hint}", quoted(&shown));
+            self.note(&raw.context.from, text);
+        }
+        if raw.context.value.is_none() {
+            let from = Source::Derived(format!("the dialect {}", dialect.name()));
+            raw.context.put(Some(Properties(usual)), from);
+        } else if !whole && !properties.is_none() {
+            let hint = "write it where they are joined, at the gateway";
+            self.note(
+                &raw.context.from,
+                format!("`context` needs whole traces, `join.scope: trace`; {hint}"),
+            );
+        }
+        stamp::Settings { dialect, properties: if whole { properties } else { Has::NONE } }
+    }
+
+    fn join(&mut self, raw: &mut Raw, memory: usize, stamps: stamp::Settings) -> Option<join::Settings> {
+        let release_key = raw.release_key.value.as_str().into();
+        let raw::Join { scope, quiet, idle, hold } = &mut raw.join;
         self.at_most(("join.idle", idle), ("join.hold", hold));
         self.at_most(("join.quiet", quiet), ("join.idle", idle));
         let scope = match scope.value {
@@ -122,7 +157,9 @@ impl Check<'_> {
             hold: hold.value,
             // The rest is for requests at the edge and batches on their way out.
             held_bytes_max: memory / 4 * 3,
-            release_key: release_key.into(),
+            context: !stamps.properties.is_none(),
+            mend: stamps.dialect.reads_langfuse() && scope == join::Scope::Trace,
+            release_key,
             ..join::Settings::default()
         })
     }
@@ -184,6 +221,7 @@ fn labels(raw: &Raw) -> rules::labels::Settings {
         resource: raw.resource.entries.iter().map(|(key, slot)| (key.clone(), slot.value.clone())).collect(),
         enforce: raw.enforce.value,
         dialect: raw.dialect.value,
+        translate: raw.join.scope.value != Scope::Local,
     }
 }
 

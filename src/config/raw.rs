@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::field::{Named, Pairs, Slot, Texts, group};
-use super::words::{AddressOrOff, Compression, Format, Level, ListenAt, Mode, Protocol, Scope, Size};
+use super::words::{
+    AddressOrOff, Compression, Format, Level, ListenAt, Mode, Properties, Protocol, Scope, Size,
+};
 use crate::semantics::Dialect;
 use crate::wire::Signals;
 
@@ -32,6 +34,12 @@ group! {
         dialect: Slot<Dialect> = "otel";
         /// With a vendor's dialect, the project that callers without `authorization` of their own send to.
         keys: Keys;
+        /// What a joined trace says of itself and is written on those of its spans that lack it: `name`, `user`,
+        /// `session`, `version`, `tags`, `metadata`, or `none`. The span nearest to the root is believed. Not
+        /// given, all of it with a vendor's dialect, whose server wants it on every span, and nothing with `otel`,
+        /// which has names for `user` (`user.id`) and `session` (`session.id`) only. Needs whole traces: nothing
+        /// is written where `join.scope` is not `trace`.
+        context: Slot<Option<Properties>> = "";
         /// Written as `deployment.environment.name` on every resource that does not say its own; with a
         /// vendor's dialect also as `langfuse.environment`, in the form its server gives it. Found elsewhere when
         /// not given: see "Environment and release" below.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::mistake::did_you_mean;
 use crate::receive::Listen;
 use crate::semantics::Dialect;
+use crate::semantics::claims::Has;
 use crate::wire::{Signal, Signals};
 
 /// The value of a leaf.
@@ -102,6 +103,52 @@ impl Word for Dialect {
 
     fn show(&self) -> Option<String> {
         Some(self.name().to_owned())
+    }
+}
+
+/// What a trace says of itself, and is written on its spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub struct Properties(pub Has);
+
+impl Properties {
+    const NAMES: [(&'static str, Has); 6] = [
+        ("name", Has::NAME),
+        ("user", Has::USER),
+        ("session", Has::SESSION),
+        ("version", Has::VERSION),
+        ("tags", Has::TAGS),
+        ("metadata", Has::METADATA),
+    ];
+    const NONE: &'static str = "none";
+}
+
+impl Word for Properties {
+    const WANTS: &'static str = "a list of properties, or `none`";
+    const IS_LIST: bool = true;
+
+    fn read(text: &str) -> Result<Self, String> {
+        if text == Self::NONE {
+            return Ok(Self(Has::NONE));
+        }
+        let of_name = |name: &str| {
+            let known = Self::NAMES.into_iter().find(|(known, _)| *known == name);
+            known.map(|(_, property)| property).ok_or_else(|| {
+                let names = Self::NAMES.map(|(name, _)| name);
+                let hint = did_you_mean(name, names);
+                format!("is not `none` or a list of `{}`{hint}", names.join("`, `"))
+            })
+        };
+        let all: Vec<Has> = text.split(',').map(|name| of_name(name.trim())).collect::<Result<_, _>>()?;
+        Ok(Self(all.into_iter().fold(Has::NONE, Has::with)))
+    }
+
+    fn show(&self) -> Option<String> {
+        let names: Vec<&str> = Self::NAMES
+            .into_iter()
+            .filter(|(_, property)| self.0.has(*property))
+            .map(|(name, _)| name)
+            .collect();
+        Some(if names.is_empty() { Self::NONE.to_owned() } else { names.join(",") })
     }
 }
 

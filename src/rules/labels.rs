@@ -32,6 +32,9 @@ pub struct Settings {
     pub enforce: bool,
     /// What the upstream reads beyond OTLP.
     pub dialect: Dialect,
+    /// Also write what a resource says in another convention's words. A sidecar does not: the gateway behind
+    /// it knows what its backend reads, and would take the translation for the resource's own word.
+    pub translate: bool,
 }
 
 impl Default for Settings {
@@ -44,6 +47,7 @@ impl Default for Settings {
             resource: Vec::new(),
             enforce: false,
             dialect: Dialect::Otel,
+            translate: true,
         }
     }
 }
@@ -107,6 +111,7 @@ impl Settings {
         let configured = configured.as_deref().filter(|value| !value.is_empty());
         let value = match configured {
             Some(value) if self.enforce => value,
+            _ if own.is_some() && !self.translate => return None,
             _ => own.or(known).or(configured).filter(|value| !value.is_empty())?,
         };
         Some((value.as_bytes(), self.enforce && configured.is_some()))
@@ -189,6 +194,14 @@ mod tests {
         let legacy =
             Settings { legacy_environment: true, environment: Some("qa".into()), ..Settings::default() };
         check(&legacy, Known::default(), &[], &[(ENVIRONMENT, "qa"), (ENVIRONMENT_OLD, "qa")]);
+    }
+
+    #[test]
+    fn a_sidecar_leaves_a_word_in_another_convention_to_the_gateway() {
+        let sidecar = Settings { translate: false, ..settings() };
+        let own = [("langfuse.release", "7"), (ENVIRONMENT_OLD, "dev")];
+        check(&sidecar, Known::default(), &own, &own);
+        check(&sidecar, Known::default(), &[], &[(ENVIRONMENT, "staging"), ("service.version", "r1")]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{SPAN_ATTRIBUTES, tags};
 pub const TEXT_MAX: usize = 200;
 
 /// Yes-or-no facts about a span, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Has(u16);
 
 impl Has {

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use spandrel::wire::Signal;
 use tokio::task::JoinSet;
 
-use crate::harness::read::{ENVIRONMENT, Export, RELEASE, assert_preserved, text};
+use crate::harness::read::{ENVIRONMENT, Export, RELEASE, assert_preserved, list, text};
 use crate::harness::{Client, Metrics, Proxy, Upstream, captures};
 
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
@@ -18,24 +18,55 @@ const FALLBACK: &str = "environment: fallback\nrelease: fallback\n";
 
 #[tokio::test]
 async fn every_order_at_one_instance_and_through_sidecars_gives_the_same() {
+    assert_right(&the_same_in_every_order("").await);
+}
+
+/// On today's servers this trace is wrong in all six orders: its name and input are the child's, its
+/// environment is the wrong service's, and the plain service's spans have no user.
+#[tokio::test]
+async fn what_the_trace_means_is_the_same_and_right_on_every_span() {
+    let output = the_same_in_every_order("dialect: interactiveai\n").await;
+    let output = Export::decode(Signal::Traces, &output).unwrap();
+    for span in output.spans() {
+        let said = |key: &str| text(&span.attributes, key);
+        assert_eq!(said("langfuse.trace.name"), Some("orders-query"), "{}", span.name);
+        assert_eq!(said("user.id"), Some("user-123"), "{}", span.name);
+        assert_eq!(said("session.id"), Some("session-abc"), "{}", span.name);
+        assert_eq!(said("langfuse.trace.metadata.source"), Some("web-app"), "{}", span.name);
+        assert_eq!(list(&span.attributes, "langfuse.trace.tags"), ["production", "weather"], "{}", span.name);
+        // One root: the child that its SDK marked as one hangs where it belongs, and says no more of itself.
+        assert!(!span.attributes.iter().any(|pair| pair.key == "langfuse.internal.as_root"), "{}", span.name);
+        assert_eq!(span.parent_span_id.is_empty(), span.name == "handle_request");
+    }
+    for resource in output.resources() {
+        assert_eq!(text(&resource.attributes, "langfuse.environment"), Some("production"));
+        assert_eq!(text(&resource.attributes, "langfuse.release"), Some("4f1c2d3"));
+    }
+    let root = output.spans().into_iter().find(|span| span.parent_span_id.is_empty()).unwrap();
+    assert_eq!(text(&root.attributes, "langfuse.observation.input"), Some(r#"{"q": "orders?"}"#));
+    assert_eq!(text(&root.attributes, "langfuse.observation.output"), Some("ok"));
+}
+
+/// The trace as it goes out, having come in each order at one instance and through sidecars.
+async fn the_same_in_every_order(more: &'static str) -> Bytes {
     let mut runs = JoinSet::new();
     for order in ORDERS {
-        runs.spawn(async move { ("one instance", order, at_one_instance(order).await) });
-        runs.spawn(async move { ("three sidecars", order, through_sidecars(order).await) });
+        runs.spawn(async move { ("one instance", order, at_one_instance(order, more).await) });
+        runs.spawn(async move { ("three sidecars", order, through_sidecars(order, more).await) });
     }
     let outputs = runs.join_all().await;
     let (_, _, expected) = &outputs[0];
-    assert_right(expected);
     for (shape, order, output) in &outputs {
         let decoded = Export::decode(Signal::Traces, output).unwrap();
         assert_eq!(decoded, Export::decode(Signal::Traces, expected).unwrap(), "{shape}, {order:?}");
         assert_eq!(output, expected, "{shape}, {order:?}: it reads the same, but the bytes differ");
     }
+    expected.clone()
 }
 
-async fn at_one_instance(order: [usize; 3]) -> Bytes {
+async fn at_one_instance(order: [usize; 3], more: &str) -> Bytes {
     let upstream = Upstream::start().await;
-    let proxy = Proxy::with(gateway(&upstream)).await;
+    let proxy = Proxy::with(gateway(&upstream) + more).await;
     for part in order {
         send(&proxy, part).await;
     }
@@ -45,9 +76,9 @@ async fn at_one_instance(order: [usize; 3]) -> Bytes {
 /// Each service behind its own sidecar; the gateway gets the parts in this order.
 ///
 /// A sidecar that has just started knows no shape and waits its idle time: a short one here.
-async fn through_sidecars(order: [usize; 3]) -> Bytes {
+async fn through_sidecars(order: [usize; 3], more: &str) -> Bytes {
     let upstream = Upstream::start().await;
-    let gateway = Proxy::with(gateway(&upstream)).await;
+    let gateway = Proxy::with(gateway(&upstream) + more).await;
     let config = format!("upstream: http://{}\njoin: {{scope: local, idle: 300ms}}\n", gateway.grpc());
     let sidecars =
         tokio::join!(Proxy::with(config.clone()), Proxy::with(config.clone()), Proxy::with(config.clone()));

@@ -169,6 +169,19 @@ pub fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     }
 }
 
+/// The texts in an attribute's list, none where it is absent or no list.
+pub fn list(attributes: &[KeyValue], key: &str) -> Vec<String> {
+    let found = attributes.iter().find(|attribute| attribute.key == key);
+    match found.and_then(|attribute| attribute.value.clone()?.value) {
+        Some(Value::ArrayValue(list)) => list.values.into_iter().filter_map(|value| match value.value {
+            Some(Value::StringValue(text)) => Some(text),
+            _ => None,
+        }),
+        _ => return Vec::new(),
+    }
+    .collect()
+}
+
 /// An attribute whose value is text.
 pub fn attribute(key: &str, value: &str) -> KeyValue {
     use opentelemetry_proto::tonic::common::v1::AnyValue;
