@@ -168,7 +168,7 @@ impl Way {
         let called = timeout_at(Instant::now() + REPLY_MAX, self.call(line, request)).await;
         let (mut reply, live) = called.map_err(|_| Unreached::Silent(REPLY_MAX))??;
         leave_what_stays(reply.headers_mut());
-        let lent = Lent { line: line.clone(), live, room };
+        let lent = Lent { line: line.clone(), live, _room: room };
         Ok(reply.map(|body| Paced::of_reply(body, SILENCE_MAX, lent).boxed_unsync()))
     }
 

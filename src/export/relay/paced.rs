@@ -21,7 +21,7 @@ use crate::model::relay::{BoxError, Streamed};
 pub struct Lent {
     pub line: Arc<Line<Streamed>>,
     pub live: Live<Streamed>,
-    pub room: OwnedSemaphorePermit,
+    pub _room: OwnedSemaphorePermit,
 }
 
 /// A body that breaks off when nothing comes for too long.
