@@ -221,7 +221,10 @@ impl RequestHeads {
         index: &Index,
         scope: u32,
     ) -> &BlockHeads {
-        // A span names a scope of its own request, always.
+        debug_assert!(
+            (scope as usize) < index.scopes.len(),
+            "a span names a scope of its own request, always"
+        );
         let at = (scope as usize).min(self.0.len() - 1);
         self.0[at].get_or_insert_with(|| {
             let entry = index.scopes.get(at).copied().unwrap_or_default();

@@ -90,20 +90,24 @@ impl Journey {
     /// Gives spans to the join. A request of very many is taken in parts, each trace in one of them, and
     /// what has to leave leaves in between: a million traces of one span take far more than their bytes.
     fn hold(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
+        let coming = request.index.spans.iter().filter(|entry| mine(entry.trace)).count() as u64;
+        // In hand before anything is done with them, so that a panic while they are taken loses none uncounted.
+        self.in_hand[Signal::Traces as usize] += coming;
         let parts = request.index.spans.len().div_ceil(PART_SPANS).max(1) as u64;
         // Seeded anew: ids may have been chosen to fall into one part.
         let hasher = (parts > 1).then(RandomState::new);
         let part_of = |trace: TraceId| hasher.as_ref().map_or(0, |hasher| hasher.hash_one(trace) % parts);
+        let mut taken = 0;
         for part in 0..parts {
             if part > 0 {
                 self.advance(now);
             }
             let Some(join) = &mut self.join else { return };
-            let taken = join.take(now, &request.origin, &request.body, &request.index, |trace| {
+            taken += join.take(now, &request.origin, &request.body, &request.index, |trace| {
                 part_of(trace) == part && mine(trace)
             });
-            self.in_hand[Signal::Traces as usize] += taken;
         }
+        debug_assert_eq!(taken, coming, "what was in hand is what the join took");
     }
 
     /// Metrics, logs, and traces when nothing is joined: each resource block with its labels.

@@ -161,3 +161,91 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use prost::Message;
+
+    use super::super::shelf::Shelf;
+    use super::super::tally::LaneMeters;
+    use super::*;
+    use crate::join::Join;
+    use crate::model::Origin;
+    use crate::page::Watchers;
+    use crate::queue::batcher::Batcher;
+    use crate::queue::{Admitted, Budget, Outbox};
+    use crate::rules::memo::Memo;
+    use crate::wire::{Detail, Limits, Signals, walk};
+
+    /// A request of the spans of one trace for each of these numbers.
+    fn request(budget: &Arc<Budget>, traces: &[u8]) -> Admitted {
+        let span = |(at, trace): (usize, &u8)| Span {
+            trace_id: vec![*trace; 16],
+            span_id: (at as u64 + 1).to_be_bytes().to_vec(),
+            ..Span::default()
+        };
+        let spans = traces.iter().enumerate().map(span).collect();
+        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+        let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+        let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        let index = walk(Signal::Traces, &body, Detail::Spans, &Limits::default()).unwrap();
+        let (origin, reservation) = (Origin::anonymous(), budget.reserve(body.len()));
+        Admitted { signal: Signal::Traces, origin, body: body.into(), index, arrived: Time(0), reservation }
+    }
+
+    /// A request that no walk makes: its spans name scopes that are not there, which the join asserts.
+    fn broken(budget: &Arc<Budget>, traces: &[u8]) -> Admitted {
+        let mut request = request(budget, traces);
+        request.index.scopes.clear();
+        request
+    }
+
+    /// What the first of so many lanes delivers and loses of a request, one it breaks on, and one more.
+    fn check(lanes: usize, requests: [&[u8]; 3], delivered: u64, lost: u64) {
+        let (budget, meters, clock) = (Budget::new(1 << 20), Arc::new(Meters::new()), Clock::new());
+        let outbox = Outbox::new(10, usize::MAX);
+        let outlets = vec![Outlet { name: "up".to_owned(), signals: Signals::ALL, outbox: outbox.clone() }];
+        let [first, second, third] = requests;
+        let (give, work) = crossbeam_channel::unbounded();
+        for request in [request(&budget, first), broken(&budget, second), request(&budget, third)] {
+            give.send(Work::Take(Arc::new(request))).unwrap();
+        }
+        give.send(Work::Drain).unwrap();
+        let (pulse, give_up) = (Pulse::new(clock.now()), Arc::default());
+        let lane = Lane {
+            number: 0,
+            lanes,
+            work,
+            clock,
+            pulse,
+            give_up,
+            meters: meters.clone(),
+            outlets: outlets.clone(),
+        };
+        lane.run(|| Journey {
+            join: Some(Join::new(crate::join::Settings::default(), 1)),
+            labels: Memo::new(crate::rules::labels::Settings::default(), 1 << 16),
+            batcher: Batcher::new(crate::queue::batcher::Settings::default(), budget.clone()),
+            held: budget.reserve(0),
+            shelf: Shelf::new(&outlets, &meters),
+            watchers: Watchers::new(meters.clone(), 0),
+            clock,
+            meters: LaneMeters::new(&meters),
+            in_hand: [0; 4],
+        });
+        let sent: u64 = std::iter::from_fn(|| outbox.try_take()).map(|batch| batch.items).sum();
+        let counted = meters.lost_items.with_label_values(&["traces", "up", "lane_panic"]).get();
+        assert_eq!((sent, counted), (delivered, lost));
+        assert_eq!(budget.used(), 0, "all memory is paid back");
+    }
+
+    #[test]
+    #[cfg_attr(not(debug_assertions), ignore = "what it breaks is only asserted in debug builds")]
+    fn f46_what_a_lane_held_and_was_taking_when_it_panicked_is_counted_and_it_begins_anew() {
+        check(1, [&[1, 1, 1], &[2, 3, 4, 5], &[6, 6]], 2, 3 + 4);
+        // Of two lanes each loses, and counts, what is its own: the even ones are the first's.
+        check(2, [&[2, 1, 4], &[1, 2, 3, 4, 6], &[3, 6]], 1, 2 + 3);
+    }
+}

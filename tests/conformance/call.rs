@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::check::{Otherwise, does_not};
-use crate::harness::upstream::RpcStatus;
+use crate::harness::upstream::{Any, RpcStatus};
 
 pub const PROTOBUF: &str = "application/x-protobuf";
 pub const JSON: &str = "application/json";
@@ -37,7 +37,8 @@ impl Reply {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The `google.rpc.Status` an error's body holds, in the encoding its content type names.
+    /// The `google.rpc.Status` an error's body holds, in the encoding its content type names. Of the details of
+    /// one in JSON only the names are read.
     pub fn error(&self) -> Option<RpcStatus> {
         let kind = self.header("content-type");
         if kind.starts_with(PROTOBUF) {
@@ -47,7 +48,10 @@ impl Reply {
             kind.starts_with(JSON).then(|| serde_json::from_slice(&self.body).ok())??;
         let message = json.get("message").and_then(|text| text.as_str()).unwrap_or_default().to_owned();
         let code = json.get("code").and_then(serde_json::Value::as_i64).unwrap_or_default();
-        Some(RpcStatus { code: i32::try_from(code).ok()?, message, details: Vec::new() })
+        let details = json.get("details").and_then(|all| all.as_array()).into_iter().flatten();
+        let named = details.filter_map(|any| any.get("@type")?.as_str());
+        let details = named.map(|name| Any { type_url: name.to_owned(), value: Vec::new() }).collect();
+        Some(RpcStatus { code: i32::try_from(code).ok()?, message, details })
     }
 }
 

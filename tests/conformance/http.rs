@@ -10,10 +10,11 @@ use tokio::io::AsyncWriteExt;
 use crate::call::{self, JSON, PROTOBUF, Reply, gzip};
 use crate::check::{Check, Otherwise, Seen, holds, line};
 use crate::grpc::default_port;
+use crate::harness::upstream::Any;
 use crate::make::{self, SIGNALS};
 use crate::overload;
 use crate::peer::{Peer, mark};
-use crate::server::oversize;
+use crate::server::{oversize, oversize_json};
 
 pub const CHECKS: &[Check] = &[
     line!("HS01", Spec, "takes POST on the default path of each signal", hs01_paths),
@@ -31,7 +32,13 @@ pub const CHECKS: &[Check] = &[
     line!("HS12.2", Should, "names the place in a BadRequest then", hs12_names_the_place),
     line!("HS13", Should, "answers overload with 429 or 503", hs13_overload),
     line!("HS14", Should, "keeps 429, 502, 503 and 504 for what may pass later", hs14_codes_decide_fate),
-    line!("HS15", Ours, "speaks HTTP/1.1 and, without TLS too, HTTP/2", hs15_both_versions),
+    line!(
+        "HS15",
+        Ours,
+        "speaks HTTP/1.1 and, without TLS too, HTTP/2",
+        hs15_both_versions,
+        inside: "tls_serves_grpc_and_http_of_either_version"
+    ),
     line!("HS16", Spec, "reads media types in any case and with parameters", hs16_media_types),
     line!(
         "HS17",
@@ -40,7 +47,7 @@ pub const CHECKS: &[Check] = &[
         hs17_codings
     ),
     line!("HS18", Spec, "reads chunked, pipelined and `Expect: 100-continue` requests", hs18_transfer),
-    line!("HS19", Ours, "takes no other media type and grants no cross-origin request", hs19_drive_by),
+    line!("HS19", Ours, "takes no other media type and grants no cross-origin request", hs19_drive_by, inside: "hs19_browsers_are_let_in_only_from_named_origins"),
 ];
 
 async fn hs01_paths(peer: Arc<Peer>) -> Seen {
@@ -94,13 +101,14 @@ async fn hs06_one_port(peer: Arc<Peer>) -> Seen {
 }
 
 async fn hs07_oversize_is_413(peer: Arc<Peer>) -> Seen {
-    let body = oversize();
-    let packed = gzip(&body);
-    let reply = call::post(peer.http()?, "/v1/logs", PROTOBUF, body).await?;
-    holds!(reply.status == 413, "65 MiB on the wire: {}", reply.status);
-    let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
-    let reply = call::request(peer.http()?, "POST", "/v1/logs", &headers, packed).await?;
-    holds!(reply.status == 413, "65 MiB inflated: {}", reply.status);
+    for (kind, body) in [(PROTOBUF, oversize()), (JSON, oversize_json())] {
+        let packed = gzip(&body);
+        let reply = call::post(peer.http()?, "/v1/logs", kind, body).await?;
+        holds!(reply.status == 413, "65 MiB of {kind} on the wire: {}", reply.status);
+        let headers = [("content-type", kind), ("content-encoding", "gzip")];
+        let reply = call::request(peer.http()?, "POST", "/v1/logs", &headers, packed).await?;
+        holds!(reply.status == 413, "65 MiB of {kind} inflated: {}", reply.status);
+    }
     Ok(())
 }
 
@@ -136,17 +144,14 @@ async fn failures(peer: &Peer, kind: &str) -> Result<Vec<(&'static str, u16, Rep
     let typed = [("content-type", kind)];
     let unknown = [("content-type", kind), ("content-encoding", "brotli")];
     let other = [("content-type", "text/plain"), ("accept", kind)];
-    let mut failures = vec![
+    Ok(vec![
         ("malformed", 400, call::post(to, "/v1/logs", kind, &b"\x0a\x7f{"[..]).await?),
         ("an unknown path", 404, call::post(to, "/v1/nothing", kind, &b"{}"[..]).await?),
         ("PUT", 405, call::request(to, "PUT", "/v1/logs", &typed, &b"{}"[..]).await?),
         ("an unknown coding", 415, call::request(to, "POST", "/v1/logs", &unknown, &b"{}"[..]).await?),
         ("another media type", 415, call::request(to, "POST", "/v1/logs", &other, &b"{}"[..]).await?),
-    ];
-    if kind == PROTOBUF {
-        failures.push(("too large", 413, call::post(to, "/v1/logs", kind, oversize()).await?));
-    }
-    Ok(failures)
+        ("too large", 413, call::post(to, "/v1/logs", kind, oversize()).await?),
+    ])
 }
 
 async fn hs10_status_bodies(peer: Arc<Peer>) -> Seen {
@@ -186,11 +191,12 @@ async fn hs12_undecodable_is_400(peer: Arc<Peer>) -> Seen {
 }
 
 async fn hs12_names_the_place(peer: Arc<Peer>) -> Seen {
-    let reply = call::post(peer.http()?, "/v1/traces", PROTOBUF, &b"\x0a\x7f\x01"[..]).await?;
-    let named = reply
-        .error()
-        .is_some_and(|error| error.details.iter().any(|any| any.type_url.ends_with("google.rpc.BadRequest")));
-    holds!(named, "a malformed body is answered without BadRequest");
+    for (kind, body) in [(PROTOBUF, &b"\x0a\x7f\x01"[..]), (JSON, &b"{\"resourceSpans\":7}"[..])] {
+        let reply = call::post(peer.http()?, "/v1/traces", kind, body).await?;
+        let is_one = |any: &Any| any.type_url.ends_with("google.rpc.BadRequest");
+        let named = reply.error().is_some_and(|error| error.details.iter().any(is_one));
+        holds!(named, "a malformed body in {kind} is answered without BadRequest");
+    }
     Ok(())
 }
 

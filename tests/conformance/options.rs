@@ -24,7 +24,8 @@ const HELP: &str = "usage: [--grpc HOST:PORT] [--http HOST:PORT] [--client-liste
 [--results FILE] | [--write] | [--list] [ID…]
 
 --client-listen plays an upstream at that address. The peer under test is fed at --grpc and must forward
-what it takes there, over OTLP/gRPC, over OTLP/HTTP, or both.";
+what it takes there, over OTLP/gRPC, over OTLP/HTTP, or both. Let it try again soon (pauses of a second at
+most) and hold nothing back for long: a line waits 20 s for what it asks to see.";
 
 impl Options {
     pub fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {

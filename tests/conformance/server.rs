@@ -61,7 +61,8 @@ pub const CHECKS: &[Check] = &[
         "G11",
         Must,
         "warns about something taken in full with a count of 0 and a message",
-        "a_warning_on_full_acceptance_survives_and_a_silent_partial_reads_as_success"
+        "a_warning_on_full_acceptance_survives_and_a_silent_partial_reads_as_success",
+        "j04_snake_case_is_no_otlp_and_its_sender_is_told"
     ),
     line!(
         "G12",
@@ -100,11 +101,19 @@ async fn g01_plain_and_gzip(peer: Arc<Peer>) -> Seen {
         let http = call::request(peer.http()?, "POST", signal.http_path(), &headers, packed).await?;
         holds!(http.status == 200, "gzip {}: {}", signal.name(), http.status);
     }
+    let json = make::json_log(&mark("g01"), "");
+    let packed = zipped_as(peer.http()?, JSON, json.as_bytes()).await?;
+    let plain = call::post(peer.http()?, "/v1/logs", JSON, json).await?;
+    holds!((plain.status, packed.status) == (200, 200), "JSON: {}, as gzip: {}", plain.status, packed.status);
     Ok(())
 }
 
 async fn zipped(to: SocketAddr, body: &[u8]) -> Result<Reply, Otherwise> {
-    let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
+    zipped_as(to, PROTOBUF, body).await
+}
+
+async fn zipped_as(to: SocketAddr, kind: &str, body: &[u8]) -> Result<Reply, Otherwise> {
+    let headers = [("content-type", kind), ("content-encoding", "gzip")];
     call::request(to, "POST", "/v1/logs", &headers, gzip(body)).await
 }
 
@@ -118,6 +127,11 @@ pub fn oversize() -> Vec<u8> {
     make::padded(Signal::Logs, &mark("oversize"), REQUEST_MAX + MIB)
 }
 
+/// The same as JSON.
+pub fn oversize_json() -> Vec<u8> {
+    make::json_log(&"x".repeat(REQUEST_MAX + MIB), "").into_bytes()
+}
+
 async fn g02_oversize_is_refused(peer: Arc<Peer>) -> Seen {
     let body = oversize();
     let bomb = zipped(peer.http()?, &body).await?;
@@ -127,6 +141,11 @@ async fn g02_oversize_is_refused(peer: Arc<Peer>) -> Seen {
     let (grpc, http) = everywhere(&peer, Signal::Logs, &body).await?;
     holds!(!grpc.is("OK"), "over gRPC 65 MiB were taken");
     holds!(http.status >= 400, "over HTTP 65 MiB were answered {}", http.status);
+    let json = oversize_json();
+    let bomb = zipped_as(peer.http()?, JSON, &json).await?;
+    let json = call::post(peer.http()?, "/v1/logs", JSON, json).await?;
+    let refused = bomb.status >= 400 && json.status >= 400;
+    holds!(refused, "65 MiB of JSON were answered {}, as gzip {}", json.status, bomb.status);
     Ok(())
 }
 
@@ -274,8 +293,17 @@ async fn g09_exact_count(peer: Arc<Peer>) -> Seen {
         let name = signal.name();
         holds!((grpc, http) == (1, 1), "of 3 {name} with 1 bad text {grpc} and {http} were rejected");
     }
+    let spans = make::json_span("good", "").replace(r#""spans":["#, &format!(r#""spans":[{ZERO_IDS},"#));
+    let reply = call::post(peer.http()?, "/v1/traces", JSON, spans).await?;
+    let said: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let count = &said["partialSuccess"]["rejectedSpans"];
+    holds!(count == "1" || count == 1, "of 2 spans with 1 bad id, as JSON, {said} were rejected");
     Ok(())
 }
+
+/// A span in JSON that nobody can place.
+const ZERO_IDS: &str =
+    r#"{"traceId":"00000000000000000000000000000000","spanId":"0000000000000000","name":"bad"}"#;
 
 /// The count as the signal's own generated type reads it.
 fn count(signal: Signal, body: &Bytes) -> i64 {

@@ -5,6 +5,7 @@
 mod config;
 mod harness;
 
+mod books;
 mod bounds;
 mod captures;
 mod dialects;

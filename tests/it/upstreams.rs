@@ -103,6 +103,17 @@ async fn what_does_not_fit_into_a_dead_upstreams_queue_is_lost_for_it_alone() {
 /// and all that was taken arrives when the backend is back.
 #[tokio::test]
 async fn without_a_backend_under_load_memory_is_bounded_and_nothing_taken_is_lost() {
+    without_a_backend(Duration::from_secs(8)).await;
+}
+
+/// The same for as long as a backend takes to be restarted. It is run by itself (README, "More").
+#[tokio::test]
+#[ignore = "more than a minute"]
+async fn without_a_backend_for_a_minute_under_load_memory_is_bounded_and_nothing_taken_is_lost() {
+    without_a_backend(Duration::from_secs(60)).await;
+}
+
+async fn without_a_backend(lasting: Duration) {
     const MEMORY: usize = 16 * MIB;
     let mut upstream = Upstream::start().await;
     upstream.go_down().await;
@@ -116,7 +127,7 @@ async fn without_a_backend_under_load_memory_is_bounded_and_nothing_taken_is_los
             tokio::spawn(push(client, caller, over.subscribe()))
         })
         .collect();
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    tokio::time::sleep(lasting).await;
     over.send_replace(true);
     let mut taken = [0; 3];
     let mut refused = 0;
@@ -138,6 +149,7 @@ async fn without_a_backend_under_load_memory_is_bounded_and_nothing_taken_is_los
         assert_eq!((ledger.delivered, ledger.lost), (taken, 0), "{}: {ledger:?}", signal.name());
     }
     assert!(proxy.stop().await.success());
+    println!("{lasting:?}: {} MiB resident, {taken:?} taken, {refused} refused", resident / MIB);
 }
 
 struct Pushed {

@@ -25,6 +25,8 @@ enum Mood {
     Poison(u8),
     Cut,
     Silence,
+    /// Takes it, this many milliseconds later: some are too late.
+    Slow(u64),
 }
 
 fn mood() -> impl Strategy<Value = Mood> {
@@ -37,6 +39,7 @@ fn mood() -> impl Strategy<Value = Mood> {
         2 => (0u8..8).prop_map(Mood::Poison),
         2 => Just(Mood::Cut),
         1 => Just(Mood::Silence),
+        1 => (0u64..60).prop_map(Mood::Slow),
     ]
 }
 
@@ -77,6 +80,10 @@ fn answer(mood: Mood, seen: &Seen, over_grpc: bool) -> Answer {
         Mood::Http(status) => http(status, &[], "words"),
         Mood::Cut => Answer::Cut,
         Mood::Silence => Answer::Silence,
+        Mood::Slow(ms) => match take() {
+            Answer::Reply(reply) => Answer::Later(Duration::from_millis(ms), reply),
+            other => other,
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
@@ -40,6 +41,8 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// What the upstream does with a request.
 pub enum Answer {
     Reply(Response<Body>),
+    /// Replies this much later.
+    Later(Duration, Response<Body>),
     /// Never answers.
     Silence,
     /// Closes the connection instead.
@@ -150,6 +153,10 @@ where
             };
             match answer {
                 Answer::Reply(reply) => Ok::<_, Infallible>(reply),
+                Answer::Later(delay, reply) => {
+                    tokio::time::sleep(delay).await;
+                    Ok(reply)
+                }
                 Answer::Silence => std::future::pending().await,
                 Answer::Cut => {
                     let _ = sign.send(Sign::Cut);
