@@ -3,6 +3,7 @@
 //! Spans lie where they came, in a pinned request, or are copied once into the trace's own chunks
 //! (`pins` says when). Records stand in the order of arrival; nothing here sorts.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -149,7 +150,7 @@ pub(super) struct Trace {
     pub chunks: Vec<Vec<u8>>,
     /// Requests its spans lie in.
     pub pins: Vec<Pin>,
-    pub blocks: Vec<(Arc<Head>, Arc<Head>)>,
+    pub blocks: Vec<(Rc<Head>, Rc<Head>)>,
     pub origins: SmallVec<[Arc<Origin>; 1]>,
     pub repairs: Repairs,
     /// Spans without a parent.
@@ -222,7 +223,7 @@ impl Trace {
             + self.stored
             + self.records.capacity() * size_of::<Record>()
             + self.ids.capacity() * size_of::<SpanId>()
-            + self.blocks.capacity() * size_of::<(Arc<Head>, Arc<Head>)>()
+            + self.blocks.capacity() * size_of::<(Rc<Head>, Rc<Head>)>()
             + self.chunks.capacity() * size_of::<Vec<u8>>()
             + self.pins.capacity() * size_of::<Pin>()
             + if self.origins.spilled() { self.origins.capacity() * size_of::<Arc<Origin>>() } else { 0 }
@@ -232,7 +233,7 @@ impl Trace {
     /// The body of a span's message.
     pub fn body(&self, place: Place) -> &[u8] {
         let bytes = match place.pin() {
-            Some(pin) => self.pins.get(pin).map(|pin| &*pin.request),
+            Some(pin) => self.pins.get(pin).map(|pin| &**pin.request),
             None => self.chunks.get(place.piece as usize).map(Vec::as_slice),
         };
         place.range().of(bytes.unwrap_or_default())
@@ -270,7 +271,7 @@ impl Trace {
     }
 
     /// The index of a block among the trace's.
-    pub fn block_index(&mut self, resource: &Arc<Head>, scope: &Arc<Head>) -> u32 {
+    pub fn block_index(&mut self, resource: &Rc<Head>, scope: &Rc<Head>) -> u32 {
         let key = (resource.id, scope.id);
         let known = match &self.kin {
             Some(kin) => kin.blocks.get(&key).copied(),
@@ -371,7 +372,7 @@ impl Trace {
     }
 
     fn completeness<'a>(&'a self, record: &Record, body: &'a [u8]) -> impl Ord + 'a {
-        let head = |head: &'a Arc<Head>| (&head.bytes.first, &head.bytes.rest);
+        let head = |head: &'a Rc<Head>| (&head.bytes.first, &head.bytes.rest);
         let heads = self.blocks.get(record.block as usize).map(|(r, s)| (head(r), head(s)));
         let origin = self.origins.get(usize::from(record.origin)).map(|o| &**o);
         (record.marks.has(Marks::ENDED), body.len(), body, heads, origin)
@@ -398,7 +399,7 @@ impl Trace {
     }
 
     /// Its spans are going to lie in a pinned request. Returns the index among its pins.
-    pub fn pin(&mut self, id: PinId, request: &Bytes, pins: &mut Pins) -> u32 {
+    pub fn pin(&mut self, id: PinId, request: &Rc<Bytes>, pins: &mut Pins) -> u32 {
         if self.pins.last().is_none_or(|last| last.id != id) {
             pins.hold(id);
             self.pins.push(Pin { id, request: request.clone() });

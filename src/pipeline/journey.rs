@@ -3,6 +3,7 @@
 //! A `Journey` is what one lane does with a request: join (traces), label, batch, hand over. It is
 //! told what time it is and owns no thread; `lane` gives it both.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -171,7 +172,7 @@ impl Journey {
     }
 
     /// The labelled resource of each block, in the order of the blocks.
-    fn label(&mut self, trace: &mut Leaving) -> SmallVec<[Arc<Labelled>; 4]> {
+    fn label(&mut self, trace: &mut Leaving) -> SmallVec<[Rc<Labelled>; 4]> {
         let known = Known {
             environment: trace.context.environment.as_deref(),
             release: trace.context.release.as_deref(),
@@ -185,7 +186,7 @@ impl Journey {
     }
 
     /// One request upstream holds the whole trace, unless the trace is larger than a batch.
-    fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>]) {
+    fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Rc<Labelled>]) {
         let whole = self.batcher.make_room(Signal::Traces, &trace.origin, trace_len(trace, labelled));
         if !whole {
             self.meters.split.inc();
@@ -221,7 +222,7 @@ impl Journey {
     }
 
     /// The trace as a request of its own, for those who look.
-    fn shown(&self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>]) -> JoinedTrace {
+    fn shown(&self, now: Time, trace: &Leaving, labelled: &[Rc<Labelled>]) -> JoinedTrace {
         JoinedTrace {
             trace: trace.trace,
             reason: trace.reason,
@@ -269,7 +270,7 @@ impl Journey {
 }
 
 /// What a whole trace takes in a batch, at most.
-fn trace_len(trace: &Leaving, labelled: &[Arc<Labelled>]) -> usize {
+fn trace_len(trace: &Leaving, labelled: &[Rc<Labelled>]) -> usize {
     let heads: usize =
         trace.blocks.iter().zip(labelled).map(|(block, labelled)| heads_len(block, labelled)).sum();
     heads + trace.span_bytes() + trace.span_count() * (batcher::ITEM_OVERHEAD + LATE_BYTES)
@@ -296,7 +297,7 @@ fn edits(trace: &Leaving) -> &'static [Edit<'static>] {
 }
 
 /// An export request of this trace alone; neighbouring blocks of one resource share it.
-fn request_of(trace: &Leaving, labelled: &[Arc<Labelled>]) -> Rope {
+fn request_of(trace: &Leaving, labelled: &[Rc<Labelled>]) -> Rope {
     let mut body = Rope::default();
     let blocks: Vec<_> = trace.blocks.iter().zip(labelled).collect();
     for same in blocks.chunk_by(|a, b| (a.1.id, a.0.resource.id) == (b.1.id, b.0.resource.id)) {

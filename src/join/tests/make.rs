@@ -11,6 +11,7 @@ use prost::Message;
 
 use crate::join::{Join, Leaving, Settings};
 use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
+use crate::wire::index::name_key;
 use crate::wire::walk::{Head, Range, ResourceEntry, ScopeEntry, SpanEntry};
 use crate::wire::{Index, SpanId, TraceId};
 
@@ -158,6 +159,7 @@ pub fn request(spans: &[Span]) -> (Bytes, Index) {
             parent: span_id(span.parent),
             body: range,
             name: Range { at: range.at + name as u32, len: span.name.len() as u32 },
+            name_key: name_key(span.name.as_bytes()),
             scope: index.scopes.len() as u32 - 1,
             flags: span.flags,
             kind: span.kind,
