@@ -57,3 +57,26 @@ impl Alarms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::join::table::Table;
+
+    #[test]
+    fn alarms_ring_soonest_first_in_whatever_order_they_were_set() {
+        let ticket = Table::new(ahash::RandomState::new()).ticket(0);
+        let mut alarms = Alarms::default();
+        // One far off among near ones, and one set sooner than those before it.
+        for at in [50, 60, 6_000, 60, 55, 70] {
+            alarms.set(Time::from_millis(0), Time::from_millis(at), ticket);
+        }
+        assert_eq!(alarms.due(Time::from_millis(49)), None);
+        let rung: Vec<_> = std::iter::from_fn(|| alarms.due(Time::from_millis(9_000))).collect();
+        assert_eq!(
+            rung.iter().map(|(at, _)| at.0 / 1_000_000).collect::<Vec<_>>(),
+            [50, 55, 60, 60, 70, 6_000]
+        );
+        assert_eq!(alarms.next(), None);
+    }
+}

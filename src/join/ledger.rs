@@ -298,12 +298,73 @@ impl Ledger {
     }
 }
 
-/// A power of two, so that a place is a part of the hash.
+/// A power of two, so that a place is a part of the hash; many, so that the chain of a new trace is nearly
+/// always empty: looking at an entry is waiting for memory.
 fn chains_for(traces: usize) -> usize {
-    traces.next_power_of_two()
+    traces.next_power_of_two() * 8
 }
 
 /// What rings with this much room take, and the chains.
 fn cost(traces: usize, spans: usize) -> usize {
     traces * size_of::<Entry>() + chains_for(traces) * size_of::<u32>() + spans * size_of::<Gone>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: TenantKey = TenantKey::ANONYMOUS;
+    const SOMEBODY: TenantKey = TenantKey(7);
+
+    fn remember(ledger: &mut Ledger, ms: u64, tenant: TenantKey, id: u8) {
+        let farewell = Farewell {
+            context: Context::default(),
+            origin: Origin::anonymous(),
+            reason: Reason::Complete,
+            root_known: true,
+        };
+        ledger.remember(Time::from_millis(ms), (tenant, TraceId([id; 16])), farewell, None, [].into_iter());
+    }
+
+    fn ledger(traces_max: usize) -> Ledger {
+        Ledger::new(traces_max, 1 << 20, RandomState::with_seeds(1, 2, 3, 4))
+    }
+
+    fn knows(ledger: &Ledger, ms: u64, tenant: TenantKey, id: u8) -> bool {
+        ledger.find(Time::from_millis(ms), tenant, TraceId([id; 16])).is_some()
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_first_and_no_other() {
+        let mut ledger = ledger(100);
+        for id in 0..=255 {
+            remember(&mut ledger, 0, NOBODY, id);
+            let first = id.saturating_sub(99);
+            assert!(
+                (0..=255).all(|old| knows(&ledger, 1, NOBODY, old) == (first..=id).contains(&old)),
+                "{id}"
+            );
+        }
+        assert_eq!(ledger.len(), 100);
+    }
+
+    #[test]
+    fn nothing_is_remembered_for_ever() {
+        let mut ledger = ledger(100);
+        remember(&mut ledger, 0, NOBODY, 1);
+        let end = REMEMBER.as_millis() as u64;
+        assert!(knows(&ledger, end, NOBODY, 1) && !knows(&ledger, end + 1, NOBODY, 1));
+        remember(&mut ledger, end + 1, NOBODY, 2);
+        assert_eq!(ledger.len(), 1);
+    }
+
+    #[test]
+    fn what_was_nobodys_and_became_somebodys_is_no_one_elses() {
+        let mut ledger = ledger(100);
+        remember(&mut ledger, 0, NOBODY, 1);
+        assert!(knows(&ledger, 1, TenantKey(8), 1));
+        remember(&mut ledger, 1, SOMEBODY, 1);
+        assert!(knows(&ledger, 2, SOMEBODY, 1) && knows(&ledger, 2, NOBODY, 1));
+        assert!(!knows(&ledger, 2, TenantKey(8), 1));
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use bytes::Bytes;
-use smallvec::{SmallVec, smallvec};
+use smallvec::{Array, SmallVec, smallvec};
 
 use super::Scope;
 use super::heads::Head;
@@ -131,7 +131,8 @@ pub(super) struct Arrival {
     marks: Marks,
 }
 
-/// A trace being held.
+/// A trace being held. What a usual one needs stands side by side in it: by the time its next spans come it is
+/// long out of the processor's cache, and every piece of it elsewhere would be waited for.
 #[derive(Debug)]
 pub(super) struct Trace {
     pub id: TraceId,
@@ -146,11 +147,11 @@ pub(super) struct Trace {
     pub last_request: u64,
     pub records: Vec<Record>,
     /// Their ids once more, side by side: every arrival looks for its own among them.
-    ids: Vec<SpanId>,
+    ids: SmallVec<[SpanId; 16]>,
     pub chunks: Vec<Vec<u8>>,
     /// Requests its spans lie in.
-    pub pins: Vec<Pin>,
-    pub blocks: Vec<(Rc<Head>, Rc<Head>)>,
+    pub pins: SmallVec<[Pin; 4]>,
+    pub blocks: SmallVec<[(Rc<Head>, Rc<Head>); 4]>,
     pub origins: SmallVec<[Arc<Origin>; 1]>,
     pub repairs: Repairs,
     /// Spans without a parent.
@@ -178,10 +179,10 @@ impl Trace {
             requests: 0,
             last_request: 0,
             records: Vec::new(),
-            ids: Vec::new(),
+            ids: SmallVec::new(),
             chunks: Vec::new(),
-            pins: Vec::new(),
-            blocks: Vec::new(),
+            pins: SmallVec::new(),
+            blocks: SmallVec::new(),
             origins: SmallVec::new(),
             repairs: Repairs::default(),
             roots: 0,
@@ -222,11 +223,11 @@ impl Trace {
         TRACE_OVERHEAD
             + self.stored
             + self.records.capacity() * size_of::<Record>()
-            + self.ids.capacity() * size_of::<SpanId>()
-            + self.blocks.capacity() * size_of::<(Rc<Head>, Rc<Head>)>()
             + self.chunks.capacity() * size_of::<Vec<u8>>()
-            + self.pins.capacity() * size_of::<Pin>()
-            + if self.origins.spilled() { self.origins.capacity() * size_of::<Arc<Origin>>() } else { 0 }
+            + spilled(&self.ids)
+            + spilled(&self.blocks)
+            + spilled(&self.pins)
+            + spilled(&self.origins)
             + self.kin.as_ref().map_or(0, |kin| kin.cost())
     }
 
@@ -321,7 +322,6 @@ impl Trace {
         let at = self.records.len() as u32;
         if self.records.capacity() == 0 {
             self.records.reserve_exact(RECORDS_MIN);
-            self.ids.reserve_exact(RECORDS_MIN);
         }
         self.records.push(record);
         self.ids.push(record.id);
@@ -486,6 +486,11 @@ impl Trace {
     pub fn is_large(&self) -> bool {
         self.kin.is_some()
     }
+}
+
+/// Bytes a list takes outside its trace.
+fn spilled<A: Array>(list: &SmallVec<A>) -> usize {
+    if list.spilled() { list.capacity() * size_of::<A::Item>() } else { 0 }
 }
 
 /// Distinct sets of kept headers told apart within one trace.

@@ -37,14 +37,12 @@ const INLINE_JSON_MAX: usize = 256 * 1024;
 /// Compressed bytes that are worth trying to inflate inline.
 const INLINE_CODED_MAX: usize = 256 * 1024;
 
-/// With more requests than this waiting for the lanes, callers are answered a little later.
-const BEHIND: usize = 32;
-/// How much later: at most so many times this long.
+/// How much later callers are answered while lanes are behind: at most so many times this long.
 const PAUSE: Duration = Duration::from_millis(1);
-const PAUSES_MAX: u32 = 10;
+const PAUSES_MAX: u32 = 4;
 
 const QUEUE_FULL: &str = "the queue is full";
-const STILL_WAITING: &str = "other requests were being checked until this call's time was up";
+const BEHIND: &str = "other requests were being checked until this call's time was up";
 
 /// A request as a protocol file hands it over: its bytes, and what was paid for them.
 #[derive(Debug)]
@@ -230,11 +228,11 @@ impl Gate {
     }
 
     /// Gives lanes that are behind a moment: a caller that is answered a little later sends a little later,
-    /// which is cheaper for all than a long queue, out of the processor's cache, and then a refusal. A moment
-    /// and no longer: a lane that stays behind refuses as it always did.
+    /// which is cheaper than a long queue, out of the processor's cache, and then a refusal. A moment and no
+    /// longer: a lane that does not move is filled, and refuses.
     async fn let_lanes_catch_up(&self) {
         for _ in 0..PAUSES_MAX {
-            if self.inner.lanes.len() < BEHIND {
+            if !self.inner.lanes.are_behind() {
                 return;
             }
             tokio::time::sleep(PAUSE).await;
@@ -284,7 +282,7 @@ impl Gate {
         let patience = deadline.since(self.now());
         let turn = tokio::time::timeout(patience, self.heavy.clone().acquire_owned()).await;
         // Checked after its caller has gone, it would come again as a duplicate.
-        let turn = turn.map_err(|_| self.busy(STILL_WAITING))?.map_err(|_| Refusal::Internal)?;
+        let turn = turn.map_err(|_| self.busy(BEHIND))?.map_err(|_| Refusal::Internal)?;
         let gate = self.clone();
         let work = move || {
             let _turn = turn;
