@@ -8,6 +8,7 @@
 //! when it has doubled since it last looked, so stale ones are never more than half of it.
 
 use std::hash::{BuildHasher, Hasher};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,7 +30,7 @@ pub struct Head {
     kind: Kind,
     /// `service.name` of a resource, the name of a scope.
     name: Box<str>,
-    facts: Facts<Option<Arc<str>>>,
+    facts: Facts<Option<Rc<str>>>,
 }
 
 /// What a head is the head of.
@@ -67,7 +68,7 @@ impl Head {
     }
 
     /// What a resource says of itself.
-    pub(super) fn facts(&self) -> &Facts<Option<Arc<str>>> {
+    pub(super) fn facts(&self) -> &Facts<Option<Rc<str>>> {
         &self.facts
     }
 
@@ -82,8 +83,8 @@ const NAME_MAX: usize = 128;
 /// The struct, its place in the table, the shared buffer's own bookkeeping.
 const OVERHEAD: usize = size_of::<Head>() + 96;
 
-fn owned(facts: Facts<Option<&str>>) -> Facts<Option<Arc<str>>> {
-    let own = |text: Option<&str>| text.map(Arc::from);
+fn owned(facts: Facts<Option<&str>>) -> Facts<Option<Rc<str>>> {
+    let own = |text: Option<&str>| text.map(Rc::from);
     Facts { environment: facts.environment.map(own), release: facts.release.map(own) }
 }
 
@@ -105,7 +106,7 @@ fn scope_name(message: &[u8]) -> &str {
 /// The heads one join holds.
 #[derive(Debug)]
 pub(super) struct Heads {
-    table: HashTable<Arc<Head>>,
+    table: HashTable<Rc<Head>>,
     hasher: RandomState,
     release_key: Arc<str>,
     /// The head being looked up, laid out as it would be kept.
@@ -135,22 +136,22 @@ impl Heads {
     }
 
     /// The head of a walked block.
-    pub fn intern(&mut self, kind: Kind, body: &[u8], index: &Index, head: &walk::Head) -> Arc<Head> {
+    pub fn intern(&mut self, kind: Kind, body: &[u8], index: &Index, head: &walk::Head) -> Rc<Head> {
         let split = self.lay_out(body, index, head);
         let (first, rest) = self.scratch.split_at(split);
         let hash = hash_of(&self.hasher, kind, first, rest);
         let equal =
-            |held: &Arc<Head>| held.kind == kind && held.bytes.first == first && held.bytes.rest == rest;
+            |held: &Rc<Head>| held.kind == kind && held.bytes.first == first && held.bytes.rest == rest;
         if let Some(held) = self.table.find(hash, equal) {
             return held.clone();
         }
         self.sweep_if_due();
         let whole = Bytes::copy_from_slice(&self.scratch);
         let bytes = BlockHead { first: whole.slice(..split), rest: whole.slice(split..) };
-        let new = Arc::new(Head::new(kind, bytes, &self.release_key));
+        let new = Rc::new(Head::new(kind, bytes, &self.release_key));
         self.bytes += new.cost();
         let hasher = &self.hasher;
-        let rehash = |h: &Arc<Head>| hash_of(hasher, h.kind, &h.bytes.first, &h.bytes.rest);
+        let rehash = |h: &Rc<Head>| hash_of(hasher, h.kind, &h.bytes.first, &h.bytes.rest);
         self.table.insert_unique(hash, new.clone(), rehash);
         new
     }
@@ -181,7 +182,7 @@ impl Heads {
         if self.bytes < self.sweep_at {
             return;
         }
-        self.table.retain(|head| Arc::strong_count(head) > 1);
+        self.table.retain(|head| Rc::strong_count(head) > 1);
         self.bytes = self.table.iter().map(|head| head.cost()).sum();
         self.sweep_at = (2 * self.bytes).max(self.sweep_min);
         let hasher = &self.hasher;
@@ -193,8 +194,8 @@ impl Heads {
 /// Resource and scope of a block, and what the shapes of its spans have in common.
 #[derive(Debug)]
 pub(super) struct BlockHeads {
-    pub resource: Arc<Head>,
-    pub scope: Arc<Head>,
+    pub resource: Rc<Head>,
+    pub scope: Rc<Head>,
     pub shape_key: u64,
 }
 

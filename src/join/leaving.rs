@@ -1,5 +1,6 @@
 //! A trace on its way out: its spans as ranges of its own chunks, in blocks, with what it says of itself.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,8 +22,8 @@ use crate::wire::TraceId;
 /// Facts about a trace, as its own spans state them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
-    pub environment: Option<Arc<str>>,
-    pub release: Option<Arc<str>>,
+    pub environment: Option<Rc<str>>,
+    pub release: Option<Rc<str>>,
     /// Name, user, session, tags, metadata; `None` when nobody says anything, or nobody wants to know.
     pub said: Option<Arc<Said>>,
 }
@@ -56,8 +57,8 @@ pub struct Leaving {
 /// Spans of one resource and one scope. Their bytes: [`Leaving::spans`].
 #[derive(Clone, Debug)]
 pub struct LeavingBlock {
-    pub resource: Arc<Head>,
-    pub scope: Arc<Head>,
+    pub resource: Rc<Head>,
+    pub scope: Rc<Head>,
     from: u32,
     to: u32,
 }
@@ -326,10 +327,10 @@ fn own_context(trace: &Trace, root: &Record, release_key: &str) -> Context {
 }
 
 /// `semantics::best`, sharing the resource's text where the span says nothing new.
-fn best<const N: usize>(span: [Option<&str>; N], resource: &[Option<Arc<str>>; N]) -> Option<Arc<str>> {
+fn best<const N: usize>(span: [Option<&str>; N], resource: &[Option<Rc<str>>; N]) -> Option<Rc<str>> {
     span.into_iter().zip(resource).find_map(|(span, resource)| match (span, resource) {
         (Some(said), Some(known)) if said == &**known => Some(known.clone()),
-        (Some(said), _) => Some(Arc::from(said)),
+        (Some(said), _) => Some(Rc::from(said)),
         (None, known) => known.clone(),
     })
 }

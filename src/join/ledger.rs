@@ -4,16 +4,17 @@
 //! to know a parent that need not be waited for, a copy sent twice, and whose child came late. It is
 //! bounded in traces, bytes and age; the oldest are forgotten first.
 //!
-//! It is two rings and an index: a busy lane remembers and forgets tens of thousands of traces a
-//! second, and what is written and dropped in order never waits for memory. Only a late span, which is
-//! rare, has what is remembered of its trace copied out and sorted.
+//! It is two rings and chains through the first: a busy lane remembers and forgets tens of thousands of
+//! traces a second, and what is written and dropped in order never waits for memory. A chain leads from a
+//! trace to the one before it whose id falls into the same place, and ends where the ring does, so what is
+//! forgotten is nowhere taken out. Only a late span, which is rare, has what is remembered of its trace
+//! copied out and sorted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
-use hashbrown::HashTable;
 
 use super::Context;
 use super::shapes::ShapeId;
@@ -125,6 +126,8 @@ struct Entry {
     farewell: Farewell,
     /// The first of its spans, as the ring of spans counts, and how many; `None` when there were too many.
     spans: Option<(u64, u32)>,
+    /// The turn of the trace before it in its chain; of one that is forgotten when it is the chain's first.
+    before: u32,
 }
 
 /// The traces remembered by one join.
@@ -139,8 +142,8 @@ pub(super) struct Ledger {
     forgotten: u64,
     /// Heap bytes of what the entries say of their traces.
     said: usize,
-    /// The turns of the entries that count: of a trace remembered twice the later.
-    index: HashTable<u32>,
+    /// Where the chains begin: the last turn of each. Of a trace remembered twice the later comes first.
+    chains: Vec<u32>,
     traces_max: usize,
     bytes_max: usize,
     hasher: RandomState,
@@ -148,12 +151,13 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub fn new(traces_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
-        let (entries, spans, index) = (VecDeque::new(), VecDeque::new(), HashTable::new());
-        Self { entries, turn: 0, spans, forgotten: 0, said: 0, index, traces_max, bytes_max, hasher }
+        let (entries, spans, chains) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        Self { entries, turn: 0, spans, forgotten: 0, said: 0, chains, traces_max, bytes_max, hasher }
     }
 
+    /// Traces remembered; one that left in parts counts for each.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.entries.len()
     }
 
     pub fn bytes(&self) -> usize {
@@ -163,13 +167,17 @@ impl Ledger {
     /// What left of the trace a span belongs to, and whose trace it is: the tenant's own, else
     /// nobody's; for a span of nobody's, the least tenant's.
     pub fn find(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<(TenantKey, Box<Earlier>)> {
+        let nobodys = |tenant: TenantKey| tenant == TenantKey::ANONYMOUS;
+        let mut named = false;
         let related = |e: &&Entry| {
-            let same =
-                e.tenant == tenant || e.tenant == TenantKey::ANONYMOUS || tenant == TenantKey::ANONYMOUS;
-            e.id == id && same && now.since(e.left) <= REMEMBER
+            // What was nobody's when a part of it left has since become somebody's.
+            let counts = !(named && nobodys(e.tenant));
+            named |= !nobodys(e.tenant);
+            let same = e.tenant == tenant || nobodys(e.tenant) || nobodys(tenant);
+            counts && same && now.since(e.left) <= REMEMBER
         };
-        let candidates = self.index.iter_hash(self.hasher.hash_one(id));
-        let entries = candidates.filter_map(|&turn| self.entries.get(self.place(turn))).filter(related);
+        let entries = self.chain(id).filter(|e| e.id == id).filter(related);
+        // Of one tenant's the first, which is the last that left.
         let entry = entries.min_by_key(|e| (e.tenant != tenant, e.tenant))?;
         let earlier = Earlier { farewell: entry.farewell.clone(), spans: self.spans_of(entry) };
         Some((entry.tenant.max(tenant), Box::new(earlier)))
@@ -199,26 +207,27 @@ impl Ledger {
         let spans = known.then_some((first, count as u32));
         let turn = self.turn.wrapping_add(self.entries.len() as u32);
         self.said += said_bytes(&farewell);
-        self.entries.push_back(Entry { tenant, id, left: now, farewell, spans });
-        let (entries, begin) = (&self.entries, self.turn);
-        let entry = |turn: u32| entries.get(turn.wrapping_sub(begin) as usize);
-        let replaces = |turn: &u32| {
-            entry(*turn)
-                .is_some_and(|e| e.id == id && (e.tenant == tenant || e.tenant == TenantKey::ANONYMOUS))
-        };
-        let hash = self.hasher.hash_one(id);
-        match self.index.find_mut(hash, replaces) {
-            Some(place) => *place = turn,
-            None => {
-                let hasher = &self.hasher;
-                let rehash = |turn: &u32| entry(*turn).map_or(0, |e| hasher.hash_one(e.id));
-                self.index.insert_unique(hash, turn, rehash);
-            }
-        }
+        let chain = self.chain_of(id);
+        let before = self.chains.get_mut(chain).map_or(turn, |last| std::mem::replace(last, turn));
+        self.entries.push_back(Entry { tenant, id, left: now, farewell, spans, before });
     }
 
-    fn place(&self, turn: u32) -> usize {
-        turn.wrapping_sub(self.turn) as usize
+    /// What is remembered in the chain of a trace's id, the last to leave first.
+    fn chain(&self, id: TraceId) -> impl Iterator<Item = &Entry> {
+        let mut next = self.chains.get(self.chain_of(id)).copied();
+        let mut end = self.entries.len();
+        std::iter::from_fn(move || {
+            let at = next?.wrapping_sub(self.turn) as usize;
+            // Each is older than the one before it; what is forgotten is not among the entries.
+            let entry = self.entries.get(at).filter(|_| at < end)?;
+            (end, next) = (at, Some(entry.before));
+            Some(entry)
+        })
+    }
+
+    /// The place of the chain an id is in, if there are any.
+    fn chain_of(&self, id: TraceId) -> usize {
+        self.hasher.hash_one(id) as usize & self.chains.len().wrapping_sub(1)
     }
 
     fn spans_of(&self, entry: &Entry) -> Option<Vec<Gone>> {
@@ -240,7 +249,10 @@ impl Ledger {
             self.forget_oldest();
         }
         let (traces, spans) = self.wanted(count);
-        self.entries.reserve_exact(traces - self.entries.len());
+        if traces > self.entries.capacity() {
+            self.entries.reserve_exact(traces - self.entries.len());
+            self.chain_anew();
+        }
         self.spans.reserve_exact(spans - self.spans.len());
         self.fits(count)
     }
@@ -263,12 +275,7 @@ impl Ledger {
     fn forget_oldest(&mut self) {
         let Some(entry) = self.entries.pop_front() else { return };
         self.said -= said_bytes(&entry.farewell);
-        let turn = self.turn;
         self.turn = self.turn.wrapping_add(1);
-        // Remembered again since: the later turn stands in the index.
-        if let Ok(known) = self.index.find_entry(self.hasher.hash_one(entry.id), |&is| is == turn) {
-            known.remove();
-        }
         if let Some((_, count)) = entry.spans {
             self.spans.drain(..count as usize);
             self.forgotten += u64::from(count);
@@ -280,12 +287,23 @@ impl Ledger {
     fn give_back(&mut self) {
         if self.entries.capacity() > ROOM_MIN.max(4 * self.entries.len()) {
             self.entries.shrink_to(2 * self.entries.len());
-            let (entries, begin, hasher) = (&self.entries, self.turn, &self.hasher);
-            let id = |turn: &u32| entries.get(turn.wrapping_sub(begin) as usize).map(|e| e.id);
-            self.index.shrink_to(2 * entries.len(), |turn| id(turn).map_or(0, |id| hasher.hash_one(id)));
+            self.chain_anew();
         }
         if self.spans.capacity() > ROOM_MIN.max(4 * self.spans.len()) {
             self.spans.shrink_to(2 * self.spans.len());
+        }
+    }
+
+    /// Makes as many chains as there is room for entries.
+    fn chain_anew(&mut self) {
+        let forgotten = self.turn.wrapping_sub(1);
+        self.chains = vec![forgotten; chains_for(self.entries.capacity())];
+        for at in 0..self.entries.len() {
+            let turn = self.turn.wrapping_add(at as u32);
+            let chain = self.entries.get(at).map_or(0, |entry| self.chain_of(entry.id));
+            if let (Some(entry), Some(last)) = (self.entries.get_mut(at), self.chains.get_mut(chain)) {
+                entry.before = std::mem::replace(last, turn);
+            }
         }
     }
 }
@@ -294,8 +312,73 @@ fn said_bytes(farewell: &Farewell) -> usize {
     farewell.context.said.as_ref().map_or(0, |said| said.bytes())
 }
 
-/// What rings with this much room take; the index is at most half empty and a byte larger each.
+/// A power of two, so that a place is a part of the hash; many, so that the chain of a new trace is nearly
+/// always empty: looking at an entry is waiting for memory.
+fn chains_for(traces: usize) -> usize {
+    traces.next_power_of_two() * 8
+}
+
+/// What rings with this much room take, and the chains.
 fn cost(traces: usize, spans: usize) -> usize {
-    const INDEXED: usize = 2 * (size_of::<u32>() + 1);
-    traces * (size_of::<Entry>() + INDEXED) + spans * size_of::<Gone>()
+    traces * size_of::<Entry>() + chains_for(traces) * size_of::<u32>() + spans * size_of::<Gone>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOBODY: TenantKey = TenantKey::ANONYMOUS;
+    const SOMEBODY: TenantKey = TenantKey(7);
+
+    fn remember(ledger: &mut Ledger, ms: u64, tenant: TenantKey, id: u8) {
+        let farewell = Farewell {
+            context: Context::default(),
+            origin: Origin::anonymous(),
+            reason: Reason::Complete,
+            root_known: true,
+        };
+        ledger.remember(Time::from_millis(ms), (tenant, TraceId([id; 16])), farewell, None, [].into_iter());
+    }
+
+    fn ledger(traces_max: usize) -> Ledger {
+        Ledger::new(traces_max, 1 << 20, RandomState::with_seeds(1, 2, 3, 4))
+    }
+
+    fn knows(ledger: &Ledger, ms: u64, tenant: TenantKey, id: u8) -> bool {
+        ledger.find(Time::from_millis(ms), tenant, TraceId([id; 16])).is_some()
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_first_and_no_other() {
+        let mut ledger = ledger(100);
+        for id in 0..=255 {
+            remember(&mut ledger, 0, NOBODY, id);
+            let first = id.saturating_sub(99);
+            assert!(
+                (0..=255).all(|old| knows(&ledger, 1, NOBODY, old) == (first..=id).contains(&old)),
+                "{id}"
+            );
+        }
+        assert_eq!(ledger.len(), 100);
+    }
+
+    #[test]
+    fn nothing_is_remembered_for_ever() {
+        let mut ledger = ledger(100);
+        remember(&mut ledger, 0, NOBODY, 1);
+        let end = REMEMBER.as_millis() as u64;
+        assert!(knows(&ledger, end, NOBODY, 1) && !knows(&ledger, end + 1, NOBODY, 1));
+        remember(&mut ledger, end + 1, NOBODY, 2);
+        assert_eq!(ledger.len(), 1);
+    }
+
+    #[test]
+    fn what_was_nobodys_and_became_somebodys_is_no_one_elses() {
+        let mut ledger = ledger(100);
+        remember(&mut ledger, 0, NOBODY, 1);
+        assert!(knows(&ledger, 1, TenantKey(8), 1));
+        remember(&mut ledger, 1, SOMEBODY, 1);
+        assert!(knows(&ledger, 2, SOMEBODY, 1) && knows(&ledger, 2, NOBODY, 1));
+        assert!(!knows(&ledger, 2, TenantKey(8), 1));
+    }
 }

@@ -33,6 +33,7 @@ mod trace;
 mod whole;
 
 use std::iter::Peekable;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -93,8 +94,8 @@ struct Request<'a> {
     origin: &'a Arc<Origin>,
     body: &'a Bytes,
     index: &'a Index,
-    /// It is pinned.
-    pin: Option<PinId>,
+    /// What its pin is called and shared as, if it is pinned.
+    pin: Option<(PinId, &'a Rc<Bytes>)>,
 }
 
 impl Join {
@@ -142,8 +143,9 @@ impl Join {
         self.request_heads.begin(index);
         let wanted =
             index.spans.iter().filter(|entry| mine(entry.trace)).map(|entry| entry.body.len as usize);
-        let pin = pins::is_worth(wanted.sum(), body).then(|| self.pins.pin(body));
-        let request = Request { now, origin: &origin, body, index, pin };
+        let pin = pins::is_worth(wanted.sum(), body).then(|| (self.pins.pin(body), Rc::new(body.clone())));
+        let shared = pin.as_ref().map(|(id, body)| (*id, body));
+        let request = Request { now, origin: &origin, body, index, pin: shared };
         let mut taken = 0;
         let mut spans = index.spans.iter().peekable();
         while let Some(first) = spans.peek() {
@@ -157,7 +159,7 @@ impl Join {
             self.settle_cost(slot);
         }
         self.request_heads.end();
-        if let Some(pin) = pin {
+        if let Some((pin, _)) = pin {
             self.pins.release(pin);
         }
         taken
@@ -186,7 +188,7 @@ impl Join {
                     }
                 }
                 Verdict::Wait(until) => {
-                    self.set_alarm(ticket.slot, until);
+                    self.set_alarm(now, ticket.slot, until);
                     if until > now + pins::BRIEFLY {
                         self.unpin(ticket.slot);
                     }
@@ -287,7 +289,7 @@ impl Join {
         }
         let ring = if trace.late { now } else { quiet_until };
         if trace.alarm > ring {
-            self.set_alarm(slot, ring);
+            self.set_alarm(now, slot, ring);
         }
         slot
     }
@@ -315,7 +317,7 @@ impl Join {
         let Some(mut entry) = spans.next() else { return 0 };
         let Some(trace) = self.table.get_mut(slot) else { return 0 };
         let arrival = trace.arrive(request.now, request.origin);
-        let pin = request.pin.map(|pin| trace.pin(pin, body, &mut self.pins));
+        let pin = request.pin.map(|(pin, shared)| trace.pin(pin, shared, &mut self.pins));
         let (mut taken, mut scope, mut block) = (0, None, 0);
         loop {
             let heads = self.request_heads.of(&mut self.heads, &self.shapes, body, index, entry.scope);
@@ -323,7 +325,7 @@ impl Join {
                 scope = Some(entry.scope);
                 block = trace.block_index(&heads.resource, &heads.scope);
             }
-            let shape = self.shapes.of(heads, entry.name.of(body), entry.kind);
+            let shape = self.shapes.of(heads, entry.name_key, entry.kind, || entry.name.of(body));
             let incoming = Incoming { request: body, entry, block, shape, arrival, pin };
             trace.add(incoming, &mut self.spares, &self.hasher);
             taken += 1;
@@ -334,11 +336,11 @@ impl Join {
         }
     }
 
-    fn set_alarm(&mut self, slot: u32, at: Time) {
+    fn set_alarm(&mut self, now: Time, slot: u32, at: Time) {
         let ticket = self.table.ticket(slot);
         if let Some(trace) = self.table.get_mut(slot) {
             trace.alarm = at;
-            self.alarms.set(at, ticket);
+            self.alarms.set(now, at, ticket);
         }
         let table = &self.table;
         self.alarms.tidy(table.len(), |at, ticket| table.of(ticket).is_some_and(|trace| trace.alarm == at));

@@ -5,6 +5,7 @@
 //! longer copies its spans out ([`Trace::unpin`](super::trace::Trace::unpin)), so that no small span
 //! keeps a large request.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +31,7 @@ pub(super) struct PinId(u32);
 #[derive(Debug)]
 pub(super) struct Pin {
     pub id: PinId,
-    pub request: Bytes,
+    pub request: Rc<Bytes>,
 }
 
 /// What the requests pinned by one join take.

@@ -23,6 +23,8 @@ use crate::model::Time;
 
 /// Names are told apart, and shown, up to here.
 const NAME_MAX: usize = 128;
+/// Names of which the shape is at hand.
+const RECENT: usize = 256;
 
 /// One shape, as people are shown it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +48,7 @@ pub struct ShapeInfo<'a> {
 }
 
 /// A shape's place, and which of the place's successive shapes is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ShapeId {
     at: u32,
     opening: u32,
@@ -71,6 +73,8 @@ struct Shape {
 #[derive(Debug)]
 pub(super) struct Shapes {
     by_key: HashTable<u32>,
+    /// Shapes of spans taken of late, by service, scope, name as it stands, and kind.
+    recent: Box<[(u64, ShapeId)]>,
     shapes: Vec<Shape>,
     max: usize,
     hand: usize,
@@ -86,6 +90,7 @@ impl Shapes {
     pub fn new(max: usize, hasher: RandomState) -> Self {
         Self {
             by_key: HashTable::new(),
+            recent: vec![Default::default(); RECENT].into(),
             shapes: Vec::new(),
             max: max.max(1),
             hand: 0,
@@ -105,8 +110,31 @@ impl Shapes {
         self.hasher.hash_one((service, scope))
     }
 
-    /// The shape of a span, learned from now on if it is new.
-    pub fn of(&mut self, heads: &BlockHeads, name: &[u8], kind: u8) -> ShapeId {
+    /// The shape of a span, learned from now on if it is new. Its name is read only when no span of late was
+    /// named so: by now its bytes are rarely in the processor's cache.
+    pub fn of<'n>(
+        &mut self,
+        heads: &BlockHeads,
+        name_key: u64,
+        kind: u8,
+        name: impl FnOnce() -> &'n [u8],
+    ) -> ShapeId {
+        let key = (heads.shape_key ^ name_key.rotate_left(8)).wrapping_add(kind.into());
+        let place = (key % RECENT as u64) as usize;
+        if let Some(&(known, shape)) = self.recent.get(place)
+            && known == key
+            && self.get(shape).is_some()
+        {
+            return shape;
+        }
+        let shape = self.of_name(heads, name(), kind);
+        if let Some(recent) = self.recent.get_mut(place) {
+            *recent = (key, shape);
+        }
+        shape
+    }
+
+    fn of_name(&mut self, heads: &BlockHeads, name: &[u8], kind: u8) -> ShapeId {
         let name = plain(name);
         let key = self.key(heads.shape_key, &name, kind);
         if let Some(known) = self.find(key) {
@@ -308,15 +336,17 @@ fn is_id(word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use std::rc::Rc;
 
     use crate::join::heads::{Head, Kind};
     use crate::wire::block::BlockHead;
+    use crate::wire::index::name_key;
 
     fn of(shapes: &mut Shapes, name: &str) -> ShapeId {
-        let head = |kind| Arc::new(Head::new(kind, BlockHead::default(), ""));
+        let head = |kind| Rc::new(Head::new(kind, BlockHead::default(), ""));
         let (resource, scope) = (head(Kind::Resource), head(Kind::Scope));
-        shapes.of(&BlockHeads { resource, scope, shape_key: shapes.block_key("", "") }, name.as_bytes(), 1)
+        let heads = BlockHeads { resource, scope, shape_key: shapes.block_key("", "") };
+        shapes.of(&heads, name_key(name.as_bytes()), 1, || name.as_bytes())
     }
 
     fn see(shapes: &mut Shapes, name: &str, tally: Tally) -> ShapeId {

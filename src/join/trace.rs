@@ -3,11 +3,12 @@
 //! Spans lie where they came, in a pinned request, or are copied once into the trace's own chunks
 //! (`pins` says when). Records stand in the order of arrival; nothing here sorts.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
 use bytes::Bytes;
-use smallvec::{SmallVec, smallvec};
+use smallvec::{Array, SmallVec, smallvec};
 
 use super::Scope;
 use super::heads::Head;
@@ -133,7 +134,8 @@ pub(super) struct Arrival {
     marks: Marks,
 }
 
-/// A trace being held.
+/// A trace being held. What a usual one needs stands side by side in it: by the time its next spans come it is
+/// long out of the processor's cache, and every piece of it elsewhere would be waited for.
 #[derive(Debug)]
 pub(super) struct Trace {
     pub id: TraceId,
@@ -148,11 +150,11 @@ pub(super) struct Trace {
     pub last_request: u64,
     pub records: Vec<Record>,
     /// Their ids once more, side by side: every arrival looks for its own among them.
-    ids: Vec<SpanId>,
+    ids: SmallVec<[SpanId; 16]>,
     pub chunks: Vec<Vec<u8>>,
     /// Requests its spans lie in.
-    pub pins: Vec<Pin>,
-    pub blocks: Vec<(Arc<Head>, Arc<Head>)>,
+    pub pins: SmallVec<[Pin; 4]>,
+    pub blocks: SmallVec<[(Rc<Head>, Rc<Head>); 4]>,
     pub origins: SmallVec<[Arc<Origin>; 1]>,
     pub repairs: Repairs,
     /// Spans without a parent.
@@ -180,10 +182,10 @@ impl Trace {
             requests: 0,
             last_request: 0,
             records: Vec::new(),
-            ids: Vec::new(),
+            ids: SmallVec::new(),
             chunks: Vec::new(),
-            pins: Vec::new(),
-            blocks: Vec::new(),
+            pins: SmallVec::new(),
+            blocks: SmallVec::new(),
             origins: SmallVec::new(),
             repairs: Repairs::default(),
             roots: 0,
@@ -224,18 +226,18 @@ impl Trace {
         TRACE_OVERHEAD
             + self.stored
             + self.records.capacity() * size_of::<Record>()
-            + self.ids.capacity() * size_of::<SpanId>()
-            + self.blocks.capacity() * size_of::<(Arc<Head>, Arc<Head>)>()
             + self.chunks.capacity() * size_of::<Vec<u8>>()
-            + self.pins.capacity() * size_of::<Pin>()
-            + if self.origins.spilled() { self.origins.capacity() * size_of::<Arc<Origin>>() } else { 0 }
+            + spilled(&self.ids)
+            + spilled(&self.blocks)
+            + spilled(&self.pins)
+            + spilled(&self.origins)
             + self.kin.as_ref().map_or(0, |kin| kin.cost())
     }
 
     /// The body of a span's message.
     pub fn body(&self, place: Place) -> &[u8] {
         let bytes = match place.pin() {
-            Some(pin) => self.pins.get(pin).map(|pin| &*pin.request),
+            Some(pin) => self.pins.get(pin).map(|pin| &**pin.request),
             None => self.chunks.get(place.piece as usize).map(Vec::as_slice),
         };
         place.range().of(bytes.unwrap_or_default())
@@ -273,7 +275,7 @@ impl Trace {
     }
 
     /// The index of a block among the trace's.
-    pub fn block_index(&mut self, resource: &Arc<Head>, scope: &Arc<Head>) -> u32 {
+    pub fn block_index(&mut self, resource: &Rc<Head>, scope: &Rc<Head>) -> u32 {
         let key = (resource.id, scope.id);
         let known = match &self.kin {
             Some(kin) => kin.blocks.get(&key).copied(),
@@ -323,7 +325,6 @@ impl Trace {
         let at = self.records.len() as u32;
         if self.records.capacity() == 0 {
             self.records.reserve_exact(RECORDS_MIN);
-            self.ids.reserve_exact(RECORDS_MIN);
         }
         self.records.push(record);
         self.ids.push(record.id);
@@ -374,7 +375,7 @@ impl Trace {
     }
 
     fn completeness<'a>(&'a self, record: &Record, body: &'a [u8]) -> impl Ord + 'a {
-        let head = |head: &'a Arc<Head>| (&head.bytes.first, &head.bytes.rest);
+        let head = |head: &'a Rc<Head>| (&head.bytes.first, &head.bytes.rest);
         let heads = self.blocks.get(record.block as usize).map(|(r, s)| (head(r), head(s)));
         let origin = self.origins.get(usize::from(record.origin)).map(|o| &**o);
         (record.marks.has(Marks::ENDED), body.len(), body, heads, origin)
@@ -401,7 +402,7 @@ impl Trace {
     }
 
     /// Its spans are going to lie in a pinned request. Returns the index among its pins.
-    pub fn pin(&mut self, id: PinId, request: &Bytes, pins: &mut Pins) -> u32 {
+    pub fn pin(&mut self, id: PinId, request: &Rc<Bytes>, pins: &mut Pins) -> u32 {
         if self.pins.last().is_none_or(|last| last.id != id) {
             pins.hold(id);
             self.pins.push(Pin { id, request: request.clone() });
@@ -491,6 +492,11 @@ impl Trace {
     pub fn is_large(&self) -> bool {
         self.kin.is_some()
     }
+}
+
+/// Bytes a list takes outside its trace.
+fn spilled<A: Array>(list: &SmallVec<A>) -> usize {
+    if list.spilled() { list.capacity() * size_of::<A::Item>() } else { 0 }
 }
 
 /// Distinct sets of kept headers told apart within one trace.

@@ -164,6 +164,7 @@ mod tests {
                 forward("default", "http://gateway:4317", "grpc"),
                 forward("archive", "https://otel.example.com", "http/protobuf"),
             ],
+            beyond: None,
             environment: written("deployment.environment.name", "production", "configuration"),
             release: written("service.version", "4f1c2d3", "GITHUB_SHA"),
             resource: vec![("team".to_owned(), "payments".to_owned())],

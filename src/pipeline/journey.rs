@@ -3,6 +3,7 @@
 //! A `Journey` is what one lane does with a request: join (traces), label, batch, hand over. It is
 //! told what time it is and owns no thread; `lane` gives it both.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -174,7 +175,7 @@ impl Journey {
     }
 
     /// The labelled resource of each block, in the order of the blocks.
-    fn label(&mut self, trace: &mut Leaving) -> SmallVec<[Arc<Labelled>; 4]> {
+    fn label(&mut self, trace: &mut Leaving) -> SmallVec<[Rc<Labelled>; 4]> {
         let known = Known {
             environment: trace.context.environment.as_deref(),
             release: trace.context.release.as_deref(),
@@ -188,7 +189,7 @@ impl Journey {
     }
 
     /// One request upstream holds the whole trace, unless the trace is larger than a batch.
-    fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Arc<Labelled>], stamp: &mut Stamp<'_>) {
+    fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) {
         let len = trace_len(trace, labelled, stamp);
         let whole = self.batcher.make_room(Signal::Traces, &trace.origin, len);
         if !whole {
@@ -231,7 +232,7 @@ impl Journey {
         &self,
         now: Time,
         trace: &Leaving,
-        labelled: &[Arc<Labelled>],
+        labelled: &[Rc<Labelled>],
         stamp: &mut Stamp<'_>,
     ) -> JoinedTrace {
         JoinedTrace {
@@ -281,7 +282,7 @@ impl Journey {
 }
 
 /// What a whole trace takes in a batch, at most.
-fn trace_len(trace: &Leaving, labelled: &[Arc<Labelled>], stamp: &mut Stamp<'_>) -> usize {
+fn trace_len(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) -> usize {
     let heads: usize =
         trace.blocks.iter().zip(labelled).map(|(block, labelled)| heads_len(block, labelled)).sum();
     let grown: usize = if stamp.is_nothing() && trace.mended() == 0 {
@@ -306,7 +307,7 @@ fn heads(block: &LeavingBlock, labelled: &Labelled) -> (BlockHead, BlockHead) {
 }
 
 /// An export request of this trace alone; neighbouring blocks of one resource share it.
-fn request_of(trace: &Leaving, labelled: &[Arc<Labelled>], stamp: &mut Stamp<'_>) -> Rope {
+fn request_of(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) -> Rope {
     let mut body = Rope::default();
     let blocks: Vec<_> = trace.blocks.iter().zip(labelled).collect();
     for same in blocks.chunk_by(|a, b| (a.1.id, a.0.resource.id) == (b.1.id, b.0.resource.id)) {

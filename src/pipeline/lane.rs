@@ -168,15 +168,10 @@ mod tests {
     use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
     use prost::Message;
 
-    use super::super::shelf::Shelf;
-    use super::super::tally::LaneMeters;
+    use super::super::tests::lane::plain;
     use super::*;
-    use crate::join::Join;
     use crate::model::Origin;
-    use crate::page::Watchers;
-    use crate::queue::batcher::Batcher;
     use crate::queue::{Admitted, Budget, Outbox};
-    use crate::rules::memo::Memo;
     use crate::wire::{Detail, Limits, Signals, walk};
 
     /// A request of the spans of one trace for each of these numbers.
@@ -224,17 +219,7 @@ mod tests {
             meters: meters.clone(),
             outlets: outlets.clone(),
         };
-        lane.run(|| Journey {
-            join: Some(Join::new(crate::join::Settings::default(), 1)),
-            labels: Memo::new(crate::rules::labels::Settings::default(), 1 << 16),
-            batcher: Batcher::new(crate::queue::batcher::Settings::default(), budget.clone()),
-            held: budget.reserve(0),
-            shelf: Shelf::new(&outlets, &meters),
-            watchers: Watchers::new(meters.clone(), 0),
-            clock,
-            meters: LaneMeters::new(&meters),
-            in_hand: [0; 4],
-        });
+        lane.run(|| plain(&budget, &meters, &outlets));
         let sent: u64 = std::iter::from_fn(|| outbox.try_take()).map(|batch| batch.items).sum();
         let counted = meters.lost_items.with_label_values(&["traces", "up", "lane_panic"]).get();
         assert_eq!((sent, counted), (delivered, lost));

@@ -52,10 +52,15 @@ impl LaneMeters {
         let spans = trace.span_count();
         self.left[trace.reason as usize].inc();
         self.left_spans[trace.reason as usize].inc_by(spans as u64);
-        self.duplicates.inc_by(u64::from(trace.repairs.duplicates));
-        self.orphans.inc_by(u64::from(trace.repairs.orphans));
-        self.zero_parents.inc_by(u64::from(trace.repairs.zero_parents));
-        self.cycles.inc_by(u64::from(trace.repairs.cycles));
+        let repairs = [
+            (&self.duplicates, trace.repairs.duplicates),
+            (&self.orphans, trace.repairs.orphans),
+            (&self.zero_parents, trace.repairs.zero_parents),
+            (&self.cycles, trace.repairs.cycles),
+        ];
+        for (counter, count) in repairs.into_iter().filter(|(_, count)| *count > 0) {
+            counter.inc_by(count.into());
+        }
         self.quiet.observe(now.since(trace.last_arrival).as_secs_f64());
         self.spans.observe(spans as f64);
     }

@@ -3,7 +3,7 @@
 //! What is asked here is the promise of the join end to end: however a trace is split over services,
 //! exports and sidecars, and in whatever order the pieces come, the same bytes go out.
 
-mod lane;
+pub mod lane;
 mod trace;
 
 use proptest::prelude::*;

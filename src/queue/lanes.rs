@@ -16,6 +16,8 @@ pub struct Busy;
 
 /// More than there are threads that offer.
 const OFFERS_AT_ONCE: usize = 64;
+/// Requests waiting for a lane above which it is behind: a millisecond's work or two.
+const BEHIND: usize = 32;
 
 /// What a lane is asked to do.
 #[derive(Debug)]
@@ -75,6 +77,11 @@ impl Lanes {
     /// Every lane is full: whatever comes now will be refused, so it need not be read.
     pub fn is_full(&self) -> bool {
         self.senders.iter().all(Sender::is_full)
+    }
+
+    /// More wait than the lanes will have done in a moment.
+    pub fn are_behind(&self) -> bool {
+        self.len() >= BEHIND * self.senders.len()
     }
 
     /// Looks at every lane before giving to any, with room for the offers other threads make meanwhile.
@@ -139,6 +146,16 @@ mod tests {
         assert!(lanes.is_full(), "known before the next request is read");
         assert_eq!(lanes.offer(request(Signal::Logs, 0)), Err(Busy));
         assert_eq!(lanes.len(), 1);
+    }
+
+    #[test]
+    fn lanes_are_behind_long_before_they_are_full() {
+        let (lanes, _queues) = Lanes::new(1, 4 * BEHIND);
+        (0..BEHIND as u64).for_each(|n| {
+            assert!(!lanes.are_behind());
+            lanes.offer(request(Signal::Logs, n)).unwrap();
+        });
+        assert!(lanes.are_behind() && !lanes.is_full());
     }
 
     #[test]

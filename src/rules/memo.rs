@@ -2,7 +2,7 @@
 //! labels are worked out once and copied ever after.
 
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use ahash::RandomState;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ struct Entry {
     resource: Box<[u8]>,
     environment: Option<Box<str>>,
     release: Option<Box<str>>,
-    labelled: Arc<Labelled>,
+    labelled: Rc<Labelled>,
 }
 
 impl Entry {
@@ -75,7 +75,7 @@ impl Memo {
     }
 
     /// `resource` (a Resource message's body) with its labels.
-    pub fn label(&mut self, resource: &[u8], known: Known<'_>) -> Arc<Labelled> {
+    pub fn label(&mut self, resource: &[u8], known: Known<'_>) -> Rc<Labelled> {
         let hash = {
             let mut hasher = self.hasher.build_hasher();
             hasher.write(resource);
@@ -89,11 +89,11 @@ impl Memo {
     }
 
     #[cold]
-    fn remember(&mut self, hash: u64, resource: &[u8], known: Known<'_>) -> Arc<Labelled> {
+    fn remember(&mut self, hash: u64, resource: &[u8], known: Known<'_>) -> Rc<Labelled> {
         let body = self.settings.apply(resource, known);
         let changed = body != resource;
         self.next_id += 1;
-        let labelled = Arc::new(Labelled { id: self.next_id, body: body.into(), changed });
+        let labelled = Rc::new(Labelled { id: self.next_id, body: body.into(), changed });
         let entry = Entry {
             hash,
             resource: resource.into(),
@@ -125,7 +125,7 @@ mod tests {
     fn equal_resources_are_labelled_once() {
         let mut memo = memo(1 << 20);
         let first = memo.label(b"", Known::default());
-        assert!(Arc::ptr_eq(&first, &memo.label(b"", Known::default())));
+        assert!(Rc::ptr_eq(&first, &memo.label(b"", Known::default())));
         assert!(first.changed);
     }
 

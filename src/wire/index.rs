@@ -1,5 +1,9 @@
 //! What a walk finds: where the resources, scopes and spans of a request are. Ranges, never copies.
 
+use std::sync::LazyLock;
+
+use ahash::RandomState;
+
 use super::{Fault, SpanId, TraceId};
 
 /// Bounds a walk keeps to.
@@ -80,6 +84,8 @@ pub struct SpanEntry {
     /// The body of the Span message (no tag, no length).
     pub body: Range,
     pub name: Range,
+    /// Equal names have equal keys in this process, and others almost never: see [`name_key`].
+    pub name_key: u64,
     /// Index into `Index::scopes`.
     pub scope: u32,
     /// W3C flags in bits 0-7, 8 HAS_IS_REMOTE, 9 IS_REMOTE (conformance D01).
@@ -93,6 +99,13 @@ pub struct SpanEntry {
     pub noted: bool,
     /// `start_time_unix_nano`, 0 when absent: the join orders siblings by it.
     pub start: u64,
+}
+
+/// Names a span name in eight bytes, worked out while its bytes are at hand: whoever looks at the span later,
+/// on another thread, need not read them again. Keyed anew in each process.
+pub fn name_key(name: &[u8]) -> u64 {
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEYS.hash_one(name)
 }
 
 impl SpanEntry {

@@ -13,7 +13,7 @@ use super::attr::Attr;
 use super::check::{self, Broken};
 use super::fields::{self, Payload, between};
 use super::schema::{self, Table};
-use super::{Fault, Malformed, Signal, SpanId, TraceId, noted, plain};
+use super::{Fault, Malformed, Signal, SpanId, TraceId, index, noted, plain};
 
 pub use super::index::{Detail, Head, Index, Limits, Range, Refused, ResourceEntry, ScopeEntry, SpanEntry};
 pub use super::keep::keep_good;
@@ -257,6 +257,7 @@ impl<'a> Walker<'a> {
             parent: SpanId::NONE,
             body: self.range(span),
             name: Range::default(),
+            name_key: 0,
             scope: self.index.scopes.len() as u32,
             flags: 0,
             kind: 0,
@@ -289,6 +290,9 @@ impl<'a> Walker<'a> {
         }
         if !name.is_empty() {
             entry.name = self.range(name);
+        }
+        if self.spans {
+            entry.name_key = index::name_key(name);
         }
         match (entry.trace.is_none(), entry.span.is_none()) {
             (true, _) => Err(Broken::absent(Fault::TraceId)),

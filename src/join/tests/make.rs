@@ -13,6 +13,7 @@ use crate::join::{Join, Leaving, Settings};
 use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
 use crate::semantics::context::Said;
 use crate::semantics::roots::Mend;
+use crate::wire::index::name_key;
 use crate::wire::walk::{Head, Range, ResourceEntry, ScopeEntry, SpanEntry};
 use crate::wire::{Index, SpanId, TraceId};
 
@@ -160,6 +161,7 @@ pub fn request(spans: &[Span]) -> (Bytes, Index) {
             parent: span_id(span.parent),
             body: range,
             name: Range { at: range.at + name as u32, len: span.name.len() as u32 },
+            name_key: name_key(span.name.as_bytes()),
             scope: index.scopes.len() as u32 - 1,
             flags: span.flags,
             kind: span.kind,

@@ -47,13 +47,7 @@ impl Lane {
             join: Some(Join::new(join, 1)),
             labels: Memo::new(labels, 1 << 20),
             stamps,
-            batcher: Batcher::new(batcher::Settings::default(), budget.clone()),
-            held: budget.reserve(0),
-            shelf: Shelf::new(&[outlet], &meters),
-            watchers: Watchers::new(meters.clone(), 0),
-            clock: Clock::new(),
-            meters: LaneMeters::new(&meters),
-            in_hand: [0; 4],
+            ..plain(&budget, &meters, &[outlet])
         };
         Self { journey, budget, outbox }
     }
@@ -82,5 +76,21 @@ impl Lane {
         std::iter::from_fn(|| self.outbox.try_take())
             .map(|batch| batch.body.clone().into_bytes().to_vec())
             .collect()
+    }
+}
+
+/// A journey that joins, and writes nothing.
+pub fn plain(budget: &Arc<Budget>, meters: &Arc<Meters>, outlets: &[Outlet]) -> Journey {
+    Journey {
+        join: Some(Join::new(join::Settings::default(), 1)),
+        labels: Memo::new(labels::Settings::default(), 1 << 16),
+        stamps: stamp::Settings::default(),
+        batcher: Batcher::new(batcher::Settings::default(), budget.clone()),
+        held: budget.reserve(0),
+        shelf: Shelf::new(outlets, meters),
+        watchers: Watchers::new(meters.clone(), 0),
+        clock: Clock::new(),
+        meters: LaneMeters::new(meters),
+        in_hand: [0; 4],
     }
 }
