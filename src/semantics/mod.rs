@@ -1,4 +1,9 @@
-//! What spans mean, per convention: where environment, release and roots are said. Pure over views.
+//! What spans mean, per convention. Pure over views.
+//!
+//! `convention` is the table of where each property lives; `observation` reads one span by it; `usage`,
+//! `cost` and `prices` count; `doubles` finds what counts twice and `repair` says how to mend it; `rollup`
+//! sums a joined trace up. `ids` makes ids of seeds. `environment`, `release`, `roots`, `claims` and
+//! `context` are what the join needs of every span, read faster.
 //!
 //! Each fact has a list of keys, best first. A key on the span goes before the same key on its
 //! resource, and both go before the next key: so a resource's `langfuse.environment` beats a span's
@@ -6,17 +11,45 @@
 //!
 //! Nothing here changes a value: what is said is said. The one surprise: an empty string says nothing.
 
+pub mod around;
 pub mod claims;
+pub mod complaint;
+pub mod content;
 pub mod context;
+pub mod convention;
+pub mod cost;
+pub mod decimal;
 pub mod dialect;
+pub mod doubles;
 pub mod environment;
+pub mod ids;
+mod json;
+pub mod kind;
+pub mod level;
+pub mod observation;
+mod path;
+pub mod prices;
 pub mod release;
+pub mod repair;
+pub mod rollup;
 pub mod roots;
 pub mod tags;
+mod tree;
+pub mod usage;
+mod words;
 
 use crate::wire::attr::{Attr, Value, messages};
 use crate::wire::span::SpanView;
+pub use complaint::{Complaint, Complaints};
+pub use content::Content;
+pub use cost::Cost;
+pub use decimal::Decimal;
 pub use dialect::Dialect;
+pub use kind::Kind;
+pub use level::Level;
+pub use observation::Observation;
+pub use prices::Prices;
+pub use usage::{Tokens, Usage};
 
 pub use crate::wire::span::ATTRIBUTES as SPAN_ATTRIBUTES;
 pub use crate::wire::splice::RESOURCE_ATTRIBUTES;
