@@ -34,6 +34,8 @@ pub mod repair;
 pub mod rollup;
 pub mod roots;
 pub mod tags;
+#[cfg(test)]
+mod testing;
 mod tree;
 pub mod usage;
 mod words;

@@ -400,3 +400,6 @@ impl<'a> Found<'a> {
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

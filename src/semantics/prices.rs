@@ -330,3 +330,6 @@ impl<'a> Entry<'a> {
         fields.into_iter().map(price).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

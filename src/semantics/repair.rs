@@ -83,3 +83,6 @@ fn written(usage: &Usage<'_>) -> String {
     }
     serde_json::Value::Object(map).to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -378,3 +378,6 @@ fn names<'a>(rows: &[Row<'a>], name: impl Fn(&Around<'a>) -> &'a str) -> Vec<&'a
     }
     names
 }
+
+#[cfg(test)]
+mod tests;

@@ -265,3 +265,6 @@ fn details_of(key: &str) -> Option<&str> {
 fn count_of(entries: &[(String, &str)], name: &str) -> Option<u64> {
     words::count_in(&json::plain(entries.iter().find(|(key, _)| key == name)?.1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,7 +188,8 @@ pub fn table() -> impl Iterator<Item = &'static Place> {
 #[inline]
 pub fn places(key: &[u8]) -> impl Iterator<Item = &'static Place> {
     let (exact, families): (&[&Place], &[&Place]) = if may_be_ours(key) { found(key) } else { (&[], &[]) };
-    let in_family = families.iter().filter(|place| key.starts_with(place.key.as_bytes()));
+    let in_family =
+        families.iter().filter(|place| key.len() > place.key.len() && key.starts_with(place.key.as_bytes()));
     exact.iter().copied().chain(in_family.copied())
 }
 
@@ -308,7 +309,6 @@ mod tests {
             "thread.id",
             "thread.name",
             "user_agent.original",
-            "error.type",
             "messaging.system",
             "peer.service",
             "net.peer.name",
