@@ -5,17 +5,20 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::config;
+use crate::semantics;
 use crate::telemetry::meters;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Page {
     Metrics,
     Config,
+    Semantics,
 }
 
 pub fn run(page: Page) -> ExitCode {
     super::print(&match page {
         Page::Metrics => meters::reference(),
         Page::Config => config::reference(),
+        Page::Semantics => semantics::reference(),
     })
 }

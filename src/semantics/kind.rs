@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::convention::Property;
+use super::convention::{Property, UNREAD};
 use super::observation::{Found, Observation};
 use super::words;
 
@@ -63,13 +63,8 @@ impl Kind {
     pub(super) fn of(observation: &Observation<'_>) -> Self {
         let said = observation.best(Property::Type, |found| of_found(found, observation));
         let by_model = || {
-            // As the server asks; a model's name that it does not read makes no generation.
-            let named = observation.found(Property::Model).any(|found| {
-                !matches!(found.key, "ai.model.id" | "llm.response.model")
-                    && found.place.rank < super::convention::UNREAD
-                    && found.value().and_then(words::text).is_some()
-            });
-            named.then_some(Self::Generation)
+            let mut models = observation.found(Property::Model).filter(|found| found.place.rank < UNREAD);
+            models.any(|found| found.value().and_then(words::text).is_some()).then_some(Self::Generation)
         };
         let late = || observation.best(Property::Type, |found| untranslated(found.key, word(found)?));
         said.or_else(by_model).or_else(late).unwrap_or_default()

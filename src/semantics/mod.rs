@@ -29,6 +29,7 @@ pub mod level;
 pub mod observation;
 mod path;
 pub mod prices;
+mod reference;
 pub mod release;
 pub mod repair;
 pub mod rollup;
@@ -51,6 +52,7 @@ pub use kind::Kind;
 pub use level::Level;
 pub use observation::Observation;
 pub use prices::Prices;
+pub use reference::reference;
 pub use usage::{Tokens, Usage};
 
 pub use crate::wire::span::ATTRIBUTES as SPAN_ATTRIBUTES;

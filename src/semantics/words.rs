@@ -179,7 +179,13 @@ pub fn problem(found: &Found<'_>) -> Option<Problem> {
                 None
             }
         }
-        Shape::Number => None,
+        Shape::Number => {
+            if completion_start(found, 0).is_none() {
+                Some(Problem::NotANumber)
+            } else {
+                None
+            }
+        }
         Shape::Instant => match value.text() {
             None => wrong("a time in a string"),
             Some(text) => {

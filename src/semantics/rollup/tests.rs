@@ -301,7 +301,7 @@ proptest! {
     #[test]
     fn the_order_of_arrival_says_nothing(order in Just((1..9u8).collect::<Vec<_>>()).prop_shuffle()) {
         let make = |id: u8| {
-            let make = kind(used(span(id, id / 2), id.into()), if id % 3 == 0 { "agent" } else { "generation" });
+            let make = kind(used(span(id, id / 2), id.into()), if id.is_multiple_of(3) { "agent" } else { "generation" });
             make.with("user.id", id.to_string().as_str()).with("langfuse.trace.tags", [id.to_string().as_str()])
         };
         let told = |order: &[u8]| {
