@@ -325,7 +325,9 @@ impl<'r, 'a> Spoken<'r, 'a> {
     }
 
     fn speakers(&self) -> impl Iterator<Item = &'r Observation<'a>> {
-        self.root.into_iter().chain(self.rows).map(|row| &row.observation)
+        let root = self.root;
+        let others = self.rows.iter().filter(move |row| root.is_none_or(|root| !std::ptr::eq(root, *row)));
+        root.into_iter().chain(others).map(|row| &row.observation)
     }
 
     fn first<T>(&self, say: impl Fn(&Observation<'a>) -> Option<T>) -> Option<T> {
@@ -346,6 +348,7 @@ impl<'r, 'a> Spoken<'r, 'a> {
         let mut all = Tags::default();
         for tags in self.speakers().map(Observation::tags) {
             all.odd |= tags.odd;
+            all.left_out += tags.left_out;
             for tag in tags.list {
                 if all.list.contains(&tag) {
                     continue;
