@@ -11,8 +11,7 @@ use smallvec::SmallVec;
 use crate::semantics::claims::{Claims, Has, METADATA, TAG_KEYS, TEXT_MAX, Text};
 use crate::semantics::context::{Said, cut};
 use crate::semantics::roots::{AS_ROOT, Mend};
-use crate::semantics::tags::Tags;
-use crate::semantics::{Dialect, SPAN_ATTRIBUTES};
+use crate::semantics::{Dialect, SPAN_ATTRIBUTES, tags};
 use crate::wire::attr::{Attr, Value};
 use crate::wire::cuts::{self, Cuts};
 use crate::wire::fields::{self, Field, Payload};
@@ -215,7 +214,7 @@ fn put_parent(was: crate::wire::SpanId, is: crate::wire::SpanId, out: &mut Vec<u
 fn mend_text(attr: Attr<'_>, out: &mut Vec<u8>) -> bool {
     let Ok(key) = std::str::from_utf8(attr.key) else { return false };
     if TAG_KEYS.contains(&key) {
-        let Some(read) = Tags::read(attr.value) else { return false };
+        let read = tags::read(attr.value);
         let long = read.list.iter().any(|tag| tag.chars().nth(TEXT_MAX).is_some());
         if !read.odd && !long {
             return false;

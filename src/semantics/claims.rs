@@ -7,8 +7,7 @@
 
 use crate::wire::attr::{Attr, Value, messages};
 
-use super::SPAN_ATTRIBUTES;
-use super::tags::Tags;
+use super::{SPAN_ATTRIBUTES, tags};
 
 /// Texts longer than this many characters are not kept by servers (SDKs' `propagate_attributes`).
 pub const TEXT_MAX: usize = 200;
@@ -230,8 +229,8 @@ impl<'a> Claims<'a> {
 }
 
 fn is_odd(value: Value<'_>) -> bool {
-    let is_long = |read: &Tags<'_>| read.list.iter().any(|tag| tag.chars().nth(TEXT_MAX).is_some());
-    Tags::read(value).is_some_and(|read| read.odd || is_long(&read))
+    let read = tags::read(value);
+    read.odd || read.list.iter().any(|tag| tag.chars().nth(TEXT_MAX).is_some())
 }
 
 /// The key of a metadatum by itself; what SDKs use for other things is none.

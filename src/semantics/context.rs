@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::claims::{Claims, TEXT_MAX, Text};
-use super::tags::Tags;
+use super::tags;
 use crate::wire::SpanId;
 use crate::wire::attr::Value;
 use crate::wire::fields;
@@ -96,9 +96,9 @@ impl Builder {
             }
         }
         if let Some((value, key)) = claims.tags() {
-            let Tags { list, left_out, .. } = Tags::read(value).unwrap_or_default();
-            self.said.left_out = self.said.left_out.saturating_add(left_out as u32);
-            for tag in &list {
+            let read = tags::read(value);
+            self.said.left_out = self.said.left_out.saturating_add(read.left_out as u32);
+            for tag in &read.list {
                 self.tag(Fact { value: cut(tag).into(), from, key });
             }
         }
@@ -160,7 +160,7 @@ impl Builder {
         if self.said.tags.iter().any(|known| known.value == tag.value) {
             return;
         }
-        if self.said.tags.len() < Tags::KEPT_MAX { self.said.tags.push(tag) } else { self.leave_out() }
+        if self.said.tags.len() < tags::TAGS_MAX { self.said.tags.push(tag) } else { self.leave_out() }
     }
 
     fn datum(&mut self, datum: Datum) {

@@ -81,7 +81,7 @@ impl fmt::Display for Kind {
 pub fn is_known(key: &str, word: &str) -> bool {
     translated(key, word).or_else(|| untranslated(key, word)).is_some()
         // Spans like any other, by their own account.
-        || matches!((key, word), ("openinference.span.kind", "UNKNOWN") | ("traceloop.span.kind", "task" | "unknown"))
+        || matches!((key, word), ("openinference.span.kind", "UNKNOWN") | ("gen_ai.operation.name", "agent_step") | ("traceloop.span.kind", "task" | "unknown"))
 }
 
 fn word<'a>(found: &Found<'a>) -> Option<&'a str> {
@@ -140,8 +140,9 @@ fn untranslated(key: &str, word: &str) -> Option<Kind> {
         ("openinference.span.kind", "RERANKER") | ("gen_ai.operation.name", "retrieval") => {
             Some(Kind::Retriever)
         }
-        ("openinference.span.kind", "PROMPT")
-        | ("gen_ai.operation.name", "invoke_workflow" | "agent_step") => Some(Kind::Chain),
+        ("openinference.span.kind", "PROMPT") | ("gen_ai.operation.name", "invoke_workflow") => {
+            Some(Kind::Chain)
+        }
         ("traceloop.span.kind", "workflow") => Some(Kind::Chain),
         ("traceloop.span.kind", "agent") => Some(Kind::Agent),
         ("traceloop.span.kind", "tool") => Some(Kind::Tool),

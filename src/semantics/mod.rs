@@ -2,8 +2,8 @@
 //!
 //! `convention` is the table of where each property lives; `observation` reads one span by it; `usage`,
 //! `cost` and `prices` count; `doubles` finds what counts twice and `repair` says how to mend it; `rollup`
-//! sums a joined trace up. `ids` makes ids of seeds. `environment`, `release` and `roots` are what the
-//! join needs of every span, read faster.
+//! sums a joined trace up. `ids` makes ids of seeds. `environment`, `release`, `roots`, `claims` and
+//! `context` are what the join needs of every span, read faster.
 //!
 //! Each fact has a list of keys, best first. A key on the span goes before the same key on its
 //! resource, and both go before the next key: so a resource's `langfuse.environment` beats a span's

@@ -14,12 +14,12 @@ use super::convention::{self, On, Place, Property};
 use super::cost::Cost;
 use super::kind::Kind;
 use super::level::Level;
-use super::tags::Tags;
+use super::tags::{self, Tags};
 use super::usage::Usage;
 use super::{json, words};
 use crate::wire::SpanId;
 use crate::wire::attr::{self, Attr, Value};
-use crate::wire::fields::{Fields, Payload};
+use crate::wire::fields::{self, Fields, Payload};
 use crate::wire::span::Status;
 
 /// What one place says.
@@ -79,7 +79,13 @@ impl<'a> Observation<'a> {
             found: Vec::new(),
             left_out: 0,
         };
-        for field in Fields::of(span) {
+        let mut rest = span;
+        while !rest.is_empty() {
+            if let Some(key_value) = usual_attribute(&mut rest) {
+                this.attribute(key_value);
+                continue;
+            }
+            let Ok(field) = fields::read(&mut rest) else { break };
             match (field.number, field.payload) {
                 (9, Payload::Len(key_value)) => this.attribute(key_value),
                 (11, Payload::Len(event)) => this.event(event),
@@ -260,7 +266,8 @@ impl<'a> Observation<'a> {
 
     /// Tags that stand on this span, in the best place that has any.
     pub fn tags(&self) -> Tags<'a> {
-        self.best(Property::Tags, |found| found.value().and_then(Tags::read)).unwrap_or_default()
+        let some = |tags: &Tags<'a>| !tags.list.is_empty();
+        self.best(Property::Tags, |found| found.value().map(tags::read).filter(some)).unwrap_or_default()
     }
 
     /// The observation's own metadata by key; see [`Self::trace_metadata`] for the trace's.
@@ -393,6 +400,15 @@ impl<'a> Found<'a> {
     pub fn name(&self) -> &'a str {
         self.place.name_in(self.key)
     }
+}
+
+/// Takes an attribute off the front, if its tag and length are of one byte each: nine in ten fields are.
+#[inline(always)]
+fn usual_attribute<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let [0x4a, len @ 0..=0x7f, tail @ ..] = *rest else { return None };
+    let (key_value, behind) = tail.split_at_checked(usize::from(*len))?;
+    *rest = behind;
+    Some(key_value)
 }
 
 /// The walk has checked it; what is no text all the same reads as none.

@@ -22,7 +22,7 @@ use super::level::{Level, Levels};
 use super::observation::Observation;
 use super::path;
 use super::prices::Prices;
-use super::tags::Tags;
+use super::tags::{TAGS_MAX, Tags};
 use super::tree::Tree;
 use super::usage::Usage;
 use crate::wire::attr::Value;
@@ -325,7 +325,9 @@ impl<'r, 'a> Spoken<'r, 'a> {
     }
 
     fn speakers(&self) -> impl Iterator<Item = &'r Observation<'a>> {
-        self.root.into_iter().chain(self.rows).map(|row| &row.observation)
+        let root = self.root;
+        let others = self.rows.iter().filter(move |row| root.is_none_or(|root| !std::ptr::eq(root, *row)));
+        root.into_iter().chain(others).map(|row| &row.observation)
     }
 
     fn first<T>(&self, say: impl Fn(&Observation<'a>) -> Option<T>) -> Option<T> {
@@ -341,12 +343,20 @@ impl<'r, 'a> Spoken<'r, 'a> {
             .unwrap_or_default()
     }
 
+    /// Everybody's, each once.
     fn tags(&self) -> Tags<'a> {
-        let mut tags = Tags::default();
-        let all: Vec<_> = self.speakers().collect();
-        // The root stands in the rows again; a tag is kept once.
-        all.iter().for_each(|observation| tags.append(observation.tags()));
-        tags
+        let mut all = Tags::default();
+        for tags in self.speakers().map(Observation::tags) {
+            all.odd |= tags.odd;
+            all.left_out += tags.left_out;
+            for tag in tags.list {
+                if all.list.contains(&tag) {
+                    continue;
+                }
+                if all.list.len() < TAGS_MAX { all.list.push(tag) } else { all.left_out += 1 }
+            }
+        }
+        all
     }
 
     fn metadata(&self) -> Vec<(&'a str, Value<'a>)> {

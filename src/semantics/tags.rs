@@ -1,75 +1,83 @@
-//! Tags, however they were written: an array, JSON in a string, a comma between them, one alone.
+//! Tags as SDKs write them: a list, a JSON list, a Python list's `repr`, or words between commas.
 //!
-//! The surprise: through baggage Python sends a list's repr (`['a', 'b,c']`), which servers split at its
-//! commas. It is read here as the list it was, and marked, so that it can be mended on the wire too.
+//! The `repr` is a known fault of the Python SDKs: tags that travel as baggage (`as_baggage=True`) arrive
+//! as the text `['a', 'b,c']`, of which servers make the tags `['a'`, `'b` and `c']`. It is read for what
+//! was meant, and marked as odd, so that it can be mended on the wire too.
 
 use std::borrow::Cow;
 
-use super::{json, words};
 use crate::wire::attr::Value;
 
-/// Tags of one span or of a trace: each once, in the order they came.
+/// Tags read of one value at most; what is beyond stays where it is, and is counted.
+pub const TAGS_MAX: usize = 100;
+/// Texts longer than this are not taken apart.
+const TEXT_MAX: usize = 64 << 10;
+
+/// The tags of one value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags<'a> {
     pub list: Vec<Cow<'a, str>>,
-    /// Beyond [`Tags::KEPT_MAX`].
-    pub left_out: usize,
-    /// Not written in a way that servers understand.
+    /// Not said in a way that servers understand.
     pub odd: bool,
+    /// Tags beyond [`TAGS_MAX`], and elements that are no text.
+    pub left_out: usize,
 }
 
-impl<'a> Tags<'a> {
-    pub const KEPT_MAX: usize = 256;
-
-    /// `None` of a value that holds none.
-    pub fn read(value: Value<'a>) -> Option<Self> {
-        let mut tags = Self::default();
-        match value {
-            Value::Array(_) => value.elements().filter_map(words::text).for_each(|tag| tags.add(tag)),
-            Value::Str(_) => tags.add_written(value.text()?.trim()),
-            _ => {}
-        }
-        (!tags.list.is_empty()).then_some(tags)
-    }
-
-    /// Adds one, unless it is there or says nothing.
-    pub fn add(&mut self, tag: Cow<'a, str>) {
-        if tag.is_empty() {
-            return;
-        }
-        if self.list.len() >= Self::KEPT_MAX {
-            self.left_out += usize::from(!self.list.contains(&tag));
-        } else if !self.list.contains(&tag) {
-            self.list.push(tag);
-        }
-    }
-
-    pub fn append(&mut self, other: Self) {
-        other.list.into_iter().for_each(|tag| self.add(tag));
-        self.left_out += other.left_out;
-    }
-
-    fn add_written(&mut self, text: &'a str) {
-        if text.starts_with('[') {
-            if let Ok(list) = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(text) {
-                return list.into_iter().for_each(|tag| self.add(json::plain(tag.get())));
-            }
-            if let Some(list) = python_list(text) {
-                self.odd = true;
-                return list.into_iter().for_each(|tag| self.add(Cow::Owned(tag)));
-            }
-        }
-        text.split(',').for_each(|tag| self.add(Cow::Borrowed(tag.trim())));
+/// Reads tags as Langfuse's server does (list, JSON list, comma, single), and the `repr` besides.
+pub fn read(value: Value<'_>) -> Tags<'_> {
+    match value {
+        Value::Array(_) => of_elements(value),
+        Value::Str(text) => std::str::from_utf8(text).map(of_text).unwrap_or_default(),
+        _ => Tags::default(),
     }
 }
 
-/// `['a', "b's"]`: strings alone, with Python's escapes. `None` of anything else.
-fn python_list(text: &str) -> Option<Vec<String>> {
+fn of_elements(array: Value<'_>) -> Tags<'_> {
+    let mut tags = Tags::default();
+    for element in array.elements() {
+        match element.text() {
+            Some(tag) if tags.list.len() < TAGS_MAX => tags.list.push(Cow::Borrowed(tag)),
+            _ => tags.left_out += 1,
+        }
+    }
+    tags
+}
+
+fn of_text(text: &str) -> Tags<'_> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Tags::default();
+    }
+    if trimmed.len() > TEXT_MAX {
+        return Tags { left_out: 1, ..Tags::default() };
+    }
+    if trimmed.starts_with('[') {
+        if let Ok(list) = serde_json::from_str::<Vec<String>>(trimmed) {
+            return capped(list.into_iter().map(Cow::Owned), false);
+        }
+        if let Some(list) = of_repr(trimmed) {
+            return capped(list.into_iter().map(Cow::Owned), true);
+        }
+    }
+    capped(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(Cow::Borrowed), false)
+}
+
+fn capped<'a>(all: impl Iterator<Item = Cow<'a, str>>, odd: bool) -> Tags<'a> {
+    let mut tags = Tags { odd, ..Tags::default() };
+    for tag in all {
+        if tags.list.len() < TAGS_MAX { tags.list.push(tag) } else { tags.left_out += 1 }
+    }
+    tags
+}
+
+/// The strings of a Python list's `repr`; `None` when it is anything else.
+fn of_repr(text: &str) -> Option<Vec<String>> {
     let mut rest = text.strip_prefix('[')?.strip_suffix(']')?.trim();
     let mut list = Vec::new();
     while !rest.is_empty() {
-        let (item, behind) = python_string(rest)?;
-        list.push(item);
+        let quote = rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+        let (word, behind) = quoted(rest.get(1..)?, quote)?;
+        list.push(word);
         rest = behind.trim_start();
         rest = match rest.strip_prefix(',') {
             Some(more) => more.trim_start(),
@@ -80,63 +88,78 @@ fn python_list(text: &str) -> Option<Vec<String>> {
     Some(list)
 }
 
-/// The string at the beginning, and what is behind it.
-fn python_string(text: &str) -> Option<(String, &str)> {
-    let mut chars = text.chars();
-    let quote = chars.next().filter(|c| matches!(c, '\'' | '"'))?;
-    let mut item = String::new();
-    loop {
-        match chars.next()? {
-            '\\' => item.push(match chars.next()? {
-                'n' => '\n',
-                't' => '\t',
-                'r' => '\r',
-                'x' => code_point(&mut chars, 2)?,
-                'u' => code_point(&mut chars, 4)?,
-                'U' => code_point(&mut chars, 8)?,
-                c @ ('\\' | '\'' | '"') => c,
-                _ => return None,
-            }),
-            c if c == quote => return Some((item, chars.as_str())),
-            c => item.push(c),
+/// A Python string literal up to its closing quote, and what is behind it.
+fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+    let mut word = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            c if c == quote => return Some((word, text.get(at + 1..)?)),
+            '\\' => word.push(escaped(&mut chars)?),
+            c => word.push(c),
         }
     }
+    None
 }
 
-fn code_point(chars: &mut std::str::Chars<'_>, digits: usize) -> Option<char> {
-    let number = (0..digits).try_fold(0u32, |number, _| Some(number << 4 | chars.next()?.to_digit(16)?))?;
-    char::from_u32(number)
+/// The character an escape stands for (Python, "String and Bytes literals").
+fn escaped(chars: &mut std::str::CharIndices<'_>) -> Option<char> {
+    let digits = match chars.next()?.1 {
+        'n' => return Some('\n'),
+        't' => return Some('\t'),
+        'r' => return Some('\r'),
+        c @ ('\\' | '\'' | '"') => return Some(c),
+        'x' => 2,
+        'u' => 4,
+        'U' => 8,
+        _ => return None,
+    };
+    let mut code = 0;
+    for _ in 0..digits {
+        code = code * 16 + chars.next()?.1.to_digit(16)?;
+    }
+    char::from_u32(code)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn tags_are_read_however_they_were_written() {
-        let cases: &[(&str, &[&str])] = &[
-            (r#"["a","b,c"]"#, &["a", "b,c"]),
-            (r#"["a", 1, true]"#, &["a", "1", "true"]),
-            ("['a', 'b,c']", &["a", "b,c"]),
-            (r#"["it's", 'say "x"', 'back\\slash', '\xfc']"#, &["it's", "say \"x\"", "back\\slash", "ü"]),
-            ("a, b ,a", &["a", "b"]),
-            ("alone", &["alone"]),
-            ("[broken, 'x", &["[broken", "'x"]),
-        ];
-        for (text, expect) in cases {
-            let tags = Tags::read(Value::Str(text.as_bytes())).unwrap();
-            assert_eq!(tags.list, *expect, "{text}");
-            assert_eq!(tags.odd, text.contains('\'') && !text.starts_with("[broken"), "{text}");
-        }
-        for none in ["", "[]", " , "] {
-            assert_eq!(Tags::read(Value::Str(none.as_bytes())), None, "{none}");
-        }
+    #[track_caller]
+    fn check(text: &str, odd: bool, expect: &[&str]) {
+        let tags = read(Value::Str(text.as_bytes()));
+        assert_eq!(
+            (tags.list.as_slice(), tags.odd),
+            (expect.iter().map(|t| Cow::Borrowed(*t)).collect::<Vec<_>>().as_slice(), odd),
+            "{text}"
+        );
     }
 
     #[test]
-    fn ten_thousand_tags_are_bounded_and_the_rest_is_counted() {
-        let text = (0..10_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-        let tags = Tags::read(Value::Str(text.as_bytes())).unwrap();
-        assert_eq!((tags.list.len(), tags.left_out), (Tags::KEPT_MAX, 10_000 - Tags::KEPT_MAX));
+    fn text_is_read_as_the_server_does() {
+        check("a, b", false, &["a", "b"]);
+        check("single", false, &["single"]);
+        check(r#"["a", "b,c"]"#, false, &["a", "b,c"]);
+        check("", false, &[]);
+        check("[a, b", false, &["[a", "b"]);
+    }
+
+    #[test]
+    fn a_python_repr_is_read_for_what_was_meant() {
+        check("['a', 'b,c']", true, &["a", "b,c"]);
+        check(r#"['it\'s', "it's", 'tab\t', '\xfc\u263a']"#, true, &["it's", "it's", "tab\t", "ü☺"]);
+        check("['open", false, &["['open"]);
+        check("['a' 'b']", false, &["['a' 'b']"]);
+    }
+
+    #[test]
+    fn a_list_is_bounded_and_what_is_no_text_is_counted() {
+        let mut array = Vec::new();
+        for n in 0..10_000 {
+            crate::wire::fields::put_len_field(1, &[0x0a, 1, b'a' + (n % 26) as u8], &mut array);
+        }
+        crate::wire::fields::put_len_field(1, &[0x18, 1], &mut array);
+        let tags = read(Value::Array(&array));
+        assert_eq!((tags.list.len(), tags.left_out), (TAGS_MAX, 10_001 - TAGS_MAX));
     }
 }

@@ -13,8 +13,9 @@ mod langfuse;
 mod openinference;
 mod openllmetry;
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 /// What a place speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,7 +177,8 @@ impl Place {
     }
 }
 
-const TABLES: [&[Place]; 5] =
+/// A static, so that a place has one address and two are compared by it.
+static TABLES: [&[Place]; 5] =
     [langfuse::PLACES, genai::PLACES, openinference::PLACES, openllmetry::PLACES, framework::PLACES];
 
 /// The whole table, convention by convention.
@@ -213,13 +215,13 @@ fn found(key: &[u8]) -> (&'static [&'static Place], &'static [&'static Place]) {
 }
 
 struct Index {
-    exact: HashMap<&'static [u8], Vec<&'static Place>>,
+    exact: HashMap<&'static [u8], Vec<&'static Place>, ahash::RandomState>,
     families: Vec<&'static Place>,
 }
 
 impl Index {
     fn new() -> Self {
-        let mut index = Self { exact: HashMap::new(), families: Vec::new() };
+        let mut index = Self { exact: HashMap::default(), families: Vec::new() };
         for place in table() {
             match place.on {
                 On::Span | On::SpanOrResource => {
