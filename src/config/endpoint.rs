@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::Uri;
 use http::uri::Scheme;
 
+use super::mistake::quoted;
 use super::surroundings::Surroundings;
 use super::words::Protocol;
 use crate::receive::Listen;
@@ -20,30 +21,33 @@ pub fn read(text: &str, protocol: Option<Protocol>, exact: bool) -> Result<(Uri,
     if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
         return Err("holds a user or password; put them into `headers`, as `authorization`".to_owned());
     }
-    let quoted = super::mistake::quoted(text);
+    let shown = quoted(text);
     let scheme = scheme.map(str::to_ascii_lowercase);
     match scheme.as_deref() {
         None | Some("http" | "https") => {}
         Some(known @ ("grpc" | "grpcs")) => {
             let meant = if known == "grpcs" { "https" } else { "http" };
-            let hint = format!("did you mean `{meant}://{rest}` with `protocol: grpc`?");
-            return Err(format!("{quoted} has no scheme we know; {hint}"));
+            let meant = quoted(&format!("{meant}://{rest}"));
+            return Err(format!(
+                "{shown} has no scheme we know; did you mean {meant} with `protocol: grpc`?"
+            ));
         }
-        Some(_) => return Err(format!("{quoted} has no scheme we know; it is `http://` or `https://`")),
+        Some(_) => return Err(format!("{shown} has no scheme we know; it is `http://` or `https://`")),
     }
     if text.contains(['?', '#']) {
         let hint = "an endpoint is a scheme, a host, a port and a path";
-        return Err(format!("{quoted} has a query or fragment; {hint}"));
+        return Err(format!("{shown} has a query or fragment; {hint}"));
     }
     let url = format!("{}://{}", scheme.as_deref().unwrap_or("http"), end_of(rest));
-    let uri: Uri = url.parse().map_err(|wrong| format!("{quoted} is not a URL: {wrong}"))?;
+    let uri: Uri = url.parse().map_err(|wrong| format!("{shown} is not a URL: {wrong}"))?;
     let host = uri.host().unwrap_or_default();
     if host.is_empty() {
-        return Err(format!("{quoted} has no host; write it like `http://gateway:4317`"));
+        return Err(format!("{shown} has no host; write it like `http://gateway:4317`"));
     }
     let says_port = uri.authority().is_some_and(|authority| authority.as_str().len() > host.len());
     if says_port && uri.port_u16().unwrap_or(0) == 0 {
-        return Err(format!("{quoted} has no port from 1 to 65535 after `{host}:`"));
+        let host = quoted(&format!("{host}:"));
+        return Err(format!("{shown} has no port from 1 to 65535 after {host}"));
     }
     let protocol = protocol.unwrap_or_else(|| suggested(&uri));
     if scheme.is_none() && uri.port().is_none() {
@@ -52,7 +56,7 @@ pub fn read(text: &str, protocol: Option<Protocol>, exact: bool) -> Result<(Uri,
         let with_port = format!("http://{host}:{port}/{path}");
         return match end_of(&with_port).parse() {
             Ok(uri) => Ok((uri, protocol)),
-            Err(wrong) => Err(format!("{quoted} is not a URL: {wrong}")),
+            Err(wrong) => Err(format!("{shown} is not a URL: {wrong}")),
         };
     }
     Ok((uri, protocol))

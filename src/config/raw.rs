@@ -94,7 +94,9 @@ group! {
         grpc: Slot<ListenAt> = "127.0.0.1:4317";
         /// The OTLP/HTTP port by custom; otherwise as `grpc`.
         http: Slot<ListenAt> = "127.0.0.1:4318";
-        /// The path of a UNIX socket to listen on beside the two ports.
+        /// The path of a UNIX socket to listen on beside the two ports. gRPC clients that send the path as
+        /// `:authority` (Python, Java) must be told to send `localhost`, in Python by the channel option
+        /// `grpc.default_authority`: HTTP/2 knows no paths there, and such calls are reset.
         unix: Slot<Option<PathBuf>> = "";
         /// Who may connect to UNIX sockets, as the mode of their files: `0660` for owner and group. Not
         /// given, the process's umask decides.

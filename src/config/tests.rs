@@ -467,6 +467,22 @@ fn protocols_follow_from_endpoints() {
     check("http://a/@b", None, "http://a/@b HttpProtobuf");
 }
 
+/// Found by fuzzing: a part of a value that was quoted once more came as it was.
+#[test]
+fn what_a_mistake_repeats_of_a_value_is_short_and_has_no_control_characters() {
+    let long = format!("a\\t{}", "b".repeat(500));
+    for file in [
+        format!("receive: {{http: \"{long}:none\"}}"),
+        format!("admin: \"{long}:none\""),
+        format!("upstream: \"grpc://{long}\""),
+        format!("upstream: \"http://{}:0\"", "b".repeat(500)),
+    ] {
+        let mistakes = load_text(&file, &surroundings(Path::new("/nowhere"), &[])).unwrap_err();
+        let said = &mistakes.list[0].text;
+        assert!(!said.chars().any(char::is_control) && said.chars().count() < 300, "{said:?}");
+    }
+}
+
 #[test]
 fn the_budget_is_a_quarter_of_the_smallest_cgroup_limit() {
     let check = |files: &[(&str, &str)], expect: usize| {

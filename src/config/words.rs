@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::mistake::did_you_mean;
+use super::mistake::{did_you_mean, quoted};
 use crate::receive::Listen;
 use crate::semantics::Dialect;
 use crate::semantics::claims::Has;
@@ -352,7 +352,7 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
         });
     };
     let Ok(port) = port.parse::<u16>() else {
-        return Err(format!("has no port from 0 to 65535 after `{host}:`"));
+        return Err(format!("has no port from 0 to 65535 after {}", quoted(&format!("{host}:"))));
     };
     match host {
         "localhost" => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
