@@ -10,6 +10,7 @@ pub mod claims;
 pub mod context;
 pub mod dialect;
 pub mod environment;
+pub mod events;
 pub mod release;
 pub mod roots;
 pub mod tags;
