@@ -47,7 +47,7 @@ fn logs(records: Vec<LogRecord>) -> Export {
 /// The spans of a trace that came, by their place in it.
 fn came(upstream: &Upstream, trace: u64, index: usize) -> Span {
     let exports = upstream.exports(Signal::Traces);
-    let mut spans = exports.into_iter().flat_map(|export| match export {
+    let spans = exports.into_iter().flat_map(|export| match export {
         Export::Traces(request) => request.resource_spans,
         _ => Vec::new(),
     });
