@@ -7,7 +7,7 @@
 //! `receive` takes a request off a socket and makes it protobuf bytes;
 //! `wire` checks those bytes in one walk and indexes the spans;
 //! `queue` offers the request to the lane that owns the trace, never blocking;
-//! `join` holds spans until their trace is whole;
+//! `join` holds spans until their trace is whole, and log records until their span leaves;
 //! `semantics` reads what the spans say of environment and release;
 //! `rules` turn that and the configuration into edits, spliced into the bytes;
 //! `queue` closes a batch by size or age;

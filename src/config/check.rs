@@ -8,13 +8,14 @@ use super::raw::{self, Raw};
 use super::source::Source;
 use super::surroundings::Surroundings;
 use super::upstreams;
-use super::words::{Format, Level, ListenAt, Properties, Scope, Word};
+use super::words::{Format, Level, ListenAt, Notes, Properties, Scope, Word};
 use super::{LabelsFrom, Plan};
 use crate::receive::Listen;
 use crate::rules::stamp;
 use crate::semantics::Dialect;
 use crate::semantics::claims::Has;
 use crate::telemetry::logs;
+use crate::wire::Signal;
 use crate::{export, join, queue, receive, rules};
 
 /// What a check works with.
@@ -29,7 +30,8 @@ impl Check<'_> {
     /// Checks everything, whatever was wrong before. The plan is only good without mistakes.
     pub fn plan(&mut self, raw: &mut Raw) -> Plan {
         let listen = self.listen(raw);
-        let upstreams = self.upstreams(raw, &listen);
+        let notes = self.notes_join(raw);
+        let upstreams = self.upstreams(raw, &listen, notes);
         let memory = raw.memory.value.map_or(0, |size| size.0);
         self.labels(raw);
         let stamps = self.stamps(raw);
@@ -39,12 +41,13 @@ impl Check<'_> {
             receive: receive::Settings {
                 signals: upstreams::taken(&upstreams),
                 traces_at: exact.map(|upstream| upstream.endpoint.path().to_owned()),
+                notes: notes && upstreams::taken(&upstreams).has(Signal::Traces),
                 ..self.edge(raw, listen, memory)
             },
             labels: labels(raw),
             stamps,
             labels_from: self.labels_from(raw),
-            join: self.join(raw, memory, stamps),
+            join: self.join(raw, memory, stamps).map(|join| join::Settings { notes, ..join }),
             batch: self.batch(raw, memory),
             upstreams,
             memory,
@@ -110,6 +113,23 @@ impl Check<'_> {
         self.note(&low.from, text);
     }
 
+    /// Whether log records join their spans: left to us, where a server takes no logs and looks for their
+    /// content among its spans' events.
+    fn notes_join(&mut self, raw: &Raw) -> bool {
+        let logs = &raw.join.logs;
+        let joins = raw.join.scope.value != Scope::Off;
+        if logs.value == Notes::On && !joins {
+            let hint = "spans that are not held can not be joined; leave `join.logs` out";
+            self.note(&logs.from, format!("`join.logs` is `on`, but `join.scope` is `off`: {hint}"));
+        }
+        let wanted = match logs.value {
+            Notes::Auto => raw.dialect.value.reads_langfuse(),
+            Notes::On => true,
+            Notes::Off => false,
+        };
+        joins && wanted
+    }
+
     /// What a trace says of itself is known where the whole of it is joined, and nowhere else.
     fn stamps(&mut self, raw: &mut Raw) -> stamp::Settings {
         let dialect = raw.dialect.value;
@@ -142,7 +162,7 @@ impl Check<'_> {
 
     fn join(&mut self, raw: &mut Raw, memory: usize, stamps: stamp::Settings) -> Option<join::Settings> {
         let release_key = raw.release_key.value.as_str().into();
-        let raw::Join { scope, quiet, idle, hold } = &mut raw.join;
+        let raw::Join { scope, quiet, idle, hold, .. } = &mut raw.join;
         self.at_most(("join.idle", idle), ("join.hold", hold));
         self.at_most(("join.quiet", quiet), ("join.idle", idle));
         let scope = match scope.value {

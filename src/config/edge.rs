@@ -29,6 +29,7 @@ impl Check<'_> {
             // Only the upstreams say.
             signals: Signals::ALL,
             traces_at: None,
+            notes: false,
             listen,
         };
         self.exposed(&settings);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::field::{Named, Pairs, Slot, Texts, group};
 use super::words::{
-    AddressOrOff, Compression, Format, Level, ListenAt, Mode, Properties, Protocol, Scope, Size,
+    AddressOrOff, Compression, Format, Level, ListenAt, Mode, Notes, Properties, Protocol, Scope, Size,
 };
 use crate::semantics::Dialect;
 use crate::wire::Signals;
@@ -249,6 +249,13 @@ group! {
         idle: Slot<Duration> = "6s" in "1ms" to "1h";
         /// No trace is held for longer; a longer one leaves in parts, labelled alike.
         hold: Slot<Duration> = "30s" in "1ms" to "1h";
+        /// Log records that are GenAI events (`gen_ai.*`) and name their span join it, as events of the span:
+        /// prompts and answers are then seen by backends that take no logs. They go on as logs too, to
+        /// upstreams that take those; where none does, other log records are refused. A trace whose spans had
+        /// such records before waits for them up to `idle`, which must be more than the log exporter's interval.
+        /// `auto`: on with a vendor's dialect, whose server takes no logs, and otherwise off: a plain OTLP backend
+        /// finds them among its logs.
+        logs: Slot<Notes> = "auto";
     }
 }
 

@@ -527,6 +527,27 @@ fn a_request_larger_than_all_memory_is_refused_for_its_size() {
 }
 
 #[test]
+fn log_records_join_their_spans_where_asked_and_then_need_no_upstream_of_their_own() {
+    let notes = |plan: &Plan| (plan.receive.notes, plan.join.as_ref().unwrap().notes);
+    let plan = from_file("upstream: http://a:4317");
+    assert_eq!(notes(&plan), (false, false), "off unless asked for: a plain backend has logs");
+    let plan = from_file("join: {logs: on}\nupstreams: {a: {endpoint: 'http://a:4317', signals: traces}}");
+    assert_eq!(notes(&plan), (true, true));
+    assert_eq!(plan.receive.signals.names(","), "traces");
+    let said = plan.notes.concat();
+    assert!(said.contains("no upstream takes logs: of those only GenAI events are taken"), "{said}");
+    assert!(said.contains("no upstream takes metrics, profiles: callers"), "{said}");
+    let plan = from_file("join: {logs: on}\nupstreams: {a: {endpoint: 'http://a:4317', signals: metrics}}");
+    assert!(!plan.receive.notes, "nobody takes the spans they would go with");
+    let plan = from_file("dialect: langfuse\nupstream: https://langfuse.example.com\n");
+    assert_eq!(notes(&plan), (true, true), "its server takes no logs and looks among its spans' events");
+    let plan = from_file("dialect: langfuse\nupstream: https://langfuse.example.com\njoin: {logs: off}");
+    assert_eq!(notes(&plan), (false, false));
+    let said = wrong(Given { file: "join: {logs: on, scope: off}", ..Given::default() });
+    assert!(said.contains("`join.logs` is `on`, but `join.scope` is `off`"), "{said}");
+}
+
+#[test]
 fn a_default_gives_way_to_a_lower_bound_that_was_written() {
     let plan = from_file(
         "join: {hold: 20ms}\nupstreams: {a: {endpoint: 'http://192.0.2.1', max_request: 2KiB, retry: {max: 1ms}}}",

@@ -13,7 +13,7 @@ use super::words::{Compression, Protocol};
 use crate::export;
 use crate::model::origin::HOPS;
 use crate::receive::Listen;
-use crate::wire::Signals;
+use crate::wire::{Signal, Signals};
 
 /// Headers that belong to the protocol, not to the user.
 const OUR_HEADERS: [&str; 11] = [
@@ -67,7 +67,13 @@ pub fn taken(upstreams: &[export::Settings]) -> Signals {
 }
 
 impl Check<'_> {
-    pub(super) fn upstreams(&mut self, raw: &mut Raw, listen: &[Listen]) -> Vec<export::Settings> {
+    /// `notes`: log records join their spans.
+    pub(super) fn upstreams(
+        &mut self,
+        raw: &mut Raw,
+        listen: &[Listen],
+        notes: bool,
+    ) -> Vec<export::Settings> {
         let mut upstreams = Vec::new();
         let lent = self.keys(raw);
         let is_vendors = raw.dialect.value.reads_langfuse();
@@ -82,7 +88,13 @@ impl Check<'_> {
                 false => settings,
             }));
         }
-        let nobodys = taken(&upstreams).others().names(", ");
+        let mut nobodys = taken(&upstreams).others();
+        if notes && nobodys.has(Signal::Logs) && !nobodys.has(Signal::Traces) {
+            nobodys = nobodys.iter().filter(|signal| *signal != Signal::Logs).collect();
+            let text = "no upstream takes logs: of those only GenAI events are taken, on their spans";
+            self.notes.push(text.to_owned());
+        }
+        let nobodys = nobodys.names(", ");
         if !nobodys.is_empty() {
             self.notes.push(format!("no upstream takes {nobodys}: callers that send them are refused"));
         }

@@ -397,6 +397,9 @@ choice!(Protocol, "`grpc`, `http/protobuf` or `http/json`", {
 choice!(Compression, "`none`, `gzip` or `zstd`", { None = "none", Gzip = "gzip", Zstd = "zstd" });
 choice!(Scope, "`trace`, `local` or `off`", { Trace = "trace", Local = "local", Off = "off" });
 choice!(
+    /// Whether log records join their spans.
+    Notes, "`auto`, `on` or `off`", { Auto = "auto", On = "on", Off = "off" });
+choice!(
     /// How much is logged.
     Level, "`error`, `warn`, `info`, `debug` or `trace`", {
     Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace",

@@ -68,7 +68,7 @@ impl Books {
 
     /// Takes a batch's items on: from here they are settled whatever happens.
     pub fn claim(&self, batch: &Batch) -> Claim<'_> {
-        Claim { books: self, signal: batch.signal, left: batch.items }
+        Claim { books: self, signal: batch.signal, left: batch.items, notes: batch.notes }
     }
 
     /// One call was made.
@@ -116,12 +116,17 @@ pub(super) struct Claim<'a> {
     books: &'a Books,
     signal: Signal,
     left: u64,
+    /// Log records among the events of its spans.
+    notes: u64,
 }
 
 impl Claim<'_> {
     /// Settles some of the items.
     pub fn settle(&mut self, items: u64, ended: &Ended) {
         let (books, signal, items) = (self.books, self.signal, items.min(self.left));
+        if self.notes > 0 {
+            self.settle_notes(items, ended);
+        }
         self.left -= items;
         match ended {
             Ended::Delivered { rejected, .. } => {
@@ -138,10 +143,29 @@ impl Claim<'_> {
     }
 }
 
+impl Claim<'_> {
+    /// The log records of `items` that end: their share, since nobody knows which spans are in a part of a
+    /// batch, or which of them an upstream rejected. All are settled once all items are.
+    fn settle_notes(&mut self, items: u64, ended: &Ended) {
+        let share = u128::from(self.notes) * u128::from(items) / u128::from(self.left.max(1));
+        let notes = u64::try_from(share).unwrap_or(self.notes);
+        self.notes -= notes;
+        match ended {
+            _ if notes == 0 => {}
+            Ended::Delivered { .. } => self.books.delivered(Signal::Logs, notes),
+            Ended::Refused { reason, .. } => self.books.refused(Signal::Logs, reason.name(), notes),
+            Ended::Lost(loss) => self.books.lost(Signal::Logs, *loss, notes),
+        }
+    }
+}
+
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if self.left > 0 {
             let loss = if std::thread::panicking() { Loss::Fault } else { Loss::Shutdown };
+            if self.notes > 0 {
+                self.books.lost(Signal::Logs, loss, self.notes);
+            }
             self.books.lost(self.signal, loss, self.left);
         }
     }

@@ -58,6 +58,8 @@ struct Exporter {
     give_up: CancellationToken,
     task: JoinHandle<()>,
     offered: u64,
+    /// Log records that go with each item that is offered.
+    notes_each: u64,
 }
 
 impl Exporter {
@@ -72,7 +74,7 @@ impl Exporter {
         let give_up = CancellationToken::new();
         let upstream = Arc::new(Upstream::new(settings, inner, resolver).unwrap());
         let task = tokio::spawn(run(upstream, give_up.clone()));
-        Self { outbox, meters, budget: Budget::new(1 << 30), give_up, task, offered: 0 }
+        Self { outbox, meters, budget: Budget::new(1 << 30), give_up, task, offered: 0, notes_each: 0 }
     }
 
     fn offer(&mut self, body: &[u8], items: u64) {
@@ -87,7 +89,15 @@ impl Exporter {
         rope.put_bytes(second.to_vec().into());
         self.offered += items;
         let reservation = self.budget.reserve(body.len());
-        let batch = Batch { signal: Signal::Traces, origin, body: rope, items, opened: Time(0), reservation };
+        let batch = Batch {
+            signal: Signal::Traces,
+            origin,
+            body: rope,
+            items,
+            notes: items * self.notes_each,
+            opened: Time(0),
+            reservation,
+        };
         self.outbox.offer(Arc::new(batch)).unwrap();
     }
 
@@ -96,8 +106,10 @@ impl Exporter {
         self.outbox.close();
         tokio::time::timeout(Duration::from_secs(60), self.task).await.expect("it ends by itself").unwrap();
         assert_eq!(self.budget.used(), 0, "all memory is paid back");
-        let (words, sum) = account(&self.meters);
+        let (words, sum) = account(&self.meters, "traces");
         assert_eq!(sum, self.offered, "every item is settled once: {words}");
+        let (of_logs, sum) = account(&self.meters, "logs");
+        assert_eq!(sum, self.offered * self.notes_each, "and every log record with them: {of_logs}");
         words
     }
 
@@ -111,8 +123,8 @@ impl Exporter {
     }
 }
 
-/// The counters in words, and the sum of settled items.
-fn account(meters: &Meters) -> (String, u64) {
+/// The counters of a signal in words, and the sum of settled items.
+fn account(meters: &Meters, signal: &str) -> (String, u64) {
     let mut words = Vec::new();
     let mut sum = 0;
     let prefix = ["delivered", "refused", "lost"];
@@ -122,7 +134,10 @@ fn account(meters: &Meters) -> (String, u64) {
         else {
             continue;
         };
-        for metric in family.get_metric() {
+        let is_of = |metric: &&prometheus::proto::Metric| {
+            metric.get_label().iter().any(|l| l.name() == "signal" && l.value() == signal)
+        };
+        for metric in family.get_metric().iter().filter(is_of) {
             let count = metric.get_counter().get_value() as u64;
             sum += count;
             let reason = metric.get_label().iter().find(|label| label.name() == "reason");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Settings;
+use super::notes::Notes;
 use super::order::Order;
 use super::shapes::Shapes;
 use super::tally::Tallies;
@@ -40,6 +41,8 @@ pub enum WaitsFor {
     Parent(SpanId),
     /// A child that spans like this one have got later before.
     Child { of: SpanId, service: String, name: String },
+    /// Log records of this span, as spans like it had before.
+    Records { of: SpanId },
     /// Spans like this one are not known well enough to say that no child will come.
     Learning { of: SpanId },
 }
@@ -52,12 +55,18 @@ impl WaitsFor {
             Self::Root => "root",
             Self::Parent(_) => "parent",
             Self::Child { .. } => "child",
+            Self::Records { .. } => "records",
             Self::Learning { .. } => "learning",
         }
     }
 }
 
-pub(super) fn see(trace: &Trace, now: Time, settings: &Settings, shapes: &Shapes) -> HeldTrace {
+pub(super) fn see(
+    trace: &Trace,
+    now: Time,
+    settings: &Settings,
+    (shapes, notes): (&Shapes, &Notes),
+) -> HeldTrace {
     HeldTrace {
         trace: trace.id,
         spans: trace.records.len(),
@@ -66,12 +75,12 @@ pub(super) fn see(trace: &Trace, now: Time, settings: &Settings, shapes: &Shapes
         quiet: now.since(trace.last),
         roots: trace.roots,
         missing_parents: trace.without_parent().count(),
-        waits_for: waits_for(trace, now, settings, shapes),
+        waits_for: waits_for(trace, now, settings, (shapes, notes)),
     }
 }
 
 /// The first reason that would still stand if all before it were gone.
-fn waits_for(trace: &Trace, now: Time, settings: &Settings, shapes: &Shapes) -> WaitsFor {
+fn waits_for(trace: &Trace, now: Time, settings: &Settings, (shapes, notes): (&Shapes, &Notes)) -> WaitsFor {
     if let Some(span) = trace.without_parent().next() {
         return WaitsFor::Parent(span.parent);
     }
@@ -80,14 +89,15 @@ fn waits_for(trace: &Trace, now: Time, settings: &Settings, shapes: &Shapes) -> 
     }
     let (mut order, mut tallies) = (Order::default(), Tallies::default());
     order.link(trace);
-    let mut judge = Judge { settings, shapes, order: &mut order, tallies: &mut tallies };
-    let Some((span, until)) = judge.expected(trace).max_by_key(|(_, until)| *until) else {
-        return WaitsFor::Quiet;
-    };
-    let of = span.id;
-    if until <= now || now < trace.last + whole::quiet_for(trace, settings) {
+    let mut judge = Judge { settings, shapes, notes, order: &mut order, tallies: &mut tallies };
+    if now < trace.last + whole::quiet_for(trace, settings) {
         return WaitsFor::Quiet;
     }
+    let child = judge.expected(trace).max_by_key(|(_, until)| *until).filter(|(_, until)| *until > now);
+    let Some((span, _)) = child else {
+        return judge.without_notes(trace).map_or(WaitsFor::Quiet, |span| WaitsFor::Records { of: span.id });
+    };
+    let of = span.id;
     match shapes.info(span.shape).filter(|info| !info.learning) {
         Some(info) => WaitsFor::Child { of, service: info.service.to_owned(), name: info.name.to_owned() },
         None => WaitsFor::Learning { of },

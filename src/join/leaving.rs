@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
+use super::attached::Attached;
 use super::heads::Head;
 use super::ledger::Farewell;
 use super::order::Order;
@@ -51,8 +52,16 @@ pub struct Leaving {
     spans: Vec<Placed>,
     /// By the index of the span, in order.
     mends: Vec<(u32, Mend)>,
+    /// Log records that settle with it beside its events: copies of them.
+    pub note_copies: u32,
+    /// Events that came as log records, and by the index of the span, in order, which are its own.
+    events: Vec<Bytes>,
+    noted: Vec<Noted>,
     held: Box<Trace>,
 }
+
+/// The events of a span, as a range of the trace's.
+type Noted = (u32, (u32, u32));
 
 /// Spans of one resource and one scope. Their bytes: [`Leaving::spans`].
 #[derive(Clone, Debug)]
@@ -104,6 +113,8 @@ pub struct LeavingSpan<'a> {
     pub has: Has,
     /// How it is to hang in its trace.
     pub mend: Option<Mend>,
+    /// What came of it as log records: whole fields of the span, to stand behind all others.
+    pub events: &'a [Bytes],
 }
 
 impl std::ops::Deref for LeavingSpan<'_> {
@@ -131,7 +142,8 @@ impl Leaving {
                 Some(pin) if place.len >= SHARED_MIN => SpanBytes::Shared(pin.request.slice_ref(bytes)),
                 _ => SpanBytes::Copied(bytes),
             };
-            LeavingSpan { bytes, has, mend: self.mend(block.from + nth as u32) }
+            let at = block.from + nth as u32;
+            LeavingSpan { bytes, has, mend: self.mend(at), events: self.events_of(at) }
         })
     }
 
@@ -148,6 +160,26 @@ impl Leaving {
     /// Spans whose parent or root mark is to be mended.
     pub fn mended(&self) -> usize {
         self.mends.len()
+    }
+
+    /// Events that came as log records, over all spans.
+    pub fn event_count(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Bytes of all events that came as log records.
+    pub fn event_bytes(&self) -> usize {
+        self.events.iter().map(Bytes::len).sum()
+    }
+
+    fn events_of(&self, at: u32) -> &[Bytes] {
+        if self.noted.is_empty() {
+            return &[];
+        }
+        let found = self.noted.binary_search_by_key(&at, |(of, _)| *of).ok();
+        let range = found.and_then(|found| self.noted.get(found)).map(|(_, range)| *range);
+        let (from, to) = range.unwrap_or_default();
+        self.events.get(from as usize..to as usize).unwrap_or_default()
     }
 
     fn mend(&self, at: u32) -> Option<Mend> {
@@ -172,6 +204,7 @@ impl Leaving {
 pub(super) fn let_go(
     trace: Box<Trace>,
     order: &Order,
+    attached: Attached,
     reason: Reason,
     settings: &Settings,
 ) -> (Leaving, Farewell) {
@@ -193,7 +226,7 @@ pub(super) fn let_go(
     };
     let root_known = trace.roots > 0 || trace.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
     let farewell = Farewell { context: context.clone(), origin: origin.clone(), reason, root_known };
-    let (blocks, spans, mends) = blocks(&trace, order, &has, &roots.mends);
+    let Blocks { blocks, spans, mends, noted } = blocks(&trace, order, &has, &roots.mends, &attached);
     let leaving = Leaving {
         trace: trace.id,
         origin,
@@ -207,6 +240,9 @@ pub(super) fn let_go(
         held_bytes: trace.charged,
         spans,
         mends,
+        note_copies: attached.copies,
+        events: attached.into_fields(),
+        noted,
         held: trace,
     };
     (leaving, farewell)
@@ -216,15 +252,17 @@ fn count<'a>(records: impl Iterator<Item = &'a Record>) -> u32 {
     u32::try_from(records.count()).unwrap_or(u32::MAX)
 }
 
-type Mends = Vec<(u32, Mend)>;
+/// Spans gathered by block, and what goes by their index then.
+#[derive(Default)]
+struct Blocks {
+    blocks: Vec<LeavingBlock>,
+    spans: Vec<Placed>,
+    mends: Vec<(u32, Mend)>,
+    noted: Vec<Noted>,
+}
 
 /// Spans in the order of their ranks, gathered by block; blocks in the order of their first span.
-fn blocks(
-    trace: &Trace,
-    order: &Order,
-    has: &[Has],
-    mends: &[(u32, Mend)],
-) -> (Vec<LeavingBlock>, Vec<Placed>, Mends) {
+fn blocks(trace: &Trace, order: &Order, has: &[Has], mends: &[(u32, Mend)], attached: &Attached) -> Blocks {
     const UNSEEN: u32 = u32::MAX;
     let mut rank_of: SmallVec<[u32; 8]> = smallvec![UNSEEN; trace.blocks.len()];
     let mut blocks: Vec<LeavingBlock> = Vec::with_capacity(trace.blocks.len());
@@ -248,7 +286,7 @@ fn blocks(
         at += count;
     }
     let mut spans = vec![Placed::default(); at as usize];
-    let mut mended = Mends::with_capacity(mends.len());
+    let (mut mended, mut noted) = (Vec::with_capacity(mends.len()), Vec::new());
     for (of, record) in records() {
         let rank = rank_of.get(record.block as usize).copied().unwrap_or(UNSEEN);
         if let Some(block) = blocks.get_mut(rank as usize)
@@ -260,11 +298,15 @@ fn blocks(
             {
                 mended.push((block.to, mends[found].1));
             }
+            if let Some(own) = attached.own(of) {
+                noted.push((block.to, own.fields));
+            }
             block.to += 1;
         }
     }
     mended.sort_unstable_by_key(|(at, _)| *at);
-    (blocks, spans, mended)
+    noted.sort_unstable_by_key(|(at, _)| *at);
+    Blocks { blocks, spans, mends: mended, noted }
 }
 
 /// What the spans claim of their trace, the root first; an earlier part goes before them if it had the

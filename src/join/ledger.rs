@@ -107,6 +107,11 @@ impl Earlier {
         gone.is_some_and(|gone| gone.len as usize == len)
     }
 
+    /// A span that has left, while it is remembered.
+    pub fn gone(&self, id: SpanId) -> Option<&Gone> {
+        self.spans().get(self.place(id)?)
+    }
+
     pub fn gone_mut(&mut self, id: SpanId) -> Option<&mut Gone> {
         let at = self.place(id)?;
         self.spans.as_mut()?.get_mut(at)
@@ -167,6 +172,20 @@ impl Ledger {
     /// What left of the trace a span belongs to, and whose trace it is: the tenant's own, else
     /// nobody's; for a span of nobody's, the least tenant's.
     pub fn find(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<(TenantKey, Box<Earlier>)> {
+        let entry = self.entry(now, tenant, id)?;
+        let earlier = Earlier { farewell: entry.farewell.clone(), spans: self.spans_of(entry) };
+        Some((entry.tenant.max(tenant), Box::new(earlier)))
+    }
+
+    /// The shape of a span that has left, while it is remembered.
+    pub fn gone(&self, now: Time, tenant: TenantKey, id: TraceId, span: SpanId) -> Option<ShapeId> {
+        let (first, count) = self.entry(now, tenant, id)?.spans?;
+        let from = (first - self.forgotten) as usize;
+        let mut spans = self.spans.range(from..from + count as usize);
+        spans.find(|gone| gone.id == span).map(|gone| gone.shape)
+    }
+
+    fn entry(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<&Entry> {
         let nobodys = |tenant: TenantKey| tenant == TenantKey::ANONYMOUS;
         let mut named = false;
         let related = |e: &&Entry| {
@@ -178,9 +197,7 @@ impl Ledger {
         };
         let entries = self.chain(id).filter(|e| e.id == id).filter(related);
         // Of one tenant's the first, which is the last that left.
-        let entry = entries.min_by_key(|e| (e.tenant != tenant, e.tenant))?;
-        let earlier = Earlier { farewell: entry.farewell.clone(), spans: self.spans_of(entry) };
-        Some((entry.tenant.max(tenant), Box::new(earlier)))
+        entries.min_by_key(|e| (e.tenant != tenant, e.tenant))
     }
 
     /// Remembers a trace with all its spans: those of the parts before, and those that leave now.

@@ -7,19 +7,24 @@
 //! (`kin` when there are many); `alarms` says when to look again; `whole` decides whether the trace
 //! may leave, with what `shapes` has learned of children that come late; `order` puts its spans in
 //! an order that arrival has no part in; `root` says which of them speaks for it; `leaving` is how it goes.
+//! Log records that belong to spans wait for them in `notes` and leave `attached` to them; `patience` says
+//! whether a trace waits for any.
 //!
 //! The surprise: nothing on the wire says that a trace is complete. What is learned changes when a
 //! trace leaves, never what is in it; and whatever is wrong with a trace, it leaves in the end.
 
 mod alarms;
+mod attached;
 mod habit;
 mod heads;
 mod held;
 mod kin;
 mod leaving;
 mod ledger;
+mod notes;
 mod order;
 mod origins;
+mod patience;
 mod pins;
 mod root;
 mod settings;
@@ -40,26 +45,30 @@ use ahash::RandomState;
 use bytes::Bytes;
 
 use crate::model::{Origin, Reason, TenantKey, Time};
-use crate::wire::walk::SpanEntry;
+use crate::semantics::events::Event;
+use crate::wire::index::{NoteEntry, SpanEntry};
 use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
 pub use held::{HeldTrace, WaitsFor};
 pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes};
+pub use notes::Unplaced;
 pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;
 
 use alarms::Alarms;
+use attached::Attached;
 use heads::{Heads, RequestHeads};
 use ledger::Ledger;
+use notes::Notes;
 use order::Order;
 use origins::Origins;
 use pins::{PinId, Pins};
-use shapes::Shapes;
+use shapes::{ShapeId, Shapes};
 use spares::Spares;
 use table::Table;
 use tally::Tallies;
-use trace::{Incoming, Trace};
+use trace::{Incoming, Marks, Trace};
 use whole::{Judge, Verdict};
 
 /// The trace table of one lane.
@@ -73,6 +82,7 @@ pub struct Join {
     alarms: Alarms,
     ledger: Ledger,
     shapes: Shapes,
+    notes: Notes,
     pins: Pins,
     spares: Spares,
     order: Order,
@@ -114,6 +124,7 @@ impl Join {
             ledger: Ledger::new(settings.ledger_max, settings.held_bytes_max / 4, hasher.clone()),
             shapes: Shapes::new(settings.shapes_max, hasher.clone()),
             spares: Spares::new((settings.held_bytes_max / 8).clamp(64 << 10, 32 << 20)),
+            notes: Notes::new(settings.held_bytes_max / 8, hasher.clone()),
             pins: Pins::default(),
             order: Order::default(),
             tallies: Tallies::default(),
@@ -165,9 +176,42 @@ impl Join {
         taken
     }
 
+    /// Keeps the log records of one request that belong to spans of this lane. Returns records taken: each
+    /// leaves as an event of its span or a copy of one (`Leaving`), or is unplaced (`take_unplaced`).
+    pub fn note(
+        &mut self,
+        now: Time,
+        origin: &Origin,
+        body: &Bytes,
+        index: &Index,
+        mine: impl Fn(TraceId) -> bool,
+    ) -> u64 {
+        if !self.settings.notes {
+            return 0;
+        }
+        let mut taken = 0;
+        for entry in index.notes.iter().filter(|entry| mine(entry.trace)) {
+            taken += 1;
+            self.keep_note(now, origin.tenant, entry, body);
+        }
+        taken
+    }
+
+    /// Takes what has become of log records whose spans have not come, since the last call. Whoever calls
+    /// must settle them.
+    pub fn take_unplaced(&mut self) -> Unplaced {
+        self.notes.take_unplaced()
+    }
+
+    /// No more spans will come: what waits for them is unplaced.
+    pub fn end_notes(&mut self) {
+        self.notes.end();
+    }
+
     /// The next trace that must leave by `now`, if any. Call until `None`.
     pub fn leave(&mut self, now: Time) -> Option<Leaving> {
         self.spares.trim(now);
+        self.notes.age(now);
         if self.held_bytes() > self.settings.held_bytes_max
             && let Some(leaving) = self.push_out(now, Reason::Pressure)
         {
@@ -178,6 +222,7 @@ impl Join {
             let mut judge = Judge {
                 settings: &self.settings,
                 shapes: &self.shapes,
+                notes: &self.notes,
                 order: &mut self.order,
                 tallies: &mut self.tallies,
             };
@@ -227,7 +272,8 @@ impl Join {
 
     /// Bytes held, overhead included.
     pub fn held_bytes(&self) -> usize {
-        self.held + self.pins.bytes() + self.heads.bytes() + self.origins.bytes() + self.spares.bytes()
+        let shared = self.pins.bytes() + self.heads.bytes() + self.origins.bytes();
+        self.held + shared + self.notes.bytes() + self.spares.bytes()
     }
 
     pub fn held_traces(&self) -> usize {
@@ -247,7 +293,7 @@ impl Join {
     /// The oldest held traces, at most `limit`, and what each waits for. For people: it costs as much
     /// as judging each of them.
     pub fn held(&self, now: Time, limit: usize) -> Vec<HeldTrace> {
-        let see = |trace: &Trace| held::see(trace, now, &self.settings, &self.shapes);
+        let see = |trace: &Trace| held::see(trace, now, &self.settings, (&self.shapes, &self.notes));
         self.table.oldest_first().take(limit).map(see).collect()
     }
 
@@ -336,6 +382,54 @@ impl Join {
         }
     }
 
+    fn keep_note(&mut self, now: Time, tenant: TenantKey, entry: &NoteEntry, body: &Bytes) {
+        let open = self.table.peek(tenant, entry.trace);
+        let event = Event::of(entry.body.of(body));
+        if let Some(shape) = self.left_already(now, tenant, entry, open) {
+            self.shapes.noted(shape, Some(event.is_last()));
+            return self.notes.came_late();
+        }
+        self.notes.keep(now, tenant, entry.trace, entry.span, event);
+        // Perhaps this is what its trace waits for.
+        let soon = now + self.settings.quiet;
+        if let Some(slot) = open
+            && self.table.get(slot).is_some_and(|trace| trace.alarm > soon)
+        {
+            self.set_alarm(now, slot, soon);
+        }
+    }
+
+    /// The shape of a note's span, if that has left.
+    fn left_already(
+        &self,
+        now: Time,
+        tenant: TenantKey,
+        entry: &NoteEntry,
+        open: Option<u32>,
+    ) -> Option<ShapeId> {
+        match open.and_then(|slot| self.table.get(slot)) {
+            Some(trace) if trace.find(entry.span).is_some() => None,
+            Some(trace) => trace.earlier.as_ref()?.gone(entry.span).map(|gone| gone.shape),
+            None => self.ledger.gone(now, tenant, entry.trace, entry.span),
+        }
+    }
+
+    /// The notes of a trace that leaves, which teach what spans like its own are to have.
+    fn attach(&mut self, trace: &Trace, reason: Reason) -> Attached {
+        if !self.settings.notes {
+            return Attached::default();
+        }
+        let attached = Attached::of(trace, &self.notes.take(trace));
+        let had_its_time = matches!(reason, Reason::Complete | Reason::Idle);
+        for (record, at) in trace.records.iter().zip(0..) {
+            let own = attached.own(at).map(|own| own.has_last);
+            if own.is_some() || (had_its_time && record.marks.has(Marks::NOTED)) {
+                self.shapes.noted(record.shape, own);
+            }
+        }
+        attached
+    }
+
     fn set_alarm(&mut self, now: Time, slot: u32, at: Time) {
         let ticket = self.table.ticket(slot);
         if let Some(trace) = self.table.get_mut(slot) {
@@ -380,7 +474,8 @@ impl Join {
         tally::settle_late(&mut self.shapes, &mut trace);
         self.order.work_out(&trace);
         let of = (trace.tenant, trace.id);
-        let (leaving, farewell) = leaving::let_go(trace, &self.order, reason, &self.settings);
+        let attached = self.attach(&trace, reason);
+        let (leaving, farewell) = leaving::let_go(trace, &self.order, attached, reason, &self.settings);
         let trace = leaving.trace();
         let gone = tally::gone(trace, &self.tallies);
         self.ledger.remember(now, of, farewell, trace.earlier.as_deref(), gone);

@@ -32,6 +32,8 @@ pub struct Settings {
     pub shapes_max: usize,
     /// Work out what the trace says of itself beside environment and release.
     pub context: bool,
+    /// Keep log records that belong to spans, and let them go as events of their spans.
+    pub notes: bool,
     /// Mend parents and root marks, for servers that need it.
     pub mend: bool,
     /// The attribute a root's release is read from, after the vendors' own.
@@ -49,6 +51,7 @@ impl Default for Settings {
             ledger_max: 65_536,
             shapes_max: 4_096,
             context: false,
+            notes: false,
             mend: false,
             release_key: release::SERVICE_VERSION.into(),
         }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::habit::{Expect, Habit, Tally};
 use super::heads::BlockHeads;
+use super::patience::{Patience, Wants};
 use crate::model::Time;
 
 /// Names are told apart, and shown, up to here.
@@ -65,6 +66,8 @@ struct Shape {
     name: Box<str>,
     kind: u8,
     habit: Habit,
+    #[serde(default)]
+    patience: Patience,
     #[serde(skip)]
     used: bool,
 }
@@ -150,6 +153,7 @@ impl Shapes {
             name,
             kind,
             habit: Habit::default(),
+            patience: Patience::default(),
             used: false,
         })
     }
@@ -188,6 +192,20 @@ impl Shapes {
         if let Some(shape) = self.get_mut(id) {
             shape.used = true;
             shape.habit.correct(now, tally);
+        }
+    }
+
+    /// What log records a span of this shape is to have.
+    pub fn wants(&self, id: ShapeId) -> Option<Wants> {
+        self.get(id)?.patience.wants()
+    }
+
+    /// Log records of a span of this shape came, one that ends a call (`last`) among them; or none did.
+    pub fn noted(&mut self, id: ShapeId, last: Option<bool>) {
+        match (self.get_mut(id).map(|shape| &mut shape.patience), last) {
+            (Some(patience), Some(last)) => patience.came(last),
+            (Some(patience), None) => patience.did_not_come(),
+            (None, _) => {}
         }
     }
 

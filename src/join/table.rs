@@ -58,6 +58,15 @@ impl Table {
     /// The open trace that a span of `tenant` with this id belongs to: the tenant's own; else
     /// nobody's, which becomes the tenant's; for a span of nobody's, the least tenant's.
     pub fn find(&mut self, tenant: TenantKey, id: TraceId) -> Option<u32> {
+        let slot = self.peek(tenant, id)?;
+        if let Some(trace) = self.get_mut(slot).filter(|trace| trace.tenant == TenantKey::ANONYMOUS) {
+            trace.tenant = tenant;
+        }
+        Some(slot)
+    }
+
+    /// The same, and nobody's trace stays nobody's.
+    pub fn peek(&self, tenant: TenantKey, id: TraceId) -> Option<u32> {
         let mut best: Option<(TenantKey, u32)> = None;
         for seat in self.seats.iter_hash(self.hasher.hash_one(id)).filter(|seat| seat.id == id) {
             let Some(owner) = self.get(seat.slot).map(|trace| trace.tenant) else { continue };
@@ -69,13 +78,7 @@ impl Table {
                 best = Some((owner, seat.slot));
             }
         }
-        let (owner, slot) = best?;
-        if owner == TenantKey::ANONYMOUS
-            && let Some(trace) = self.get_mut(slot)
-        {
-            trace.tenant = tenant;
-        }
-        Some(slot)
+        best.map(|(_, slot)| slot)
     }
 
     pub fn get(&self, slot: u32) -> Option<&Trace> {

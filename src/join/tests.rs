@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 mod context;
 mod make;
+mod notes;
 mod order;
 mod reasons;
 mod simulation;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::Settings;
 use super::habit::Expect;
+use super::notes::Notes;
 use super::order::Order;
 use super::shapes::Shapes;
 use super::tally::Tallies;
-use super::trace::{Record, Trace};
+use super::trace::{Marks, Record, Trace};
 use crate::model::{Reason, Time};
 
 /// What is to be done with a trace.
@@ -28,6 +29,7 @@ const ASKING_SHARE: u32 = 20;
 pub(super) struct Judge<'a> {
     pub settings: &'a Settings,
     pub shapes: &'a Shapes,
+    pub notes: &'a Notes,
     pub order: &'a mut Order,
     pub tallies: &'a mut Tallies,
 }
@@ -60,8 +62,23 @@ impl Judge<'_> {
         }
         match self.expected(trace).map(|(_, until)| until).max() {
             Some(until) if until > now => Verdict::Wait(until.min(idle).min(aged)),
+            _ if self.without_notes(trace).is_some() => Verdict::Wait(idle.min(aged)),
             _ => Verdict::Leave(Reason::Complete),
         }
+    }
+
+    /// A span that experience says is to have log records, and has not.
+    pub fn without_notes<'t>(&self, trace: &'t Trace) -> Option<&'t Record> {
+        if !self.settings.notes {
+            return None;
+        }
+        // Only spans with GenAI attributes ever have any.
+        let noted = trace.records.iter().filter(|record| record.marks.has(Marks::NOTED));
+        let mut wanting =
+            noted.filter_map(|record| Some((record, self.shapes.wants(record.shape)?))).peekable();
+        wanting.peek()?;
+        let here = self.notes.here(trace);
+        wanting.find(|(record, wants)| !here.satisfies(record.id, *wants)).map(|(record, _)| record)
     }
 
     /// Children that experience says are still to come: of which span, and until when to wait. The trace

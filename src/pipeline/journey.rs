@@ -52,8 +52,25 @@ impl Journey {
         match (request.signal, &self.join) {
             (Signal::Traces, Some(_)) => self.hold(now, request, mine),
             (Signal::Profiles, _) => self.pass_whole(now, request),
+            (Signal::Logs, _) => {
+                self.note(now, request, mine);
+                if self.shelf.takes(Signal::Logs) {
+                    self.pass_blocks(now, request);
+                }
+            }
             _ => self.pass_blocks(now, request),
         }
+    }
+
+    /// Keeps what of a logs request belongs to spans of this lane; passing it on is another's affair.
+    pub fn note(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
+        let Some(join) = &mut self.join else { return };
+        if !self.shelf.takes(Signal::Logs) {
+            // In hand before anything is done with them: see `hold`.
+            let coming = request.index.notes.iter().filter(|note| mine(note.trace)).count();
+            self.in_hand[Signal::Logs as usize] += coming as u64;
+        }
+        join.note(now, &request.origin, &request.body, &request.index, mine);
     }
 
     /// Lets everything go that is due, and hands closed batches over.
@@ -62,6 +79,7 @@ impl Journey {
             self.emit(now, trace);
         }
         self.settle_copies();
+        self.settle_unplaced();
         self.batcher.close_due(now, false);
         self.hand_over();
         self.relieve(now);
@@ -72,7 +90,9 @@ impl Journey {
         while let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(now, Reason::Drain)) {
             self.emit(now, trace);
         }
+        self.join.iter_mut().for_each(Join::end_notes);
         self.settle_copies();
+        self.settle_unplaced();
         self.batcher.close_due(now, true);
         self.hand_over();
     }
@@ -196,7 +216,7 @@ impl Journey {
             self.meters.split.inc();
         }
         // A collapsed duplicate settles with the spans of its trace.
-        let mut duplicates = u64::from(trace.repairs.duplicates);
+        let mut copies = (u64::from(trace.repairs.duplicates), u64::from(trace.note_copies));
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
             let mut pen = Writer::of(block, stamp);
@@ -209,7 +229,8 @@ impl Journey {
                     self.batcher.make_room(Signal::Traces, &trace.origin, len);
                 }
                 let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
-                place.settle_too(std::mem::take(&mut duplicates));
+                let (spans_too, notes_too) = std::mem::take(&mut copies);
+                place.settle_too(spans_too, notes_too);
                 place.fill(&mut spans, &mut pen);
                 self.batcher.close_if_full(Signal::Traces, &trace.origin);
             }
@@ -224,6 +245,21 @@ impl Journey {
             *in_hand = in_hand.saturating_sub(copies);
             self.meters.copies(copies);
             self.shelf.settle_copies(copies);
+        }
+    }
+
+    /// Log records whose spans did not come: they went on as logs, or are lost where nobody takes those.
+    fn settle_unplaced(&mut self) {
+        let unplaced = self.join.as_mut().map(Join::take_unplaced).unwrap_or_default();
+        if unplaced.count() == 0 {
+            return;
+        }
+        self.meters.unplaced(unplaced);
+        if !self.shelf.takes(Signal::Logs) {
+            let in_hand = &mut self.in_hand[Signal::Logs as usize];
+            *in_hand = in_hand.saturating_sub(unplaced.count());
+            self.shelf.lose_notes("no_span", unplaced.late + unplaced.no_span);
+            self.shelf.lose_notes("no_room", unplaced.no_room);
         }
     }
 
@@ -250,9 +286,16 @@ impl Journey {
 
     /// Closed batches go to every outbox; what has no room waits on the shelf.
     fn hand_over(&mut self) {
-        while let Some((batch, why)) = self.batcher.take() {
+        let settles_notes = !self.shelf.takes(Signal::Logs);
+        while let Some((mut batch, why)) = self.batcher.take() {
             let in_hand = &mut self.in_hand[batch.signal as usize];
             *in_hand = in_hand.saturating_sub(batch.items);
+            if !settles_notes {
+                // They went on as logs, and settle as such.
+                batch.notes = 0;
+            }
+            let notes = &mut self.in_hand[Signal::Logs as usize];
+            *notes = notes.saturating_sub(batch.notes);
             self.meters.closed(batch.signal, why);
             self.shelf.put(batch);
         }
@@ -285,13 +328,13 @@ impl Journey {
 fn trace_len(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) -> usize {
     let heads: usize =
         trace.blocks.iter().zip(labelled).map(|(block, labelled)| heads_len(block, labelled)).sum();
-    let grown: usize = if stamp.is_nothing() && trace.mended() == 0 {
+    let grown = if stamp.is_nothing() && trace.mended() == 0 {
         0
     } else {
         let spans = trace.blocks.iter().flat_map(|block| trace.spans(block));
-        spans.map(|span| stamp.growth(span.has, span.mend)).sum()
+        spans.map(|span| stamp.growth(span.has, span.mend)).sum::<usize>()
     };
-    heads + trace.span_bytes() + grown + trace.span_count() * batcher::ITEM_OVERHEAD
+    heads + trace.span_bytes() + trace.event_bytes() + grown + trace.span_count() * batcher::ITEM_OVERHEAD
 }
 
 /// What the heads of a block take, at most.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::journey::Journey;
-use super::shelf::Outlet;
+use super::shelf::{self, Outlet};
 use crate::model::{Clock, Time};
 use crate::queue::Lanes;
 use crate::queue::lanes::Work;
@@ -109,7 +109,7 @@ impl Lane {
         // Taken from the queue one by one: what is taken must be done.
         let mut items = 0;
         for work in std::iter::once(first).chain(self.work.try_iter().take(BURST)) {
-            if let Work::Take(request) = &work {
+            if let Work::Take(request) | Work::Note(request) = &work {
                 items += request.index.items;
             }
             if let Next::End = self.step(work, journey) {
@@ -124,11 +124,14 @@ impl Lane {
 
     fn step(&self, work: Work, journey: &mut Journey) -> Next {
         let now = self.clock.now();
+        let mine = |trace| self.lanes == 1 || Lanes::of(trace, self.lanes) == self.number;
         match work {
             Work::Take(request) => {
-                journey.take(now, &request, |trace| {
-                    self.lanes == 1 || Lanes::of(trace, self.lanes) == self.number
-                });
+                journey.take(now, &request, mine);
+                Next::Go
+            }
+            Work::Note(request) => {
+                journey.note(now, &request, mine);
                 Next::Go
             }
             Work::Show(limit, reply) => {
@@ -155,7 +158,7 @@ impl Lane {
 
     fn count_lost(&self, journey: &Journey, reason: &str) {
         for (signal, items) in Signal::ALL.iter().zip(journey.in_hand) {
-            for Outlet { name, .. } in self.outlets.iter().filter(|outlet| outlet.signals.has(*signal)) {
+            for Outlet { name, .. } in shelf::settling(&self.outlets, *signal) {
                 self.meters.lost_items.with_label_values(&[signal.name(), name, reason]).inc_by(items);
             }
         }

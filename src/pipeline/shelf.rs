@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntCounterVec};
 
 use crate::queue::{Batch, Outbox};
 use crate::telemetry::Meters;
@@ -22,6 +22,15 @@ pub struct Outlet {
     pub outbox: Arc<Outbox>,
 }
 
+/// The outlets whose books a signal is in: those that take it. Log records that nobody takes are let in only
+/// as events of spans, so they are in the books of whoever takes those.
+pub fn settling(outlets: &[Outlet], signal: Signal) -> impl Iterator<Item = &Outlet> {
+    let takes = |signal| move |outlet: &&Outlet| outlet.signals.has(signal);
+    let nobody = !outlets.iter().any(|outlet| outlet.signals.has(signal));
+    let by = if nobody && signal == Signal::Logs { Signal::Traces } else { signal };
+    outlets.iter().filter(takes(by))
+}
+
 /// One outbox, what it loses, and what needs no sending.
 #[derive(Debug)]
 struct Slot {
@@ -30,6 +39,7 @@ struct Slot {
     full: [IntCounter; 4],
     shutdown: [IntCounter; 4],
     copies: IntCounter,
+    name: String,
 }
 
 /// Closed batches on their way to the outboxes.
@@ -37,6 +47,7 @@ struct Slot {
 pub struct Shelf {
     slots: Vec<Slot>,
     waiting: VecDeque<Arc<Batch>>,
+    lost: IntCounterVec,
 }
 
 impl Shelf {
@@ -51,10 +62,15 @@ impl Shelf {
                 };
                 let copies = meters.delivered_items.with_label_values(&[Signal::Traces.name(), name]);
                 let (full, shutdown) = (lost("queue_full"), lost("shutdown"));
-                Slot { signals: *signals, outbox: outbox.clone(), full, shutdown, copies }
+                Slot { signals: *signals, outbox: outbox.clone(), full, shutdown, copies, name: name.clone() }
             })
             .collect();
-        Self { slots, waiting: VecDeque::new() }
+        Self { slots, waiting: VecDeque::new(), lost: meters.lost_items.clone() }
+    }
+
+    /// Whether anybody takes a signal.
+    pub fn takes(&self, signal: Signal) -> bool {
+        self.slots.iter().any(|slot| slot.signals.has(signal))
     }
 
     /// Gives a batch to every outbox that takes its signal.
@@ -66,6 +82,7 @@ impl Shelf {
         for slot in self.slots.iter().filter(|slot| slot.signals.has(batch.signal)) {
             if let Err(batch) = slot.outbox.offer(batch.clone()) {
                 slot.full[batch.signal as usize].inc_by(batch.items);
+                slot.full[Signal::Logs as usize].inc_by(batch.notes);
             }
         }
     }
@@ -73,6 +90,13 @@ impl Shelf {
     /// Copies of spans that were handed over before: settled for every upstream, and not sent again.
     pub fn settle_copies(&self, copies: u64) {
         self.of_traces().for_each(|slot| slot.copies.inc_by(copies));
+    }
+
+    /// Log records that were to go with spans and will not: lost for every upstream of traces.
+    pub fn lose_notes(&self, reason: &str, notes: u64) {
+        for slot in self.of_traces().filter(|_| notes > 0) {
+            self.lost.with_label_values(&[Signal::Logs.name(), &slot.name, reason]).inc_by(notes);
+        }
     }
 
     /// Tries again with what waits.
@@ -103,7 +127,10 @@ impl Shelf {
     pub fn give_up(&mut self) {
         for batch in self.waiting.drain(..) {
             // Only a lone upstream is waited for, and it takes whatever was let in.
-            self.slots.iter().for_each(|slot| slot.shutdown[batch.signal as usize].inc_by(batch.items));
+            for slot in &self.slots {
+                slot.shutdown[batch.signal as usize].inc_by(batch.items);
+                slot.shutdown[Signal::Logs as usize].inc_by(batch.notes);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use crate::join::Leaving;
+use crate::join::{Leaving, Unplaced};
 use crate::model::{Reason, Time};
 use crate::queue::batcher::Closed;
 use crate::telemetry::Meters;
@@ -18,6 +18,7 @@ pub struct LaneMeters {
     zero_parents: IntCounter,
     cycles: IntCounter,
     pub split: IntCounter,
+    notes: IntCounterVec,
     quiet: Histogram,
     spans: Histogram,
     closed: IntCounterVec,
@@ -38,6 +39,7 @@ impl LaneMeters {
             zero_parents: odd("zero_parent"),
             cycles: odd("cycle"),
             split: meters.split.with_label_values::<&str>(&[]),
+            notes: meters.notes.clone(),
             quiet: meters.hold_seconds.clone(),
             spans: meters.trace_spans.clone(),
             closed: meters.batches.clone(),
@@ -63,6 +65,21 @@ impl LaneMeters {
         }
         self.quiet.observe(now.since(trace.last_arrival).as_secs_f64());
         self.spans.observe(spans as f64);
+        self.note("attached", trace.event_count() as u64);
+        self.note("copy", u64::from(trace.note_copies));
+    }
+
+    /// Counts log records that go with no span.
+    pub fn unplaced(&self, unplaced: Unplaced) {
+        self.note("late", unplaced.late);
+        self.note("no_span", unplaced.no_span);
+        self.note("no_room", unplaced.no_room);
+    }
+
+    fn note(&self, outcome: &str, notes: u64) {
+        if notes > 0 {
+            self.notes.with_label_values(&[outcome]).inc_by(notes);
+        }
     }
 
     /// Counts copies of spans whose trace had left.

@@ -169,7 +169,7 @@ fn held_trace(trace: &HeldTrace) -> serde_json::Value {
     match &trace.waits_for {
         WaitsFor::Quiet | WaitsFor::Root => {}
         WaitsFor::Parent(span) => waits_for["span"] = span.to_string().into(),
-        WaitsFor::Learning { of } => waits_for["of"] = of.to_string().into(),
+        WaitsFor::Learning { of } | WaitsFor::Records { of } => waits_for["of"] = of.to_string().into(),
         WaitsFor::Child { of, service, name } => {
             waits_for["of"] = of.to_string().into();
             waits_for["service"] = service.as_str().into();

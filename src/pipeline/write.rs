@@ -1,5 +1,7 @@
 //! How the spans of a trace that leaves are laid down: mostly as they came, with what their trace says of
-//! itself behind them, or with another parent.
+//! itself behind them, with events that came as log records, or with another parent.
+
+use bytes::Bytes;
 
 use crate::join::{Leaving, LeavingBlock, LeavingSpan, SpanBytes};
 use crate::model::{Origin, Reason};
@@ -46,7 +48,8 @@ impl<'s, 'a> Writer<'s, 'a> {
 
 impl Pen for Writer<'_, '_> {
     fn growth(&mut self, span: &LeavingSpan<'_>) -> usize {
-        self.stamp.growth(span.has.with(self.has), span.mend)
+        let events: usize = span.events.iter().map(Bytes::len).sum();
+        self.stamp.growth(span.has.with(self.has), span.mend) + events
     }
 
     fn put(&mut self, span: LeavingSpan<'_>, items: &mut Rope) {
@@ -57,11 +60,12 @@ impl Pen for Writer<'_, '_> {
         };
         if self.stamp.rewrites(has, span.mend) {
             let (cuts, tail) = self.stamp.rewrite(&span, has, span.mend, self.encoded);
-            cuts::put_item(item, &cuts, &tail, items);
-        } else if self.stamp.is_nothing() {
+            cuts::put_item(item, &cuts, &tail, span.events, items);
+        } else if self.stamp.is_nothing() && span.events.is_empty() {
             batcher::put_span(span.bytes, items);
         } else {
-            cuts::put_item(item, &[], self.stamp.tail(has), items);
+            let tail = if self.stamp.is_nothing() { &[] } else { self.stamp.tail(has) };
+            cuts::put_item(item, &[], tail, span.events, items);
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Batch {
     pub body: Rope,
     /// Items this batch settles: those in `body`, plus duplicates collapsed into them.
     pub items: u64,
+    /// Log records that settle with it, because no upstream takes them otherwise: they are events of its spans.
+    pub notes: u64,
     pub opened: Time,
     pub reservation: Reservation,
 }

@@ -73,6 +73,7 @@ struct Open {
     /// At least what the finished body will measure.
     len: usize,
     items: u64,
+    notes: u64,
 }
 
 /// Open batches by signal and origin, and closed ones waiting to be taken.
@@ -125,7 +126,7 @@ impl Batcher {
     /// A request that must go out as it came: a batch of its own.
     pub fn add_whole(&mut self, now: Time, signal: Signal, origin: &Arc<Origin>, body: Rope, items: u64) {
         let reservation = self.budget.reserve(body.len());
-        let batch = Batch { signal, origin: origin.clone(), body, items, opened: now, reservation };
+        let batch = Batch { signal, origin: origin.clone(), body, items, notes: 0, opened: now, reservation };
         self.closed.push_back((batch, Closed::Size));
     }
 
@@ -189,15 +190,17 @@ impl Batcher {
             scope_at: HashMap::default(),
             len: 0,
             items: 0,
+            notes: 0,
         })
     }
 
     fn close(&mut self, key: (Signal, u64), why: Closed) {
         let Some(open) = self.open.remove(&key) else { return };
-        let (origin, opened, items) = (open.origin.clone(), open.opened, open.items);
+        let (origin, opened, items, notes) = (open.origin.clone(), open.opened, open.items, open.notes);
         let body = open.into_body();
         let reservation = self.budget.reserve(body.len());
-        self.closed.push_back((Batch { signal: key.0, origin, body, items, opened, reservation }, why));
+        let batch = Batch { signal: key.0, origin, body, items, notes, opened, reservation };
+        self.closed.push_back((batch, why));
     }
 }
 
@@ -244,9 +247,10 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Counts items that settle with this batch though they are not in it.
-    pub fn settle_too(&mut self, items: u64) {
+    /// Counts items, and log records, that settle with this batch though they are not in it.
+    pub fn settle_too(&mut self, items: u64, notes: u64) {
         self.open.items += items;
+        self.open.notes += notes;
     }
 
     /// Appends Span messages as `pen` lays them down, until there are no more or the batch is full.
@@ -264,10 +268,11 @@ impl Place<'_> {
                 items.is_empty() || span.len() + pen.growth(span) + ITEM_OVERHEAD <= room
             };
             let Some(span) = spans.next_if(&mut fits) else { return };
-            let before = items.len();
+            let (before, notes) = (items.len(), span.events.len() as u64);
             pen.put(span, items);
             self.open.len += items.len() - before;
             self.open.items += 1;
+            self.open.notes += notes;
         }
     }
 }
@@ -322,7 +327,8 @@ mod tests {
         let key = BlockKey { resource: (resource, 0), scope };
         let heads = || (BlockHead::default(), head(&scope.to_string()));
         let spans: Vec<_> = spans.iter().map(|name| span(name)).collect();
-        let leaving = |span| LeavingSpan { bytes: SpanBytes::Copied(span), has: Has::NONE, mend: None };
+        let leaving =
+            |span| LeavingSpan { bytes: SpanBytes::Copied(span), has: Has::NONE, mend: None, events: &[] };
         let mut spans = spans.iter().map(|span| leaving(span)).peekable();
         while spans.peek().is_some() {
             batcher.block(Time::from_millis(now), origin, key, heads).fill(&mut spans, &mut AsItCame);

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::Admitted;
 use crate::join::HeldTrace;
-use crate::wire::{Signal, TraceId};
+use crate::wire::{Index, Signal, TraceId};
 
 /// The lane the request needs is full, or gone: try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -23,6 +23,8 @@ const BEHIND: usize = 32;
 #[derive(Debug)]
 pub enum Work {
     Take(Arc<Admitted>),
+    /// Take what belongs to spans of yours; the rest is another lane's.
+    Note(Arc<Admitted>),
     /// Say what you hold, at most this many traces.
     Show(usize, Sender<Vec<HeldTrace>>),
     /// Let go of everything and end.
@@ -49,29 +51,50 @@ impl Lanes {
         usize::try_from(low % lanes.max(1) as u64).unwrap_or(0)
     }
 
-    /// Offers a request to every lane that owns one of its traces; never blocks.
+    /// Offers a request to every lane that owns one of its traces; never blocks. Logs go to one lane, and
+    /// what of them belongs to spans to the lanes of those.
     ///
     /// # Errors
     /// [`Busy`] when one of them is full. Lanes that had taken it keep it: the caller will send it
     /// again, and the join collapses what came twice.
     pub fn offer(&self, request: Admitted) -> Result<(), Busy> {
-        let request = Arc::new(request);
-        match (self.senders.len(), request.signal, request.index.spans.as_slice()) {
-            (1, _, _) => self.give(0, request),
-            (lanes, Signal::Traces, spans @ [_, ..]) => {
-                let mut wanted = vec![false; lanes];
-                spans.iter().for_each(|span| wanted[Self::of(span.trace, lanes)] = true);
-                let mut wanted = (0..lanes).filter(|&lane| wanted[lane]);
-                if wanted.clone().any(|lane| self.is_nearly_full(lane)) {
-                    return Err(Busy);
-                }
-                wanted.try_for_each(|lane| self.give(lane, request.clone()))
-            }
-            // Nothing to keep together: spread by arrival.
-            (lanes, _, _) => {
-                self.give(usize::try_from(request.arrived.0 % lanes as u64).unwrap_or(0), request)
-            }
+        let (request, lanes) = (Arc::new(request), self.senders.len());
+        if lanes == 1 {
+            return self.give(0, Work::Take(request));
         }
+        let Index { spans, notes, .. } = &request.index;
+        if request.signal == Signal::Traces && !spans.is_empty() {
+            let wanted = self.owners(spans.iter().map(|span| span.trace));
+            return self.give_all(&wanted, |_| Work::Take(request.clone()));
+        }
+        // Nothing to keep together: spread by arrival.
+        let any = usize::try_from(request.arrived.0 % lanes as u64).unwrap_or(0);
+        if notes.is_empty() {
+            return self.give(any, Work::Take(request));
+        }
+        let mut wanted = self.owners(notes.iter().map(|note| note.trace));
+        wanted[any] = true;
+        self.give_all(&wanted, |lane| match lane == any {
+            true => Work::Take(request.clone()),
+            false => Work::Note(request.clone()),
+        })
+    }
+
+    /// By lane, whether it owns one of these traces.
+    fn owners(&self, traces: impl Iterator<Item = TraceId>) -> Vec<bool> {
+        let lanes = self.senders.len();
+        let mut wanted = vec![false; lanes];
+        traces.for_each(|trace| wanted[Self::of(trace, lanes)] = true);
+        wanted
+    }
+
+    /// Gives to all lanes that are wanted, or, if one of them is nearly full, to none.
+    fn give_all(&self, wanted: &[bool], work: impl Fn(usize) -> Work) -> Result<(), Busy> {
+        let mut wanted = (0..wanted.len()).filter(|&lane| wanted[lane]);
+        if wanted.clone().any(|lane| self.is_nearly_full(lane)) {
+            return Err(Busy);
+        }
+        wanted.try_for_each(|lane| self.give(lane, work(lane)))
     }
 
     /// Every lane is full: whatever comes now will be refused, so it need not be read.
@@ -90,8 +113,8 @@ impl Lanes {
         lane.len() + OFFERS_AT_ONCE >= lane.capacity().unwrap_or(usize::MAX)
     }
 
-    fn give(&self, lane: usize, request: Arc<Admitted>) -> Result<(), Busy> {
-        self.senders[lane].try_send(Work::Take(request)).map_err(|error| match error {
+    fn give(&self, lane: usize, work: Work) -> Result<(), Busy> {
+        self.senders[lane].try_send(work).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Busy,
         })
     }
@@ -130,7 +153,8 @@ mod tests {
     use super::*;
     use crate::model::{Origin, Time};
     use crate::queue::Budget;
-    use crate::wire::{Index, Rope};
+    use crate::wire::index::NoteEntry;
+    use crate::wire::{Rope, SpanId};
 
     fn request(signal: Signal, arrived: u64) -> Admitted {
         let body = Rope::default().into_bytes();
@@ -170,6 +194,22 @@ mod tests {
         let (lanes, queues) = Lanes::new(2, 8);
         (0..4).for_each(|n| lanes.offer(request(Signal::Metrics, n)).unwrap());
         assert_eq!(queues.iter().map(Receiver::len).collect::<Vec<_>>(), [2, 2]);
+    }
+
+    #[test]
+    fn what_belongs_to_spans_goes_to_their_lanes_too_and_is_passed_on_by_one() {
+        let (lanes, queues) = Lanes::new(3, 100);
+        let mut logs = request(Signal::Logs, 0);
+        let note = |low| {
+            let trace = TraceId([&[7; 8][..], &u64::to_be_bytes(low)].concat().try_into().unwrap());
+            NoteEntry { trace, span: SpanId([1; 8]), body: Default::default() }
+        };
+        logs.index.notes = [3, 4, 7].map(note).to_vec();
+        lanes.offer(logs).unwrap();
+        let did =
+            |queue: &Receiver<Work>| queue.try_iter().map(|work| matches!(work, Work::Take(_))).collect();
+        let given: Vec<Vec<bool>> = queues.iter().map(did).collect();
+        assert_eq!(given, [vec![true], vec![false], vec![]], "traces 4 and 7 are those of lane 1");
     }
 
     #[test]

@@ -109,6 +109,7 @@ mod tests {
             origin,
             body,
             items: 1,
+            notes: 0,
             opened: Time::default(),
             reservation,
         })

@@ -62,6 +62,7 @@ pub struct Gate {
     inner: Inner,
     join: bool,
     signals: Signals,
+    notes: bool,
     /// Bytes of one request: the setting, or what the budget could ever hold.
     pub request_max: usize,
     /// Bytes of one reply.
@@ -114,6 +115,7 @@ impl Gate {
             join: settings.join,
             signals: settings.signals,
             traces_at: settings.traces_at.clone(),
+            notes: settings.notes,
             request_max,
             response_max: settings.response_max,
             json: json::Options { lenient: settings.lenient_json },
@@ -164,9 +166,14 @@ impl Gate {
         &self.inner.budget
     }
 
-    /// Whether a signal is taken at all.
+    /// Whether a signal is taken at all, if only in part.
     pub fn takes(&self, signal: Signal) -> bool {
-        self.signals.has(signal)
+        self.signals.has(signal) || self.takes_notes_only(signal)
+    }
+
+    /// Whether only what belongs to spans is taken of a signal.
+    fn takes_notes_only(&self, signal: Signal) -> bool {
+        signal == Signal::Logs && self.notes && !self.signals.has(signal)
     }
 
     /// What a request's head says against it, whatever its body.
@@ -225,7 +232,7 @@ impl Gate {
         let signal = parcel.signal;
         let checked = self.checked(parcel).await?;
         self.tell_of_strindex();
-        let Checked { body, index, warning, paid } = checked;
+        let Checked { body, mut index, warning, paid } = checked;
         let (items, refused) = (index.items, &index.refused);
         self.tally.received(signal, caller, items + refused.items);
         self.tally.refused(signal, "bad_item", refused.items);
@@ -233,6 +240,14 @@ impl Gate {
             (0, None) => None,
             (0, Some(message)) => Some(Partial { rejected: 0, message }),
             (_, warning) => Some(partial(signal, items, refused, warning)),
+        };
+        let notes = index.notes.len() as u64;
+        let (items, partial) = if self.takes_notes_only(signal) && notes < items {
+            self.tally.refused(signal, "not_taken", items - notes);
+            index.items = notes;
+            (notes, Some(notes_only(items, notes, partial)))
+        } else {
+            (items, partial)
         };
         if items > 0 {
             self.let_lanes_catch_up().await;
@@ -364,7 +379,8 @@ impl Gate {
 
     fn walk(&self, signal: Signal, body: Bytes, paid: &mut Reservation) -> Result<(Bytes, Index), Stop> {
         let joined = self.join && signal == Signal::Traces;
-        let detail = if joined { Detail::Spans } else { Detail::Blocks };
+        let noted = self.notes && signal == Signal::Logs;
+        let detail = if joined || noted { Detail::Spans } else { Detail::Blocks };
         let limits = self.limits();
         let mut index = walk(signal, &body, detail, &limits).map_err(|m| self.not_walked(m, &body))?;
         if index.refused.items == 0 || index.items == 0 || joined {
@@ -404,6 +420,21 @@ impl Gate {
 /// What a caller is told of a name that was passed over (conformance J03, J04, G11).
 fn misspelt(name: &str) -> String {
     format!("{name} is no OTLP/JSON name and was passed over with all it holds; names are lowerCamelCase")
+}
+
+/// What a caller is told whose log records are taken only as far as they belong to spans.
+fn notes_only(items: u64, notes: u64, partial: Option<Partial>) -> Partial {
+    let others = items - notes;
+    let mut message = format!(
+        "{others} of {items} log records refused: no upstream here takes logs, so only GenAI events \
+         (`gen_ai.*`) that name their trace and span are taken, as events of that span; name `logs` in \
+         `upstreams.NAME.signals` of the one that shall have the others, or do not send them"
+    );
+    let Some(Partial { rejected, message: said }) = partial else {
+        return Partial { rejected: others, message };
+    };
+    let _ = write!(message, "; {said}");
+    Partial { rejected: others + rejected, message }
 }
 
 /// What a body is, before it is plain protobuf.

@@ -87,6 +87,8 @@ pub struct Settings {
     pub signals: Signals,
     /// A further path at which spans come over HTTP.
     pub traces_at: Option<String>,
+    /// Log records that belong to spans are indexed; they are taken even where nobody takes logs.
+    pub notes: bool,
 }
 
 /// How long a connection lives, so that callers spread anew over the replicas of a gateway.
@@ -115,6 +117,7 @@ impl Default for Settings {
             join: true,
             signals: Signals::ALL,
             traces_at: None,
+            notes: false,
         }
     }
 }

@@ -307,7 +307,7 @@ mod tests {
             (Cuts::new(), stamp.tail(has).to_vec())
         };
         assert!(tail.len() <= cuts.iter().map(|c| c.len as usize).sum::<usize>() + stamp.growth(has, mend));
-        cuts::put_item(cuts::Item::Plain(span), &cuts, &tail, &mut out);
+        cuts::put_item(cuts::Item::Plain(span), &cuts, &tail, &[], &mut out);
         let item = out.into_bytes();
         let body = crate::wire::attr::messages(&item, 2).next().unwrap();
         Span::decode(body).unwrap()

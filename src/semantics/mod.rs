@@ -22,6 +22,7 @@ pub mod decimal;
 pub mod dialect;
 pub mod doubles;
 pub mod environment;
+pub mod events;
 pub mod ids;
 mod json;
 pub mod kind;

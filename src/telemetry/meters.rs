@@ -1,7 +1,8 @@
 //! Every metric in one table. `docs/metrics.md` is generated from it.
 //!
 //! Names follow the Collector's `otelcol_*` in meaning, under `spandrel_*`. For each signal and
-//! upstream that takes it: received = delivered + refused + lost, once nothing is in flight.
+//! upstream that takes it: received = delivered + refused + lost, once nothing is in flight. Log records that
+//! no upstream takes, and that are let in because they belong to spans, are in the books of whoever takes spans.
 
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -122,6 +123,8 @@ meters! {
         "Spans that came more than once and were collapsed; each settles with the span that was kept, or by itself once that has left.";
     oddities: counter "spandrel_join_odd_spans_total" ["kind"] NO,
         "Spans with a parent that can not be right: orphan, zero_parent, cycle.";
+    notes: counter "spandrel_join_log_records_total" ["outcome"] NO,
+        "Log records that belong to spans (`join.logs`), by what became of them: attached to their span, copy of one that was, late (the span had left), no_span (it did not come within ten minutes), no_room.";
     split: counter "spandrel_join_split_traces_total" [] NO,
         "Traces larger than a batch, sent in consecutive requests.";
     held_traces: gauge "spandrel_join_held_traces" [] NO,
@@ -163,7 +166,9 @@ pub fn reference() -> String {
 
 Served in Prometheus' text format at `/metrics` on the admin address (127.0.0.1:8888). Names follow the
 Collector's `otelcol_*` in meaning. For each signal and each upstream that takes it, once nothing is in flight:
-received = delivered + refused + lost.
+received = delivered + refused + lost. Log records that no upstream takes are let in only where they belong to
+spans (`join.logs`); an upstream that takes their spans has taken them, and those without a span are lost
+(`no_span`, `no_room`). Of a batch that ends in parts, each part settles its share of them.
 
 | metric | type | labels | meaning |
 |---|---|---|---|

@@ -35,7 +35,7 @@ impl<'a> Value<'a> {
     }
 
     /// This value after another encoding was merged into it: members set there win.
-    fn updated(self, any_value: &'a [u8]) -> Self {
+    pub(super) fn updated(self, any_value: &'a [u8]) -> Self {
         Fields::of(any_value).fold(self, |value, field| match (field.number, field.payload) {
             (1, Payload::Len(text)) => Value::Str(text),
             (2, Payload::Varint(truth)) => Value::Bool(truth != 0),

@@ -45,11 +45,12 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Appends a field 2 item: `item` without `cuts`, and `tail` behind it.
-pub fn put_item(item: Item<'_>, cuts: &[Range], tail: &[u8], out: &mut Rope) {
+/// Appends a field 2 item: `item` without `cuts`, and `tail` and `fields` behind it.
+pub fn put_item(item: Item<'_>, cuts: &[Range], tail: &[u8], fields: &[Bytes], out: &mut Rope) {
     let body = item.bytes();
     let cut: usize = cuts.iter().map(|cut| cut.len as usize).sum();
-    super::block::put_prefix(2, body.len().saturating_sub(cut) + tail.len(), out);
+    let behind = tail.len() + fields.iter().map(Bytes::len).sum::<usize>();
+    super::block::put_prefix(2, body.len().saturating_sub(cut) + behind, out);
     let mut from = 0;
     let put = |part: &[u8], out: &mut Rope| match item {
         Item::Plain(_) => out.put(part),
@@ -61,6 +62,7 @@ pub fn put_item(item: Item<'_>, cuts: &[Range], tail: &[u8], out: &mut Rope) {
     }
     put(body.get(from..).unwrap_or_default(), out);
     out.put(tail);
+    fields.iter().for_each(|field| out.put_bytes(field.clone()));
 }
 
 #[cfg(test)]
@@ -78,11 +80,11 @@ mod tests {
     fn what_is_cut_is_gone_and_what_is_new_stands_behind() {
         let body = message(&[(1, b"a"), (2, b"b"), (3, b"c"), (2, b"d")]);
         let cuts = of(&body, |field| field.number == 2);
-        let tail = message(&[(9, b"new")]);
-        let expect = message(&[(2, &message(&[(1, b"a"), (3, b"c"), (9, b"new")]))]);
+        let (tail, field) = (message(&[(9, b"new")]), message(&[(11, b"event")]).into());
+        let expect = message(&[(2, &message(&[(1, b"a"), (3, b"c"), (9, b"new"), (11, b"event")]))]);
         for item in [Item::Plain(&body), Item::Shared(&body.clone().into())] {
             let mut out = Rope::default();
-            put_item(item, &cuts, &tail, &mut out);
+            put_item(item, &cuts, &tail, std::slice::from_ref(&field), &mut out);
             assert_eq!(out.into_bytes(), expect);
         }
     }
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn nothing_cut_and_nothing_new_is_the_item() {
         let mut out = Rope::default();
-        put_item(Item::Plain(b"\x0a\x01x"), &[], &[], &mut out);
+        put_item(Item::Plain(b"\x0a\x01x"), &[], &[], &[], &mut out);
         assert_eq!(out.into_bytes(), message(&[(2, b"\x0a\x01x")]));
     }
 
@@ -99,7 +101,7 @@ mod tests {
         let large = vec![b'x'; 100_000];
         let body = Bytes::from(message(&[(1, &large), (2, b"cut"), (3, &large)]));
         let mut out = Rope::default();
-        put_item(Item::Shared(&body), &of(&body, |field| field.number == 2), b"", &mut out);
+        put_item(Item::Shared(&body), &of(&body, |field| field.number == 2), b"", &[], &mut out);
         let pieces = out.into_pieces();
         let shared = |piece: &Bytes| body.as_ptr_range().contains(&piece.as_ptr());
         assert_eq!(pieces.iter().filter(|piece| shared(piece)).count(), 2);

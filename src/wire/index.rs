@@ -26,7 +26,7 @@ impl Default for Limits {
 pub enum Detail {
     /// Resource blocks and counts: enough to label and pass on.
     Blocks,
-    /// Also scope blocks and spans (traces only): what the join needs.
+    /// Also what the join needs: of traces scope blocks and spans, of logs the records that belong to spans.
     Spans,
 }
 
@@ -108,6 +108,15 @@ pub fn name_key(name: &[u8]) -> u64 {
     KEYS.hash_one(name)
 }
 
+/// One accepted log record that is an event of a span (`Detail::Spans` only; [`super::noted`] says which).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoteEntry {
+    pub trace: TraceId,
+    pub span: SpanId,
+    /// The body of the LogRecord message (no tag, no length).
+    pub body: Range,
+}
+
 impl SpanEntry {
     /// `sent`: the field is there and not empty.
     pub(super) fn set_parent(&mut self, parent: SpanId, sent: bool) {
@@ -138,6 +147,7 @@ pub struct Index {
     pub resources: Vec<ResourceEntry>,
     pub scopes: Vec<ScopeEntry>,
     pub spans: Vec<SpanEntry>,
+    pub notes: Vec<NoteEntry>,
     pub pieces: Vec<Range>,
 }
 
@@ -147,6 +157,7 @@ impl Index {
         self.resources.capacity() * size_of::<ResourceEntry>()
             + self.scopes.capacity() * size_of::<ScopeEntry>()
             + self.spans.capacity() * size_of::<SpanEntry>()
+            + self.notes.capacity() * size_of::<NoteEntry>()
             + self.pieces.capacity() * size_of::<Range>()
     }
 }

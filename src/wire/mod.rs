@@ -19,6 +19,7 @@ pub mod json;
 mod keep;
 pub mod noted;
 mod plain;
+pub mod record;
 pub mod reply;
 pub mod rope;
 mod schema;

@@ -1,8 +1,10 @@
-//! Attribute keys that layers above look for, told by how they begin: the walk marks the spans that have
-//! one, so that nobody need read the others again.
+//! Attribute keys and event names that layers above look for, told by how they begin: the walk marks the
+//! spans that have one, and indexes the log records, so that nobody need read the others again.
 //!
 //! What the keys mean is `semantics`' affair; a test there says that each of them begins like one of
 //! these. The one surprise: it is a hint. A span that is marked may have none of them.
+
+use super::attr::{Attr, Value};
 
 /// The first four bytes of keys that matter, as they stand on the wire.
 const BEGINNINGS: [[u8; 4]; 12] = [
@@ -41,6 +43,31 @@ pub fn begins_plain(key_value: &[u8]) -> bool {
     key_value.get(2..).is_some_and(begins)
 }
 
+/// How the names of events begin that are part of what a span says: all of OpenTelemetry's GenAI events, those
+/// that later versions of the conventions add as well.
+const EVENTS: &[u8] = b"gen_ai.";
+/// Where log records named their event before OTLP 1.6 had a field for it.
+pub const EVENT_NAME: &str = "event.name";
+
+/// Whether a log record of an event with this name belongs to its span.
+#[inline(always)]
+pub fn is_event(name: &[u8]) -> bool {
+    name.starts_with(EVENTS)
+}
+
+/// Whether a KeyValue's body names such an event.
+#[inline(always)]
+pub fn names_event(key_value: &[u8]) -> bool {
+    // Nearly every attribute of every record ends here.
+    key_value.get(2..6) == Some(b"even") && is_named(key_value)
+}
+
+#[inline(never)]
+fn is_named(key_value: &[u8]) -> bool {
+    let attr = Attr::of(key_value);
+    attr.key == EVENT_NAME.as_bytes() && matches!(attr.value, Value::Str(name) if is_event(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +82,18 @@ mod tests {
         }
         assert!(begins_plain(b"\x0a\x07user.id\x12\x03\x0a\x01x"));
         assert!(!begins_plain(b"\x0a"));
+    }
+
+    #[test]
+    fn genai_events_are_told_by_their_name_in_either_place() {
+        let named = |key: &str, value| {
+            let mut field = Vec::new();
+            Attr { key: key.as_bytes(), value }.put(6, &mut field);
+            names_event(&field[2..])
+        };
+        assert!(is_event(b"gen_ai.choice") && !is_event(b"gen_ai") && !is_event(b"app.checkout"));
+        assert!(named("event.name", Value::Str(b"gen_ai.user.message")));
+        assert!(!named("event.name", Value::Str(b"click")) && !named("event.name", Value::Int(1)));
+        assert!(!named("event.names", Value::Str(b"gen_ai.choice")) && !names_event(b"\x0a\x04even"));
     }
 }

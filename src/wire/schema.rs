@@ -222,7 +222,7 @@ static LINK: Table = Table(&[
 static STATUS: Table = Table(&[GAP, GAP, one("message", Str), one("code", Varint)]);
 
 /// Ids of any length pass: an invalid one means "not associated with a span" (conformance D08).
-static LOG_RECORD: Table = Table(&[
+pub static LOG_RECORD: Table = Table(&[
     GAP,
     one("time_unix_nano", Fixed64),
     one("severity_number", Varint),

@@ -15,7 +15,9 @@ use super::fields::{self, Payload, between};
 use super::schema::{self, Table};
 use super::{Fault, Malformed, Signal, SpanId, TraceId, index, noted, plain};
 
-pub use super::index::{Detail, Head, Index, Limits, Range, Refused, ResourceEntry, ScopeEntry, SpanEntry};
+pub use super::index::{
+    Detail, Head, Index, Limits, NoteEntry, Range, Refused, ResourceEntry, ScopeEntry, SpanEntry,
+};
 pub use super::keep::keep_good;
 
 /// Walks a whole export request.
@@ -46,6 +48,8 @@ struct Walker<'a> {
     limits: Limits,
     /// Scopes and spans are indexed too.
     spans: bool,
+    /// Log records that belong to spans are.
+    notes: bool,
     tables: (&'static Table, &'static Table, &'static Table),
     index: Index,
     /// Pieces of the block and of the scope that are open.
@@ -92,6 +96,7 @@ struct Mark {
     refused: u64,
     scopes: usize,
     spans: usize,
+    notes: usize,
     pieces: usize,
     cuts: usize,
 }
@@ -109,6 +114,7 @@ impl<'a> Walker<'a> {
             body,
             limits: Limits { depth: limits.depth.min(LEVELS_MAX), ..*limits },
             spans: detail == Detail::Spans && signal == Signal::Traces,
+            notes: detail == Detail::Spans && signal == Signal::Logs,
             tables: schema::levels(signal),
             index: Index::default(),
             block: Pieces::default(),
@@ -218,6 +224,11 @@ impl<'a> Walker<'a> {
         let checked = match self.signal {
             Signal::Traces => return self.span(item, raw),
             Signal::Metrics => return self.metric(item, raw),
+            Signal::Logs if self.notes => match self.note_entry(item) {
+                Ok(None) => Ok(()),
+                Ok(Some(entry)) => self.push_note(entry, raw)?,
+                Err(broken) => Err(broken),
+            },
             Signal::Logs => check::message(item, self.tables.2, self.limits.depth),
             Signal::Profiles => Ok(()),
         };
@@ -299,6 +310,32 @@ impl<'a> Walker<'a> {
             (_, true) => Err(Broken::absent(Fault::SpanId)),
             _ => Ok(entry),
         }
+    }
+
+    /// Checks a LogRecord; what the index keeps of one that belongs to a span.
+    fn note_entry(&self, record: &'a [u8]) -> Result<Option<NoteEntry>, Broken> {
+        let (mut trace, mut span, mut noted) = (TraceId::NONE, SpanId::NONE, false);
+        let mut rest = record;
+        while !rest.is_empty() {
+            let field = check::field(&mut rest, &schema::LOG_RECORD, self.limits.depth)?;
+            match (field.number, field.payload) {
+                (6, Payload::Len(attribute)) => noted |= noted::names_event(attribute),
+                (9, Payload::Len(id)) => trace = id.try_into().map(TraceId).unwrap_or_default(),
+                (10, Payload::Len(id)) => span = id.try_into().map(SpanId).unwrap_or_default(),
+                (12, Payload::Len(name)) => noted |= noted::is_event(name),
+                _ => {}
+            }
+        }
+        let belongs = noted && !trace.is_none() && !span.is_none();
+        Ok(belongs.then(|| NoteEntry { trace, span, body: self.range(record) }))
+    }
+
+    #[cold]
+    fn push_note(&mut self, entry: NoteEntry, raw: &'a [u8]) -> Result<Result<(), Broken>, Malformed> {
+        let room = self.room();
+        push(&mut self.index.notes, entry, 0, room)
+            .map(Ok)
+            .ok_or_else(|| self.malformed(Level::Item, Fault::IndexSize, raw))
     }
 
     #[inline(always)]
@@ -385,6 +422,7 @@ impl<'a> Walker<'a> {
             refused: self.index.refused.items,
             scopes: self.index.scopes.len(),
             spans: self.index.spans.len(),
+            notes: self.index.notes.len(),
             pieces: self.index.pieces.len(),
             cuts: self.cuts.as_ref().map_or(0, Vec::len),
         }
@@ -421,6 +459,7 @@ impl<'a> Walker<'a> {
         }
         self.index.scopes.truncate(mark.scopes);
         self.index.spans.truncate(mark.spans);
+        self.index.notes.truncate(mark.notes);
         self.index.pieces.truncate(mark.pieces);
         if let Some(cuts) = &mut self.cuts {
             cuts.truncate(mark.cuts);

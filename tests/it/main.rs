@@ -8,6 +8,7 @@ mod harness;
 mod books;
 mod bounds;
 mod captures;
+mod content;
 mod dialects;
 mod drain;
 mod edge_auth;

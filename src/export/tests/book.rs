@@ -96,7 +96,7 @@ proptest! {
         items in proptest::collection::vec(0u64..30, 1..30),
         last in prop_oneof![Just(Mood::Take), (1usize..4000).prop_map(Mood::Large), (0u8..8).prop_map(Mood::Poison)],
         over_grpc: bool,
-        parallel in 1usize..6,
+        (parallel, notes_each) in (1usize..6, 0u64..3),
         abort: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -112,6 +112,7 @@ proptest! {
             settings.retry.max = Duration::from_millis(8);
             settings.retry.give_up = Duration::from_millis(150);
             let mut exporter = Exporter::start(settings);
+            exporter.notes_each = notes_each;
             items.iter().for_each(|&items| exporter.offer(&body(items), items));
             if abort {
                 while upstream.seen().len() < items.len() / 2 {

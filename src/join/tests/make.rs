@@ -229,6 +229,8 @@ pub struct Essence {
     pub release: Option<String>,
     pub said: Option<Said>,
     pub mends: Vec<Option<Mend>>,
+    pub events: Vec<Vec<Bytes>>,
+    pub note_copies: u32,
     /// (resource, scope, spans) of each block.
     pub blocks: Vec<(Bytes, Bytes, Vec<Vec<u8>>)>,
 }
@@ -248,6 +250,8 @@ pub fn essence(leaving: &Leaving) -> Essence {
         release: leaving.context.release.as_deref().map(str::to_owned),
         said: leaving.context.said.as_deref().cloned(),
         mends: leaving.blocks.iter().flat_map(|b| leaving.spans(b).map(|s| s.mend)).collect(),
+        events: leaving.blocks.iter().flat_map(|b| leaving.spans(b).map(|s| s.events.to_vec())).collect(),
+        note_copies: leaving.note_copies,
         blocks: leaving.blocks.iter().map(block).collect(),
     }
 }

@@ -96,7 +96,7 @@ impl Edge {
     pub fn taken(&self) -> Vec<Arc<Admitted>> {
         let admitted = |work| match work {
             Work::Take(admitted) => Some(admitted),
-            Work::Show(..) | Work::Drain => None,
+            Work::Note(_) | Work::Show(..) | Work::Drain => None,
         };
         self.lane.try_iter().filter_map(admitted).collect()
     }

@@ -315,6 +315,32 @@ fn a_log_record_with_an_invalid_trace_id_goes_on() {
 }
 
 #[test]
+fn log_records_that_belong_to_spans_are_indexed_and_no_others() {
+    let (trace, span) = (&[1; 16][..], &[2; 8][..]);
+    let named = |name: &[u8]| of(&[(9, trace), (10, span), (12, name)]);
+    let attribute = of(&[(1, b"event.name"), (2, &of(&[(1, b"gen_ai.choice")]))]);
+    let old = of(&[(6, &attribute), (9, trace), (10, span)]);
+    let records = [
+        named(b"gen_ai.user.message"),
+        named(b"click"),
+        old,
+        of(&[(12, b"gen_ai.choice")]),
+        of(&[(9, trace), (10, &[0; 8]), (12, b"gen_ai.choice")]),
+        of(&[(9, trace), (10, &[2; 7]), (12, b"gen_ai.choice")]),
+    ];
+    let fields: Vec<(u32, &[u8])> = records.iter().map(|record| (2, record.as_slice())).collect();
+    let (good, bad) = (of(&fields), of(&[(2, &records[0]), (1, &of(&[(1, b"\xff")]))]));
+    let body = of(&[(1, &of(&[(2, &good)])), (1, &of(&[(2, &bad)]))]);
+    let index = walk(Signal::Logs, &body, Detail::Spans, &Limits::default()).unwrap();
+    assert_eq!((index.items, index.refused.items), (6, 1));
+    let notes: Vec<&[u8]> = index.notes.iter().map(|note| note.body.of(&body)).collect();
+    assert_eq!(notes, [&records[0][..], &records[2]]);
+    assert!(index.notes.iter().all(|note| note.trace.0 == [1; 16] && note.span.0 == [2; 8]));
+    let blocks = walk(Signal::Logs, &body, Detail::Blocks, &Limits::default()).unwrap();
+    assert_eq!((blocks.items, blocks.notes.len()), (6, 0));
+}
+
+#[test]
 fn profiles_are_counted_and_not_looked_into() {
     let body = of(&[(1, &of(&[(2, &of(&[(2, b"\xff\xff"), (2, b"")])), (1, b"\xff")])), (2, b"dictionary")]);
     let index = walk(Signal::Profiles, &body, Detail::Blocks, &Limits::default()).unwrap();
