@@ -34,17 +34,19 @@ const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 /// Fills in what was not given.
 pub fn fill(raw: &mut Raw, surroundings: &Surroundings) {
     let variables = &surroundings.variables;
+    let own = raw.dialect.value.name().to_uppercase();
     if raw.environment.value.is_none()
         && let Some((value, name)) = label(
             variables,
             &["deployment.environment.name", "deployment.environment"],
             &ENVIRONMENT_VARIABLES,
+            &own,
         )
     {
         raw.environment.put(Some(value), Source::Borrowed(name));
     }
     if raw.release.value.is_none()
-        && let Some((value, name)) = label(variables, &["service.version"], &RELEASE_VARIABLES)
+        && let Some((value, name)) = label(variables, &["service.version"], &RELEASE_VARIABLES, &own)
     {
         raw.release.put(Some(value), Source::Borrowed(name));
     }
@@ -54,15 +56,19 @@ pub fn fill(raw: &mut Raw, surroundings: &Surroundings) {
     }
 }
 
-/// The value and the variable it is from.
-fn label(variables: &Variables, attributes: &[&str], names: &[&str]) -> Option<(String, String)> {
+/// The value and the variable it is from; those that begin like the dialect's `own` are asked first.
+fn label(variables: &Variables, attributes: &[&str], names: &[&str], own: &str) -> Option<(String, String)> {
     let given = variables.get(RESOURCE_ATTRIBUTES).map(pairs).unwrap_or_default();
     let of_resource = attributes.iter().find_map(|wanted| {
         let (_, value) = given.iter().find(|(key, value)| key == wanted && !value.is_empty())?;
         Some((value.clone(), RESOURCE_ATTRIBUTES.to_owned()))
     });
     of_resource.or_else(|| {
-        names.iter().find_map(|name| Some((variables.get(name)?.trim().to_owned(), (*name).to_owned())))
+        let (first, then): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.starts_with(own));
+        first
+            .iter()
+            .chain(&then)
+            .find_map(|name| Some((variables.get(name)?.trim().to_owned(), (*name).to_owned())))
     })
 }
 

@@ -15,8 +15,9 @@ pub struct Mistake {
 }
 
 impl Mistake {
+    /// Keys stand in texts too, and some are of the user's own making: nothing in a text speaks to the terminal.
     pub fn new(place: Source, text: impl Into<String>) -> Self {
-        Self { place, text: text.into() }
+        Self { place, text: escaped(text.into().chars()) }
     }
 }
 
@@ -92,14 +93,15 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
 
 /// A value from outside, fit to be quoted: no control characters, no more than a line.
 pub fn quoted(value: &str) -> String {
-    let mut shown = String::from("`");
-    for c in value.chars().take(QUOTED_MAX) {
+    let more = if value.chars().nth(QUOTED_MAX).is_some() { "…" } else { "" };
+    format!("`{}{more}`", escaped(value.chars().take(QUOTED_MAX)))
+}
+
+fn escaped(text: impl Iterator<Item = char>) -> String {
+    let mut shown = String::new();
+    for c in text {
         if c.is_control() { shown.extend(c.escape_debug()) } else { shown.push(c) }
     }
-    if value.chars().nth(QUOTED_MAX).is_some() {
-        shown.push('…');
-    }
-    shown.push('`');
     shown
 }
 

@@ -467,7 +467,7 @@ fn protocols_follow_from_endpoints() {
     check("http://a/@b", None, "http://a/@b HttpProtobuf");
 }
 
-/// Found by fuzzing: a part of a value that was quoted once more came as it was.
+/// Found by fuzzing: a part of a value that was quoted once more came as it was, and so did keys.
 #[test]
 fn what_a_mistake_repeats_of_a_value_is_short_and_has_no_control_characters() {
     let long = format!("a\\t{}", "b".repeat(500));
@@ -476,6 +476,8 @@ fn what_a_mistake_repeats_of_a_value_is_short_and_has_no_control_characters() {
         format!("admin: \"{long}:none\""),
         format!("upstream: \"grpc://{long}\""),
         format!("upstream: \"http://{}:0\"", "b".repeat(500)),
+        "upstreams: {a: {endpoint: 'http://h:1', headers: {\"x\\ty\": }}}".to_owned(),
+        "upstreams: {\"a\\tb\": {}}".to_owned(),
     ] {
         let mistakes = load_text(&file, &surroundings(Path::new("/nowhere"), &[])).unwrap_err();
         let said = &mistakes.list[0].text;

@@ -257,6 +257,25 @@ mod tests {
     }
 
     #[test]
+    fn the_vendors_own_variables_say_environment_and_release_first() {
+        let said = |dialect: &str| {
+            let variables = [
+                ("INTERACTIVEAI_TRACING_ENVIRONMENT", "i"),
+                ("LANGFUSE_TRACING_ENVIRONMENT", "l"),
+                ("INTERACTIVEAI_RELEASE", "1"),
+                ("LANGFUSE_RELEASE", "2"),
+                ("GITHUB_SHA", "3"),
+            ];
+            let labels =
+                load(&format!("dialect: {dialect}\nupstream: http://h\n"), variables).unwrap().labels;
+            (labels.environment.unwrap(), labels.release.unwrap())
+        };
+        assert_eq!(said("langfuse"), ("l".to_owned(), "2".to_owned()));
+        assert_eq!(said("interactiveai"), ("i".to_owned(), "1".to_owned()));
+        assert_eq!(said("otel"), ("i".to_owned(), "1".to_owned()));
+    }
+
+    #[test]
     fn spans_may_have_a_path_of_their_own() {
         let base = ("LANGFUSE_BASE_URL", "https://b.example");
         let path = |path| [base, ("LANGFUSE_OTEL_TRACES_EXPORT_PATH", path)];

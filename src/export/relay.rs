@@ -235,7 +235,7 @@ fn leave_what_stays(headers: &mut HeaderMap) {
 /// What a path is about: the last of its parts that is known, so that the scores of a project are scores.
 fn kind(path: &str) -> &'static str {
     let of_part = |part: &str| KINDS.into_iter().find(|kind| *kind == part);
-    path.split('/').filter_map(of_part).last().unwrap_or("other")
+    path.rsplit('/').find_map(of_part).unwrap_or("other")
 }
 
 fn known(method: &http::Method) -> &'static str {

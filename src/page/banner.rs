@@ -164,7 +164,7 @@ mod tests {
                 forward("default", "http://gateway:4317", "grpc"),
                 forward("archive", "https://otel.example.com", "http/protobuf"),
             ],
-            beyond: None,
+            beyond: Some("https://langfuse.example.com/".to_owned()),
             environment: written("deployment.environment.name", "production", "configuration"),
             release: written("service.version", "4f1c2d3", "GITHUB_SHA"),
             resource: vec![("team".to_owned(), "payments".to_owned())],
@@ -179,6 +179,7 @@ mod tests {
   listening    unix:/run/spandrel.sock (OTLP over gRPC and HTTP on each)
   forwarding   http://gateway:4317 (grpc)
   forwarding   https://otel.example.com (http/protobuf) as archive, traces, logs only
+  handing on   what else an SDK asks, to https://langfuse.example.com/
   environment  deployment.environment.name=production (from configuration), always
   release      service.version=4f1c2d3 (from GITHUB_SHA), always
   resource     team=payments, always

@@ -66,7 +66,7 @@ pub fn truth(value: Value<'_>) -> Option<bool> {
 /// milliseconds (AI SDK) or seconds (`gen_ai.response.time_to_first_chunk`).
 pub fn completion_start(found: &Found<'_>, start: u64) -> Option<u64> {
     let value = found.value()?;
-    if found.place.shape == Shape::Instant {
+    if found.place.shape == Shape::Moment {
         let text = value.text()?;
         return instant(&json::plain(text));
     }
@@ -186,7 +186,7 @@ pub fn problem(found: &Found<'_>) -> Option<Problem> {
                 None
             }
         }
-        Shape::Instant => match value.text() {
+        Shape::Moment => match value.text() {
             None => wrong("a time in a string"),
             Some(text) => {
                 if instant(&json::plain(text)).is_none() {

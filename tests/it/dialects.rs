@@ -122,11 +122,14 @@ async fn what_is_not_otlp_streams_both_ways() {
     let proxy = langfuse(&platform).await;
     let body: Vec<u8> = (0..32u32 << 20).map(|at| (at % 251) as u8).collect();
     let shown = [("authorization", KEYS), ("content-type", "application/octet-stream")];
+    let before = proxy.resident_max();
     for _ in 0..3 {
         let reply = proxy.http_client().request(Method::PUT, "/api/public/echo", &shown, body.clone()).await;
         assert_eq!(reply.status, 200);
         assert!(reply.body == body, "{} bytes came back", reply.body.len());
     }
+    let grown = proxy.resident_max() - before;
+    assert!(grown < body.len(), "{grown} bytes more were held of {}", body.len());
     let reply = proxy.http_client().request(Method::DELETE, "/api/public/x", &shown, "").await;
     assert_eq!((reply.status.as_u16(), reply.text().contains("LangfuseNotFoundError")), (404, true));
 }

@@ -18,7 +18,7 @@ pub(super) const PLACES: &[Place] = &[
     at(StatusMessage, 0, Span, "langfuse.observation.status_message", Text),
     at(Model, 0, Span, "langfuse.observation.model.name", Text),
     at(ModelParameters, 0, Span, "langfuse.observation.model.parameters", Object),
-    at(CompletionStart, 0, Span, "langfuse.observation.completion_start_time", Instant),
+    at(CompletionStart, 0, Span, "langfuse.observation.completion_start_time", Moment),
     at(PromptName, 0, Span, "langfuse.observation.prompt.name", Text),
     at(PromptVersion, 0, Span, "langfuse.observation.prompt.version", Count),
     at(Input, 0, Span, "langfuse.observation.input", Anything),

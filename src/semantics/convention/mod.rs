@@ -139,7 +139,7 @@ pub enum Shape {
     /// An array of strings, or a string that writes one.
     List,
     /// A date and time in ISO 8601.
-    Instant,
+    Moment,
     Anything,
 }
 

@@ -22,7 +22,7 @@ fn says(make: Make, place: &Place) -> Make {
         (_, Shape::Number) => make.with(place.key, 0.5),
         (_, Shape::Truth) => make.with(place.key, true),
         (_, Shape::Object) => make.with(place.key, r#"{"input": 7}"#),
-        (_, Shape::Instant) => make.with(place.key, "2026-11-25T14:51:21Z"),
+        (_, Shape::Moment) => make.with(place.key, "2026-11-25T14:51:21Z"),
         (_, Shape::List) => make.with(place.key, [format!("by {}", place.key).as_str()]),
         (_, Shape::Word) => make.with(place.key, word_of(place.key)),
         (_, Shape::Text | Shape::Anything) => make.with(place.key, format!("by {}", place.key).as_str()),
