@@ -2,4 +2,5 @@
 
 pub mod labels;
 pub mod memo;
+pub mod particulars;
 pub mod stamp;
