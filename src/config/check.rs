@@ -35,6 +35,7 @@ impl Check<'_> {
         let memory = raw.memory.value.map_or(0, |size| size.0);
         self.labels(raw);
         let stamps = self.stamps(raw);
+        let (particulars, prices) = self.usage(raw);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
@@ -46,8 +47,13 @@ impl Check<'_> {
             },
             labels: labels(raw),
             stamps,
+            particulars,
+            prices,
             labels_from: self.labels_from(raw),
-            join: self.join(raw, memory, stamps).map(|join| join::Settings { notes, ..join }),
+            join: self.join(raw, memory, stamps).map(|join| {
+                let context = join.context || particulars.any();
+                join::Settings { notes, context, ..join }
+            }),
             batch: self.batch(raw, memory),
             upstreams,
             memory,

@@ -62,7 +62,7 @@ fn only_yaml_in(dir: &Path) -> String {
 }
 
 /// The cause in plain words, without the operating system's number.
-fn reason(cause: &std::io::Error) -> String {
+pub(super) fn reason(cause: &std::io::Error) -> String {
     match cause.kind() {
         std::io::ErrorKind::NotFound => "no such file".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

@@ -6,7 +6,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::semantics::Prices;
 use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
@@ -19,6 +21,7 @@ mod found;
 mod gather;
 mod mistake;
 mod otel;
+mod prices;
 mod print;
 mod proxy;
 mod raw;
@@ -44,6 +47,9 @@ pub struct Plan {
     pub labels: rules::labels::Settings,
     /// What is written on spans.
     pub stamps: rules::stamp::Settings,
+    /// What is written on single spans, and the prices for it.
+    pub particulars: rules::particulars::Settings,
+    pub prices: Option<Arc<Prices>>,
     /// Where environment and release came from, for people: `env GITHUB_SHA`, `spandrel.yaml:3`.
     pub labels_from: LabelsFrom,
     /// `None`: pass through.

@@ -59,6 +59,8 @@ group! {
         resource: Pairs;
         /// How spans of one trace are held until it is whole.
         join: Join;
+        /// Tokens and cost of calls to models.
+        usage: Usage;
         /// When a batch is closed and sent.
         batch: Batch;
         /// Bytes held in all: requests, open traces, batches. Full, callers are told to try again later.
@@ -256,6 +258,21 @@ group! {
         /// `auto`: on with a vendor's dialect, whose server takes no logs, and otherwise off: a plain OTLP backend
         /// finds them among its logs.
         logs: Slot<Notes> = "auto";
+    }
+}
+
+group! {
+    /// Tokens and cost of calls to models. Worked out of whole traces: nothing is written where `join.scope` is
+    /// not `trace`.
+    Usage {
+        /// Mend, on the spans that are sent on, what a server would count twice: an agent's sum of the calls
+        /// below it, reasoning or cached tokens on top of the whole they are part of. What is taken out of the
+        /// count is kept under `spandrel.counted_elsewhere.*`. Roll-ups leave it out either way.
+        repair: Slot<bool> = "false";
+        /// A file of prices in the shape in which Langfuse publishes its own (JSON). A span whose model has a
+        /// price, and that gives no cost, is given one: `gen_ai.usage.cost`, and with a vendor's dialect
+        /// `langfuse.observation.cost_details`. A model without a price is given none.
+        prices: Slot<Option<PathBuf>> = "";
     }
 }
 
