@@ -1,10 +1,4 @@
-//! What left the join: one trace, for whoever looks.
-
-use std::time::Duration;
-
-use bytes::Bytes;
-
-use crate::wire::TraceId;
+//! Why a trace left the join, and what was odd in it.
 
 /// Why a trace left the join (DESIGN, "The join").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,23 +47,4 @@ pub struct Repairs {
     pub cycles: u32,
     /// Resources that were given an environment or a release they lacked.
     pub labelled: u32,
-}
-
-/// A trace as it left the join, labelled.
-#[derive(Clone, Debug)]
-pub struct JoinedTrace {
-    pub trace: TraceId,
-    pub reason: Reason,
-    /// From its first span's arrival to leaving.
-    pub held: Duration,
-    /// From its last span's arrival to leaving.
-    pub quiet: Duration,
-    /// Unix time of leaving, nanoseconds.
-    pub left_unix_nano: u64,
-    pub spans: u32,
-    /// Requests its spans came in.
-    pub requests: u32,
-    pub repairs: Repairs,
-    /// An ExportTraceServiceRequest of this trace alone, exactly as it goes upstream.
-    pub body: Bytes,
 }

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod banner;
 pub mod console;
 pub mod inspection;
+pub mod joined;
 pub mod line;
 pub mod proto;
 pub mod recent;
@@ -18,5 +19,6 @@ pub mod watch;
 
 pub use admin::{Admin, BindError, Sources};
 pub use console::{Console, Form};
+pub use joined::JoinedTrace;
 pub use summary::Summary;
 pub use watch::{Looking, Watchers};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::JoinedTrace;
+use super::JoinedTrace;
 use crate::wire::TraceId;
 
 /// The latest traces, newest last. Bytes are counted as they are really held: each body is a copy of
@@ -65,9 +65,9 @@ impl Recent {
     }
 }
 
-/// What one trace costs: its body, its facts, its two counts and its place in the row.
+/// What one trace costs: all it holds, its two counts and its place in the row.
 fn size(trace: &JoinedTrace) -> usize {
-    trace.body.len() + size_of::<JoinedTrace>() + 4 * size_of::<usize>()
+    trace.bytes() + 4 * size_of::<usize>()
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{JoinedTrace, Reason, Repairs};
+use super::JoinedTrace;
+use crate::model::{Reason, Repairs};
 use crate::wire::attr::{self, Value};
 use crate::wire::span::{SpanView, Status};
 use crate::wire::walk::{Detail, Index, Limits, SpanEntry, walk};

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::JoinedTrace;
 use super::admin::{Sources, StatusInfo};
 use super::watch::Watchers;
-use crate::model::{JoinedTrace, Reason, Repairs};
+use crate::model::{Reason, Repairs};
 use crate::telemetry::Meters;
 use crate::wire::TraceId;
 
@@ -25,6 +26,8 @@ pub fn trace_of(n: u8, len: usize) -> JoinedTrace {
         spans: 0,
         requests: 3,
         repairs: Repairs::default(),
+        said: None,
+        given: Box::default(),
         body: Bytes::from(vec![0; len]),
     }
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+use super::JoinedTrace;
 use super::recent::Recent;
-use crate::model::JoinedTrace;
 use crate::telemetry::Meters;
 use crate::wire::TraceId;
 

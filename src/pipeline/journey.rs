@@ -10,8 +10,8 @@ use ahash::RandomState;
 use smallvec::SmallVec;
 
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
-use crate::model::{Clock, JoinedTrace, Reason, Time};
-use crate::page::Watchers;
+use crate::model::{Clock, Reason, Time};
+use crate::page::{JoinedTrace, Watchers};
 use crate::queue::batcher::{self, Batcher, BlockKey, Pen};
 use crate::queue::{Admitted, Reservation};
 use crate::rules::labels::Known;
@@ -24,7 +24,7 @@ use crate::wire::{Rope, Signal, TraceId};
 
 use super::shelf::Shelf;
 use super::tally::LaneMeters;
-use super::write::{Writer, stamp_of};
+use super::write::{Writer, given, stamp_of};
 
 /// Spans of one request that are taken before what must leave leaves.
 const PART_SPANS: usize = 8 * 1024;
@@ -280,6 +280,8 @@ impl Journey {
             spans: u32::try_from(trace.span_count()).unwrap_or(u32::MAX),
             requests: trace.requests,
             repairs: trace.repairs,
+            said: trace.context.said.clone(),
+            given: given(trace, stamp),
             body: request_of(trace, labelled, stamp).into_bytes(),
         }
     }

@@ -24,6 +24,19 @@ fn takes_json(origin: &Origin) -> bool {
     version.is_some_and(|(_, version)| context::is_five_or_later(version))
 }
 
+/// What each span of a trace is given, in the order they are written; empty when none is given anything.
+pub fn given(trace: &Leaving, stamp: &mut Stamp<'_>) -> Box<[Has]> {
+    if stamp.is_nothing() {
+        return Box::default();
+    }
+    let mut all = Vec::with_capacity(trace.span_count());
+    for block in &trace.blocks {
+        let resource = Writer::of(block, stamp).has;
+        all.extend(trace.spans(block).map(|span| stamp.gives(&span, span.has.with(resource))));
+    }
+    if all.iter().all(|given: &Has| given.is_none()) { Box::default() } else { all.into() }
+}
+
 /// Writes the spans of one block.
 #[derive(Debug)]
 pub struct Writer<'s, 'a> {

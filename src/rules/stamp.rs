@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 
 use crate::semantics::claims::{Claims, Has, METADATA, TAG_KEYS, TEXT_MAX, Text};
-use crate::semantics::context::{Said, cut};
+use crate::semantics::context::{Datum, Said, cut};
 use crate::semantics::roots::{AS_ROOT, Mend};
 use crate::semantics::{Dialect, SPAN_ATTRIBUTES, tags};
 use crate::wire::attr::{Attr, Value};
@@ -97,6 +97,24 @@ impl<'a> Stamp<'a> {
         self.tails.get(at).map(|(_, tail)| tail.as_slice()).unwrap_or_default()
     }
 
+    /// What a span that has these of its own is given, by the bits that say that it then has it.
+    pub fn gives(&self, span: &[u8], has: Has) -> Has {
+        let lacks = self.lacks(has);
+        let late = lacks.only(Has::LATE, Has::LATE);
+        let Some(said) = self.said else { return late };
+        let texts = Text::ALL.into_iter().filter(|which| said.text(*which).is_some());
+        let mut gives = texts.fold(late, |gives, which| gives.with(lacks.only(which.has(), which.has())));
+        if !said.tags.is_empty() {
+            gives = gives.with(lacks.only(Has::TAGS, Has::TAGS));
+        }
+        let lacking = if has.has(Has::METADATA) {
+            self.rewrites(has, None) && self.lacking(said, &Claims::of(span)).next().is_some()
+        } else {
+            lacks.has(Has::METADATA) && !said.metadata.is_empty()
+        };
+        if lacking { gives.with(Has::METADATA) } else { gives }
+    }
+
     /// Whether a span needs more than something behind it.
     pub fn rewrites(&self, has: Has, mend: Option<Mend>) -> bool {
         let vendor = self.settings.dialect.reads_langfuse();
@@ -162,12 +180,14 @@ impl<'a> Stamp<'a> {
 
     /// The metadata of the trace that a span with some of its own lacks.
     fn fill_metadata(&self, claims: &Claims<'_>, out: &mut Vec<u8>) {
-        let Some(said) = self.said.filter(|_| self.settings.properties.has(Has::METADATA)) else { return };
-        if claims.has.has(Has::METADATA) {
-            let lacking = |key: &str| claims.metadata().all(|(own, _)| own != key);
-            let data = said.metadata.iter().filter(|datum| lacking(&datum.key));
-            data.for_each(|datum| self.put_datum(&datum.key, &datum.value, out));
-        }
+        let Some(said) = self.said else { return };
+        self.lacking(said, claims).for_each(|datum| self.put_datum(&datum.key, &datum.value, out));
+    }
+
+    fn lacking<'d>(&self, said: &'d Said, claims: &Claims<'_>) -> impl Iterator<Item = &'d Datum> {
+        let some = self.settings.properties.has(Has::METADATA) && claims.has.has(Has::METADATA);
+        let data = if some { said.metadata.as_slice() } else { &[] };
+        data.iter().filter(|datum| claims.metadata().all(|(own, _)| own != &*datum.key))
     }
 
     fn put_datum(&self, key: &str, body: &[u8], out: &mut Vec<u8>) {

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use spandrel::model::{JoinedTrace, Reason, Repairs};
+use spandrel::model::{Reason, Repairs};
 use spandrel::page::admin::StatusInfo;
 use spandrel::page::proto::inspection_client::InspectionClient;
 use spandrel::page::proto::{StatusRequest, WatchRequest};
-use spandrel::page::{Admin, Sources, Watchers};
+use spandrel::page::{Admin, JoinedTrace, Sources, Watchers};
 use spandrel::telemetry::Meters;
 use spandrel::wire::TraceId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -94,6 +94,8 @@ fn captured() -> JoinedTrace {
         spans: 6,
         requests: 3,
         repairs: Repairs { labelled: 2, ..Repairs::default() },
+        said: None,
+        given: Box::default(),
         body: Bytes::from(body.concat()),
     }
 }
