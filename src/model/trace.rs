@@ -48,3 +48,17 @@ pub struct Repairs {
     /// Resources that were given an environment or a release they lacked.
     pub labelled: u32,
 }
+
+impl Repairs {
+    /// Of two parts of one trace.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            duplicates: self.duplicates.saturating_add(other.duplicates),
+            orphans: self.orphans.saturating_add(other.orphans),
+            zero_parents: self.zero_parents.saturating_add(other.zero_parents),
+            cycles: self.cycles.saturating_add(other.cycles),
+            labelled: self.labelled.saturating_add(other.labelled),
+        }
+    }
+}
