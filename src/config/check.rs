@@ -9,7 +9,8 @@ use super::source::Source;
 use super::surroundings::Surroundings;
 use super::upstreams;
 use super::words::{Format, Level, ListenAt, Notes, Properties, Scope, Word};
-use super::{LabelsFrom, Plan};
+use super::{LabelsFrom, Plan, Rollups};
+use crate::page::links::Links;
 use crate::receive::Listen;
 use crate::rules::stamp;
 use crate::semantics::Dialect;
@@ -55,6 +56,9 @@ impl Check<'_> {
                 join::Settings { notes, context, ..join }
             }),
             batch: self.batch(raw, memory),
+            recent: self.recent(raw, memory, upstreams.is_empty()),
+            links: self.links(&raw.ui, &upstreams),
+            rollups: Rollups { metrics: raw.rollups.metrics.value, on_root: raw.rollups.on_root.value },
             upstreams,
             memory,
             admin: raw.admin.value.0,
@@ -201,6 +205,33 @@ impl Check<'_> {
             self.note(&bytes.from, text);
         }
         queue::batcher::Settings { bytes: bytes.value.0, age: raw.batch.age.value }
+    }
+
+    fn recent(&mut self, raw: &Raw, memory: usize, here: bool) -> usize {
+        let recent = raw.recent.value.map_or(if here { memory / 8 } else { 0 }, |size| size.0);
+        if recent > memory / 2 {
+            let text = format!("`recent` {} is more than half of `memory`", quoted(&show(&raw.recent.value)));
+            self.note(&raw.recent.from, text);
+        }
+        recent
+    }
+
+    fn links(&mut self, ui: &raw::Ui, upstreams: &[export::Settings]) -> Links {
+        // A variable may lead an SDK to us; what a vendor's dialect sends to is the server.
+        let server = upstreams.iter().find_map(|upstream| Some(upstream.base.as_ref()?.to_string()));
+        let is_written = !matches!(ui.url.from, Source::Default | Source::Borrowed(_));
+        let given = if is_written { None } else { server }.or_else(|| ui.url.value.clone());
+        let given = given.as_deref().map(|url| url.trim_end_matches('/'));
+        let is_base = |url: &str| {
+            let behind = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            behind.is_some_and(|host| !host.is_empty() && !host.contains([' ', '?', '#']))
+        };
+        let url = given.filter(|url| is_base(url)).map(str::to_owned);
+        if let (Some(given), None) = (given, &url) {
+            let hint = "write it like `https://cloud.example.com`";
+            self.note(&ui.url.from, format!("`ui.url`: {} is no base URL; {hint}", quoted(given)));
+        }
+        Links { url, project: ui.project.value.clone() }
     }
 
     /// Two settings must not write one attribute: keys are unique (conformance A9).

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::page::links::Links;
 use crate::semantics::Prices;
 use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
@@ -60,10 +61,21 @@ pub struct Plan {
     /// The process-wide byte budget.
     pub memory: usize,
     pub admin: Option<SocketAddr>,
+    /// Bytes of `memory` for the latest joined traces.
+    pub recent: usize,
+    pub links: Links,
+    pub rollups: Rollups,
     pub lanes: usize,
     pub log: logs::Settings,
     /// What is in force and may surprise: to be said once, at start.
     pub notes: Vec<String>,
+}
+
+/// What traces add up to, and where it is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rollups {
+    pub metrics: bool,
+    pub on_root: bool,
 }
 
 /// Where the labels came from; `None` where there is no value.

@@ -71,12 +71,11 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let listening: Vec<_> = bound.addresses().cloned().collect();
     let clock = Clock::new();
     let meters = Arc::new(Meters::new());
-    let recent = watch::recent_bytes(&plan);
-    let budget = Budget::new(plan.memory - recent);
+    let budget = Budget::new(plan.memory.saturating_sub(plan.recent));
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
 
     let (outlets, exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
-    let watchers = Watchers::new(meters.clone(), recent);
+    let watchers = Watchers::new(meters.clone(), plan.recent);
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let lanes_give_up = Arc::new(AtomicBool::new(false));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
@@ -173,7 +172,7 @@ fn journeys(
     outlets: &[Outlet],
     watchers: &Arc<Watchers>,
 ) -> impl Fn() -> Journey + Send + use<> {
-    let (labels, stamps, batch) = (plan.labels.clone(), plan.stamps, plan.batch);
+    let (labels, stamps, sums, batch) = (plan.labels.clone(), plan.stamps, plan.rollups.on_root, plan.batch);
     let lanes = plan.lanes.max(1);
     // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
     let join = plan.join.clone().map(|settings| crate::join::Settings {
@@ -187,6 +186,7 @@ fn journeys(
         join: join.clone().map(|settings| Join::new(settings, rand::random())),
         labels: Memo::new(labels.clone(), memo_bytes),
         stamps,
+        sums,
         batcher: Batcher::new(batch, budget.clone()),
         held: budget.reserve(0),
         shelf: Shelf::new(&outlets, &meters),

@@ -10,8 +10,8 @@ use ahash::RandomState;
 use smallvec::SmallVec;
 
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
-use crate::model::{Clock, JoinedTrace, Reason, Time};
-use crate::page::Watchers;
+use crate::model::{Clock, Reason, Time};
+use crate::page::{JoinedTrace, Watchers};
 use crate::queue::batcher::{self, Batcher, BlockKey, Pen};
 use crate::queue::{Admitted, Reservation};
 use crate::rules::labels::Known;
@@ -24,7 +24,7 @@ use crate::wire::{Rope, Signal, TraceId};
 
 use super::shelf::Shelf;
 use super::tally::LaneMeters;
-use super::write::{Writer, stamp_of};
+use super::write::{Writer, given, stamp_of, sums_of};
 
 /// Spans of one request that are taken before what must leave leaves.
 const PART_SPANS: usize = 8 * 1024;
@@ -35,6 +35,8 @@ pub struct Journey {
     pub join: Option<Join>,
     pub labels: Memo,
     pub stamps: stamp::Settings,
+    /// Each root is told what its trace adds up to.
+    pub sums: bool,
     pub batcher: Batcher,
     /// Pays for what the join holds and remembers, the memo and open batches.
     pub held: Reservation,
@@ -184,7 +186,8 @@ impl Journey {
         let labelled = self.label(&mut trace);
         self.meters.left(&trace, now);
         let said = trace.context.said.clone();
-        let mut stamp = stamp_of(self.stamps, &trace, said.as_deref());
+        let sums = if self.sums { sums_of(&trace) } else { None };
+        let mut stamp = stamp_of(self.stamps, &trace, said.as_deref()).with_sums(sums);
         if self.watchers.wanted() {
             self.watchers.offer(self.shown(now, &trace, &labelled, &mut stamp));
         }
@@ -280,6 +283,9 @@ impl Journey {
             spans: u32::try_from(trace.span_count()).unwrap_or(u32::MAX),
             requests: trace.requests,
             repairs: trace.repairs,
+            said: trace.context.said.clone(),
+            given: given(trace, stamp),
+            mended: u32::try_from(trace.mended()).unwrap_or(u32::MAX),
             body: request_of(trace, labelled, stamp).into_bytes(),
         }
     }
@@ -334,7 +340,8 @@ fn trace_len(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) 
         let spans = trace.blocks.iter().flat_map(|block| trace.spans(block));
         spans.map(|span| stamp.growth(span.has, span.mend)).sum::<usize>()
     };
-    heads + trace.span_bytes() + trace.event_bytes() + grown + trace.span_count() * batcher::ITEM_OVERHEAD
+    let items = trace.span_count() * batcher::ITEM_OVERHEAD;
+    heads + trace.span_bytes() + trace.event_bytes() + grown + stamp.sums_len() + items
 }
 
 /// What the heads of a block take, at most.

@@ -4,3 +4,4 @@ pub mod labels;
 pub mod memo;
 pub mod particulars;
 pub mod stamp;
+pub mod sums;

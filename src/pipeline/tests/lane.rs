@@ -85,6 +85,7 @@ pub fn plain(budget: &Arc<Budget>, meters: &Arc<Meters>, outlets: &[Outlet]) -> 
         join: Some(Join::new(join::Settings::default(), 1)),
         labels: Memo::new(labels::Settings::default(), 1 << 16),
         stamps: stamp::Settings::default(),
+        sums: false,
         batcher: Batcher::new(batcher::Settings::default(), budget.clone()),
         held: budget.reserve(0),
         shelf: Shelf::new(outlets, meters),
