@@ -9,7 +9,7 @@ use super::source::Source;
 use super::surroundings::Surroundings;
 use super::upstreams;
 use super::words::{Format, Level, ListenAt, Notes, Properties, Scope, Word};
-use super::{LabelsFrom, Plan, Rollups};
+use super::{LabelsFrom, Plan};
 use crate::page::links::Links;
 use crate::receive::Listen;
 use crate::rules::stamp;
@@ -36,7 +36,7 @@ impl Check<'_> {
         let memory = raw.memory.value.map_or(0, |size| size.0);
         self.labels(raw);
         let stamps = self.stamps(raw);
-        let (particulars, prices) = self.usage(raw);
+        let particulars = self.particulars(raw);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
@@ -48,17 +48,16 @@ impl Check<'_> {
             },
             labels: labels(raw),
             stamps,
-            particulars,
-            prices,
+            particulars: particulars.clone(),
             labels_from: self.labels_from(raw),
             join: self.join(raw, memory, stamps).map(|join| {
-                let context = join.context || particulars.any();
+                let context = join.context || particulars.of_usage();
                 join::Settings { notes, context, ..join }
             }),
             batch: self.batch(raw, memory),
             recent: self.recent(raw, memory, upstreams.is_empty()),
             links: self.links(&raw.ui, &upstreams),
-            rollups: Rollups { metrics: raw.rollups.metrics.value, on_root: raw.rollups.on_root.value },
+            rollup_metrics: raw.rollups.metrics.value,
             upstreams,
             memory,
             admin: raw.admin.value.0,

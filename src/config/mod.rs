@@ -6,10 +6,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::page::links::Links;
-use crate::semantics::Prices;
 use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
@@ -48,9 +46,8 @@ pub struct Plan {
     pub labels: rules::labels::Settings,
     /// What is written on spans.
     pub stamps: rules::stamp::Settings,
-    /// What is written on single spans, and the prices for it.
+    /// What is written on single spans, and the prices that are shown.
     pub particulars: rules::particulars::Settings,
-    pub prices: Option<Arc<Prices>>,
     /// Where environment and release came from, for people: `env GITHUB_SHA`, `spandrel.yaml:3`.
     pub labels_from: LabelsFrom,
     /// `None`: pass through.
@@ -64,18 +61,12 @@ pub struct Plan {
     /// Bytes of `memory` for the latest joined traces.
     pub recent: usize,
     pub links: Links,
-    pub rollups: Rollups,
+    /// Count what joined traces add up to, by service, environment and model.
+    pub rollup_metrics: bool,
     pub lanes: usize,
     pub log: logs::Settings,
     /// What is in force and may surprise: to be said once, at start.
     pub notes: Vec<String>,
-}
-
-/// What traces add up to, and where it is said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rollups {
-    pub metrics: bool,
-    pub on_root: bool,
 }
 
 /// Where the labels came from; `None` where there is no value.

@@ -172,7 +172,8 @@ fn journeys(
     outlets: &[Outlet],
     watchers: &Arc<Watchers>,
 ) -> impl Fn() -> Journey + Send + use<> {
-    let (labels, stamps, sums, batch) = (plan.labels.clone(), plan.stamps, plan.rollups.on_root, plan.batch);
+    let (labels, stamps, batch) = (plan.labels.clone(), plan.stamps, plan.batch);
+    let particulars = plan.particulars.clone();
     let lanes = plan.lanes.max(1);
     // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
     let join = plan.join.clone().map(|settings| crate::join::Settings {
@@ -186,7 +187,7 @@ fn journeys(
         join: join.clone().map(|settings| Join::new(settings, rand::random())),
         labels: Memo::new(labels.clone(), memo_bytes),
         stamps,
-        sums,
+        particulars: particulars.clone(),
         batcher: Batcher::new(batch, budget.clone()),
         held: budget.reserve(0),
         shelf: Shelf::new(&outlets, &meters),

@@ -16,6 +16,7 @@ use crate::queue::batcher::{self, Batcher, BlockKey, Pen};
 use crate::queue::{Admitted, Reservation};
 use crate::rules::labels::Known;
 use crate::rules::memo::{Labelled, Memo};
+use crate::rules::particulars;
 use crate::rules::stamp::{self, Stamp};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::split;
@@ -24,7 +25,7 @@ use crate::wire::{Rope, Signal, TraceId};
 
 use super::shelf::Shelf;
 use super::tally::LaneMeters;
-use super::write::{Writer, given, stamp_of, sums_of};
+use super::write::{Writer, given, particulars_of, stamp_of};
 
 /// Spans of one request that are taken before what must leave leaves.
 const PART_SPANS: usize = 8 * 1024;
@@ -35,8 +36,7 @@ pub struct Journey {
     pub join: Option<Join>,
     pub labels: Memo,
     pub stamps: stamp::Settings,
-    /// Each root is told what its trace adds up to.
-    pub sums: bool,
+    pub particulars: particulars::Settings,
     pub batcher: Batcher,
     /// Pays for what the join holds and remembers, the memo and open batches.
     pub held: Reservation,
@@ -186,8 +186,8 @@ impl Journey {
         let labelled = self.label(&mut trace);
         self.meters.left(&trace, now);
         let said = trace.context.said.clone();
-        let sums = if self.sums { sums_of(&trace) } else { None };
-        let mut stamp = stamp_of(self.stamps, &trace, said.as_deref()).with_sums(sums);
+        let particulars = particulars_of(&trace, &self.particulars);
+        let mut stamp = stamp_of(self.stamps, &trace, said.as_deref()).with(particulars);
         if self.watchers.wanted() {
             self.watchers.offer(self.shown(now, &trace, &labelled, &mut stamp));
         }
@@ -341,7 +341,7 @@ fn trace_len(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) 
         spans.map(|span| stamp.growth(span.has, span.mend)).sum::<usize>()
     };
     let items = trace.span_count() * batcher::ITEM_OVERHEAD;
-    heads + trace.span_bytes() + trace.event_bytes() + grown + stamp.sums_len() + items
+    heads + trace.span_bytes() + trace.event_bytes() + grown + stamp.particulars_len() + items
 }
 
 /// What the heads of a block take, at most.

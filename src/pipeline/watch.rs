@@ -65,7 +65,7 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
         None => None,
     };
     // The first lookers of a new process always find room.
-    if plan.rollups.metrics && counted::start(&watchers, meters).is_err() {
+    if plan.rollup_metrics && counted::start(&watchers, meters).is_err() {
         tracing::warn!("joined traces are not counted: too many look");
     }
     let console = plan

@@ -1,13 +1,15 @@
 //! How the spans of a trace that leaves are laid down: mostly as they came, with what their trace says of
 //! itself behind them, with events that came as log records, or with another parent.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use crate::join::{Leaving, LeavingBlock, LeavingSpan, SpanBytes};
 use crate::model::{Origin, Reason};
 use crate::queue::batcher::{self, Pen};
+use crate::rules::particulars::{self, Particulars};
 use crate::rules::stamp::{Settings, Stamp};
-use crate::rules::sums;
 use crate::semantics::around::Around;
 use crate::semantics::claims::Has;
 use crate::semantics::context::{self, Said};
@@ -41,10 +43,14 @@ pub fn given(trace: &Leaving, stamp: &mut Stamp<'_>) -> Box<[Has]> {
     if all.iter().all(|given: &Has| given.is_none()) { Box::default() } else { all.into() }
 }
 
-/// What a trace adds up to, for its root. Nothing of spans that came late: it was told before.
-pub fn sums_of(trace: &Leaving) -> Option<(SpanId, Vec<u8>)> {
-    if trace.reason == Reason::Late {
-        return None;
+/// What single spans of a trace are given; nothing where nobody asked. A part that comes late is told no sums:
+/// the root was told before.
+pub fn particulars_of(trace: &Leaving, settings: &particulars::Settings) -> Particulars {
+    let sums = settings.sums && trace.reason != Reason::Late;
+    let all = || trace.blocks.iter().flat_map(|block| trace.spans(block));
+    let usage = settings.of_usage() && all().any(|span| span.has.has(Has::USAGE));
+    if !sums && !usage {
+        return Particulars::default();
     }
     let mut spans = Vec::with_capacity(trace.span_count().min(Trace::OBSERVATIONS_MAX));
     for block in &trace.blocks {
@@ -53,10 +59,11 @@ pub fn sums_of(trace: &Leaving) -> Option<(SpanId, Vec<u8>)> {
         spans.extend(trace.spans(block).take(room).map(|span| (span, around)));
     }
     let left_out = trace.span_count() - spans.len();
-    let read = spans.iter().map(|(span, around)| Observation::of(span, *around)).collect();
-    let sums = Trace::of(trace.trace, read, left_out as u64, None);
-    let root = sums.observations.get(sums.root?)?;
-    Some((root.observation.id, sums::of(&sums)))
+    let read: Vec<_> = spans.iter().map(|(span, around)| Observation::of(span, *around)).collect();
+    let at: HashMap<SpanId, usize> = read.iter().enumerate().map(|(at, span)| (span.id, at)).collect();
+    let body = |id: SpanId| at.get(&id).and_then(|at| spans.get(*at)).map(|(span, _)| &**span);
+    let whole = Trace::of(trace.trace, read, left_out as u64, settings.prices.as_deref());
+    particulars::of(&whole, body, settings, sums)
 }
 
 /// Writes the spans of one block.
@@ -84,8 +91,8 @@ impl<'s, 'a> Writer<'s, 'a> {
 impl Pen for Writer<'_, '_> {
     fn growth(&mut self, span: &LeavingSpan<'_>) -> usize {
         let events: usize = span.events.iter().map(Bytes::len).sum();
-        let sums = if self.stamp.is_summed(span) { self.stamp.sums_len() } else { 0 };
-        self.stamp.growth(span.has.with(self.has), span.mend) + events + sums
+        let own = self.stamp.particular(span).map_or(0, |particular| particular.tail.len());
+        self.stamp.growth(span.has.with(self.has), span.mend) + events + own
     }
 
     fn put(&mut self, span: LeavingSpan<'_>, items: &mut Rope) {
@@ -94,7 +101,7 @@ impl Pen for Writer<'_, '_> {
             SpanBytes::Copied(bytes) => Item::Plain(bytes),
             SpanBytes::Shared(bytes) => Item::Shared(bytes),
         };
-        if self.stamp.rewrites(has, span.mend) || self.stamp.is_summed(&span) {
+        if self.stamp.rewrites(has, span.mend) || self.stamp.particular(&span).is_some() {
             let (cuts, tail) = self.stamp.rewrite(&span, has, span.mend, self.encoded);
             cuts::put_item(item, &cuts, &tail, span.events, items);
         } else if self.stamp.is_nothing() && span.events.is_empty() {

@@ -8,7 +8,7 @@
 
 use smallvec::SmallVec;
 
-use super::sums;
+use super::particulars::{Particular, Particulars};
 use crate::semantics::claims::{Claims, Has, METADATA, TAG_KEYS, TEXT_MAX, Text};
 use crate::semantics::context::{Datum, Said, cut};
 use crate::semantics::roots::{AS_ROOT, Mend};
@@ -59,36 +59,40 @@ pub struct Stamp<'a> {
     late: bool,
     /// Metadata go out as JSON: the batch travels as that of an SDK whose server expects it.
     encoded: bool,
-    /// What the trace adds up to, and the span that is told: its root.
-    sums: Option<(SpanId, Vec<u8>)>,
+    /// What single spans are given.
+    particulars: Particulars,
     /// What was laid down so far, by what it was laid down for.
     tails: SmallVec<[(Has, Vec<u8>); 4]>,
 }
 
 impl<'a> Stamp<'a> {
     pub fn new(settings: Settings, said: Option<&'a Said>, late: bool, encoded: bool) -> Self {
-        Self { settings, said, late, encoded, sums: None, tails: SmallVec::new() }
+        Self { settings, said, late, encoded, particulars: Particulars::default(), tails: SmallVec::new() }
     }
 
-    /// The same, and a root that is told what the trace adds up to (see [`sums`]).
+    /// The same, with what single spans are given.
     #[must_use]
-    pub fn with_sums(self, sums: Option<(SpanId, Vec<u8>)>) -> Self {
-        Self { sums, ..self }
+    pub fn with(self, particulars: Particulars) -> Self {
+        Self { particulars, ..self }
     }
 
-    /// What the sums take on the root.
-    pub fn sums_len(&self) -> usize {
-        self.sums.as_ref().map_or(0, |(_, sums)| sums.len())
+    /// What is given to this span alone.
+    pub fn particular(&self, span: &[u8]) -> Option<&Particular> {
+        if self.particulars.is_empty() {
+            return None;
+        }
+        let id = attr::messages(span, SPAN_ID).last()?.try_into().ok()?;
+        self.particulars.get(&SpanId(id))
     }
 
-    /// Whether this span is the one that is told the sums.
-    pub fn is_summed(&self, span: &[u8]) -> bool {
-        self.sums.as_ref().is_some_and(|(id, _)| attr::messages(span, SPAN_ID).last() == Some(&id.0[..]))
+    /// Bytes that all of them take.
+    pub fn particulars_len(&self) -> usize {
+        self.particulars.values().map(|particular| particular.tail.len()).sum()
     }
 
     /// Nothing is written on any span.
     pub fn is_nothing(&self) -> bool {
-        !self.late && self.said.is_none() && self.sums.is_none()
+        !self.late && self.said.is_none() && self.particulars.is_empty()
     }
 
     /// What a span grows by at most.
@@ -151,15 +155,15 @@ impl<'a> Stamp<'a> {
         let vendor = self.settings.dialect.reads_langfuse();
         let odd = vendor && has.has(Has::ODD);
         let decodes = vendor && encoded && !self.encoded && has.has(Has::METADATA);
-        let summed = self.is_summed(span);
+        let particular = self.particular(span);
+        let goes = |key: &[u8]| particular.is_some_and(|p| p.cut.iter().any(|cut| cut.as_bytes() == key));
         let mut pick = |field: &Field<'_>| match (field.number, field.payload) {
             (PARENT, _) => mend.is_some_and(|mend| mend.parent.is_some()),
             (SPAN_ATTRIBUTES, Payload::Len(body)) => {
                 let attr = Attr::of(body);
                 let unmarked = attr.key == AS_ROOT.as_bytes() && mend.is_some_and(|mend| mend.unmark);
-                let old_sum = summed && attr.key.starts_with(sums::PREFIX.as_bytes());
                 unmarked
-                    || old_sum
+                    || goes(attr.key)
                     || (odd && mend_text(attr, &mut tail))
                     || (decodes && decode(attr, &mut tail))
             }
@@ -170,9 +174,7 @@ impl<'a> Stamp<'a> {
             put_parent(was, is, &mut tail);
         }
         self.fill_metadata(&claims, &mut tail);
-        if let Some((_, sums)) = self.sums.as_ref().filter(|_| summed) {
-            tail.extend_from_slice(sums);
-        }
+        tail.extend_from_slice(particular.map_or(&[], |particular| &particular.tail));
         (cuts, tail)
     }
 
@@ -351,12 +353,15 @@ mod tests {
     fn stamped(stamp: &mut Stamp<'_>, span: &[u8], mend: Option<Mend>, encoded: bool) -> Span {
         let has = Claims::of(span).has;
         let mut out = crate::wire::Rope::default();
-        let (cuts, tail) = if stamp.rewrites(has, mend) {
+        let own = stamp.particular(span).map_or(0, |particular| particular.tail.len());
+        let (cuts, tail) = if stamp.rewrites(has, mend) || own > 0 {
             stamp.rewrite(span, has, mend, encoded)
         } else {
             (Cuts::new(), stamp.tail(has).to_vec())
         };
-        assert!(tail.len() <= cuts.iter().map(|c| c.len as usize).sum::<usize>() + stamp.growth(has, mend));
+        assert!(
+            tail.len() <= cuts.iter().map(|c| c.len as usize).sum::<usize>() + own + stamp.growth(has, mend)
+        );
         cuts::put_item(cuts::Item::Plain(span), &cuts, &tail, &[], &mut out);
         let item = out.into_bytes();
         let body = crate::wire::attr::messages(&item, 2).next().unwrap();
@@ -469,23 +474,15 @@ mod tests {
     }
 
     #[test]
-    fn a_root_is_told_what_its_trace_adds_up_to_once() {
-        let mut sums = Vec::new();
-        put("spandrel.trace.spans", Value::Int(2), &mut sums);
-        let told = |own: &[u8]| {
-            let mut stamp = Stamp::new(Settings::default(), None, false, false)
-                .with_sums(Some((SpanId([3; 8]), sums.clone())));
-            assert!(stamp.is_summed(own));
-            let (cuts, tail) = stamp.rewrite(own, Has::NONE, None, false);
-            let mut out = crate::wire::Rope::default();
-            cuts::put_item(cuts::Item::Plain(own), &cuts, &tail, &[], &mut out);
-            let item = out.into_bytes();
-            crate::wire::attr::messages(&item, 2).next().unwrap().to_vec()
-        };
-        let once = told(&span(&[("k", "v")]));
-        let again = told(&once);
-        let keys: Vec<String> =
-            Span::decode(&*again).unwrap().attributes.into_iter().map(|pair| pair.key).collect();
+    fn what_is_one_spans_own_takes_the_place_of_what_was_there() {
+        let mut tail = Vec::new();
+        put("spandrel.trace.spans", Value::Int(2), &mut tail);
+        let particular = Particular { cut: vec!["spandrel.trace.spans".into()], tail };
+        let all = Particulars::from_iter([(SpanId([3; 8]), particular)]);
+        let mut stamp = Stamp::new(Settings::default(), None, false, false).with(all);
+        let once = stamped(&mut stamp, &span(&[("k", "v")]), None, false);
+        let again = stamped(&mut stamp, &once.encode_to_vec(), None, false);
+        let keys: Vec<String> = again.attributes.into_iter().map(|pair| pair.key).collect();
         assert_eq!(keys, ["k", "spandrel.trace.spans"]);
     }
 

@@ -124,3 +124,51 @@ async fn claims_that_make_no_sense_are_kept_and_counted() {
     assert!(metrics.sum("spandrel_join_odd_claims_total", &[("kind", "left_out")]) > 0);
     assert!(metrics.sum("spandrel_join_odd_spans_total", &[("kind", "cycle")]) > 0);
 }
+
+/// An agent sums up the calls below it, one library counts reasoning on top, and nobody says what it cost.
+#[tokio::test]
+async fn usage_counts_once_and_a_price_makes_a_cost() {
+    let prices = r#"{"version": "2026-11", "models": [{"modelName": "gpt-5-mini", "matchPattern": "^gpt-5-mini$",
+        "prices": {"input": 0.00000025, "output": 0.000002, "output_reasoning_tokens": 0.000002}}]}"#;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("prices.json");
+    std::fs::write(&file, prices).unwrap();
+    let config =
+        format!("{VENDOR}usage: {{repair: true, prices: {}}}\nrollups: {{on_root: true}}\n", file.display());
+    let (upstream, proxy) = started(&config).await;
+    let mut spans = made::trace(1, 2);
+    let tokens = |key: &str, count: i64| of_type(key, Any::IntValue(count));
+    spans[0].attributes.extend([
+        attribute("openinference.span.kind", "AGENT"),
+        tokens("llm.token_count.prompt", 100),
+        tokens("llm.token_count.completion", 30),
+    ]);
+    spans[1].attributes.extend([
+        attribute("gen_ai.operation.name", "chat"),
+        attribute("gen_ai.response.model", "gpt-5-mini"),
+        tokens("gen_ai.usage.input_tokens", 100),
+        tokens("gen_ai.usage.output_tokens", 30),
+        tokens("gen_ai.usage.reasoning_tokens", 10),
+    ]);
+    let (agent, call) = (spans[0].span_id.clone(), spans[1].span_id.clone());
+    let came = through(&upstream, &proxy, spans).await;
+    let value = |id: &[u8], key: &str| {
+        let span = came.iter().find(|span| span.span_id == id).expect("it came");
+        let found = span.attributes.iter().find(|pair| pair.key == key);
+        found.and_then(|pair| pair.value.as_ref()?.value.clone())
+    };
+    assert_eq!(value(&agent, "llm.token_count.prompt"), None, "its calls say the same");
+    assert_eq!(value(&agent, "spandrel.counted_elsewhere.llm.token_count.prompt"), Some(Any::IntValue(100)));
+    assert_eq!(value(&agent, "spandrel.trace.tokens.input"), Some(Any::IntValue(100)));
+    assert_eq!(value(&agent, "spandrel.trace.tokens.output"), Some(Any::IntValue(30)));
+    assert_eq!(value(&call, "gen_ai.usage.reasoning_tokens"), None, "it is part of the output");
+    assert_eq!(value(&call, "gen_ai.usage.reasoning.output_tokens"), Some(Any::IntValue(10)));
+    // 100 x 0.25 and 30 x 2 millionths.
+    assert_eq!(value(&call, "gen_ai.usage.cost"), Some(Any::DoubleValue(0.000_085)));
+    let Some(Any::StringValue(details)) = value(&call, "langfuse.observation.cost_details") else {
+        panic!("no details of the cost");
+    };
+    let details: serde_json::Value = serde_json::from_str(&details).unwrap();
+    assert_eq!(details["total"], 0.000_085);
+    assert_eq!(value(&agent, "gen_ai.usage.cost"), None);
+}

@@ -11,7 +11,7 @@ use crate::pipeline::tally::LaneMeters;
 use crate::queue::batcher::{self, Batcher};
 use crate::queue::{Admitted, Budget, Outbox};
 use crate::rules::memo::Memo;
-use crate::rules::{labels, stamp};
+use crate::rules::{labels, particulars, stamp};
 use crate::semantics::Dialect;
 use crate::telemetry::Meters;
 use crate::wire::{Detail, Limits, Signal, Signals, walk};
@@ -85,7 +85,7 @@ pub fn plain(budget: &Arc<Budget>, meters: &Arc<Meters>, outlets: &[Outlet]) -> 
         join: Some(Join::new(join::Settings::default(), 1)),
         labels: Memo::new(labels::Settings::default(), 1 << 16),
         stamps: stamp::Settings::default(),
-        sums: false,
+        particulars: particulars::Settings::default(),
         batcher: Batcher::new(batcher::Settings::default(), budget.clone()),
         held: budget.reserve(0),
         shelf: Shelf::new(outlets, meters),
