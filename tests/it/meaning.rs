@@ -8,7 +8,7 @@ use prost::Message;
 use spandrel::wire::Signal;
 
 use crate::harness::read::{Export, attribute, text};
-use crate::harness::{Proxy, Upstream, captures, made};
+use crate::harness::{Client, Proxy, Upstream, captures, made};
 
 const VENDOR: &str = "dialect: interactiveai\nkeys: {public: pk, secret: sk}\njoin: {idle: 1s}\n";
 
@@ -26,6 +26,10 @@ async fn through(upstream: &Upstream, proxy: &Proxy, spans: Vec<Span>) -> Vec<Sp
     proxy.client().grpc(Signal::Traces, body).await.assert_taken();
     upstream.await_spans(count).await;
     upstream.exports(Signal::Traces).iter().flat_map(Export::spans).collect()
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn of_type(key: &str, value: Any) -> KeyValue {
@@ -60,8 +64,8 @@ async fn the_phantom_parent_of_a_deterministic_id_is_taken_away_and_kept_in_an_a
     upstream.await_spans(1).await;
     let came = upstream.exports(Signal::Traces)[0].spans().remove(0);
     assert_eq!((came.parent_span_id.len(), sent.parent_span_id.len()), (0, 8));
-    let hex: String = sent.parent_span_id.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(text(&came.attributes, "spandrel.parent_span_id"), Some(hex.as_str()));
+    let former = hex(&sent.parent_span_id);
+    assert_eq!(text(&came.attributes, "spandrel.parent_span_id"), Some(former.as_str()));
     assert_eq!(text(&came.attributes, "langfuse.trace.name"), Some(came.name.as_str()));
     proxy
         .await_metrics("the mend is counted", |metrics| {
@@ -87,7 +91,7 @@ async fn spans_that_come_late_are_given_what_their_trace_said() {
 /// counted, and no span is lost.
 #[tokio::test]
 async fn claims_that_make_no_sense_are_kept_and_counted() {
-    let large = "upstreams: {default: {max_request: 32MiB}}\nmemory: 256MiB\n";
+    let large = "upstreams: {default: {max_request: 32MiB}}\nmemory: 256MiB\nrecent: 64MiB\n";
     let upstream = Upstream::start().await;
     let endpoint = upstream.endpoint();
     let large = large.replace("{max", &format!("{{endpoint: '{endpoint}', max"));
@@ -119,6 +123,15 @@ async fn claims_that_make_no_sense_are_kept_and_counted() {
     }
     let ledger = proxy.await_settled(Signal::Traces, "default").await;
     assert_eq!((ledger.received, ledger.delivered, ledger.lost), (6, 6, 0));
+    let path = format!("/traces/{}", hex(&sent[0].trace_id));
+    let shown = Client::to(proxy.admin()).get(&path).await;
+    for unread in ["langfuse.observation.usage_details", "gen_ai.usage.input_tokens"] {
+        assert!(
+            shown.text().contains(&format!("\"key\":\"{unread}\"")),
+            "{unread}: {}",
+            &shown.text()[..2000]
+        );
+    }
     let metrics = proxy.metrics().await;
     assert_eq!(metrics.sum("spandrel_join_odd_claims_total", &[("kind", "disputed")]), 1);
     assert!(metrics.sum("spandrel_join_odd_claims_total", &[("kind", "left_out")]) > 0);
