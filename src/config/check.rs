@@ -37,12 +37,14 @@ impl Check<'_> {
         self.labels(raw);
         let stamps = self.stamps(raw);
         let particulars = self.particulars(raw);
+        let scores = self.scores(raw, notes);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
             receive: receive::Settings {
                 signals: upstreams::taken(&upstreams),
                 traces_at: exact.map(|upstream| upstream.endpoint.path().to_owned()),
+                evaluations: scores.is_some(),
                 notes: notes && upstreams::taken(&upstreams).has(Signal::Traces),
                 ..self.edge(raw, listen, memory)
             },
@@ -52,8 +54,9 @@ impl Check<'_> {
             labels_from: self.labels_from(raw),
             join: self.join(raw, memory, stamps).map(|join| {
                 let context = join.context || particulars.of_usage();
-                join::Settings { notes, context, ..join }
+                join::Settings { notes, context, evaluations: scores.is_some(), ..join }
             }),
+            scores,
             batch: self.batch(raw, memory),
             recent: self.recent(raw, memory, upstreams.is_empty()),
             links: self.links(&raw.ui, &upstreams),
@@ -137,6 +140,24 @@ impl Check<'_> {
             Notes::Off => false,
         };
         joins && wanted
+    }
+
+    /// Evaluations are events that the join knows the span of, and only vendors have scores.
+    fn scores(&mut self, raw: &Raw, notes: bool) -> Option<Dialect> {
+        let (evaluations, dialect) = (&raw.scores.evaluations, raw.dialect.value);
+        if !evaluations.value {
+            return None;
+        }
+        if !dialect.reads_langfuse() {
+            let hint = "set `dialect` to the vendor whose they are to be";
+            let text = format!("`scores.evaluations`: the dialect `otel` has no scores; {hint}");
+            self.note(&evaluations.from, text);
+        } else if !notes {
+            let hint = "leave `join.logs` and `join.scope` out";
+            let text = format!("`scores.evaluations` needs log records that join their spans; {hint}");
+            self.note(&evaluations.from, text);
+        }
+        Some(dialect)
     }
 
     /// What a trace says of itself is known where the whole of it is joined, and nowhere else.

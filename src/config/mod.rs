@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::page::links::Links;
+use crate::semantics::Dialect;
 use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
@@ -52,6 +53,8 @@ pub struct Plan {
     pub labels_from: LabelsFrom,
     /// `None`: pass through.
     pub join: Option<join::Settings>,
+    /// Evaluations become scores at the vendor's whose dialect it is.
+    pub scores: Option<Dialect>,
     pub batch: queue::batcher::Settings,
     /// Empty: joined traces are shown and kept here, nothing is forwarded.
     pub upstreams: Vec<export::Settings>,

@@ -61,6 +61,8 @@ group! {
         join: Join;
         /// Tokens and cost of calls to models.
         usage: Usage;
+        /// What of the telemetry becomes scores at a vendor's.
+        scores: Scores;
         /// When a batch is closed and sent.
         batch: Batch;
         /// Bytes held in all: requests, open traces, batches. Full, callers are told to try again later.
@@ -280,6 +282,16 @@ group! {
         /// price, and that gives no cost, is given one: `gen_ai.usage.cost`, and with a vendor's dialect
         /// `langfuse.observation.cost_details`. A model without a price is given none.
         prices: Slot<Option<PathBuf>> = "";
+    }
+}
+
+group! {
+    /// What of the telemetry becomes scores at a vendor's.
+    Scores {
+        /// Post evaluations as scores: events `gen_ai.evaluation.result`, which come as log records (see `join.logs`)
+        /// or as events of a span. They go on as telemetry all the same. Needs a vendor's dialect. What the
+        /// project's own evaluators post through its SDK comes in twice then.
+        evaluations: Slot<bool> = "false";
     }
 }
 

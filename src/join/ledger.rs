@@ -177,6 +177,11 @@ impl Ledger {
         Some((entry.tenant.max(tenant), Box::new(earlier)))
     }
 
+    /// What its last part left with.
+    pub fn farewell(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<&Farewell> {
+        self.entry(now, tenant, id).map(|entry| &entry.farewell)
+    }
+
     /// The shape of a span that has left, while it is remembered.
     pub fn gone(&self, now: Time, tenant: TenantKey, id: TraceId, span: SpanId) -> Option<ShapeId> {
         let (first, count) = self.entry(now, tenant, id)?.spans?;

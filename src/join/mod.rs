@@ -8,7 +8,7 @@
 //! may leave, with what `shapes` has learned of children that come late; `order` puts its spans in
 //! an order that arrival has no part in; `root` says which of them speaks for it; `leaving` is how it goes.
 //! Log records that belong to spans wait for them in `notes` and leave `attached` to them; `patience` says
-//! whether a trace waits for any.
+//! whether a trace waits for any, and `strays` are what is worth having without its span.
 //!
 //! The surprise: nothing on the wire says that a trace is complete. What is learned changes when a
 //! trace leaves, never what is in it; and whatever is wrong with a trace, it leaves in the end.
@@ -30,6 +30,7 @@ mod root;
 mod settings;
 mod shapes;
 mod spares;
+mod strays;
 mod table;
 mod tally;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes};
 pub use notes::Unplaced;
 pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;
+pub use strays::Stray;
 
 use alarms::Alarms;
 use attached::Attached;
@@ -124,7 +126,7 @@ impl Join {
             ledger: Ledger::new(settings.ledger_max, settings.held_bytes_max / 4, hasher.clone()),
             shapes: Shapes::new(settings.shapes_max, hasher.clone()),
             spares: Spares::new((settings.held_bytes_max / 8).clamp(64 << 10, 32 << 20)),
-            notes: Notes::new(settings.held_bytes_max / 8, hasher.clone()),
+            notes: Notes::new(settings.held_bytes_max / 8, settings.evaluations, hasher.clone()),
             pins: Pins::default(),
             order: Order::default(),
             tallies: Tallies::default(),
@@ -181,7 +183,7 @@ impl Join {
     pub fn note(
         &mut self,
         now: Time,
-        origin: &Origin,
+        origin: &Arc<Origin>,
         body: &Bytes,
         index: &Index,
         mine: impl Fn(TraceId) -> bool,
@@ -190,9 +192,10 @@ impl Join {
             return 0;
         }
         let mut taken = 0;
+        let origin = self.origins.intern(origin);
         for entry in index.notes.iter().filter(|entry| mine(entry.trace)) {
             taken += 1;
-            self.keep_note(now, origin.tenant, entry, body);
+            self.keep_note(now, &origin, entry, body);
         }
         taken
     }
@@ -201,6 +204,19 @@ impl Join {
     /// must settle them.
     pub fn take_unplaced(&mut self) -> Unplaced {
         self.notes.take_unplaced()
+    }
+
+    /// Takes the evaluations among them; call at least as often.
+    pub fn take_strays(&mut self, now: Time) -> Vec<Stray> {
+        let mut strays = self.notes.take_strays();
+        for stray in &mut strays {
+            let Some(left) = self.ledger.farewell(now, stray.origin.tenant, stray.trace) else { continue };
+            stray.environment = left.context.environment.clone();
+            if left.origin.key != 0 {
+                stray.origin = left.origin.clone();
+            }
+        }
+        strays
     }
 
     /// No more spans will come: what waits for them is unplaced.
@@ -382,14 +398,22 @@ impl Join {
         }
     }
 
-    fn keep_note(&mut self, now: Time, tenant: TenantKey, entry: &NoteEntry, body: &Bytes) {
+    fn keep_note(&mut self, now: Time, origin: &Arc<Origin>, entry: &NoteEntry, body: &Bytes) {
+        let tenant = origin.tenant;
         let open = self.table.peek(tenant, entry.trace);
         let event = Event::of(entry.body.of(body));
-        if let Some(shape) = self.left_already(now, tenant, entry, open) {
+        let gone = self.left_already(now, tenant, entry, open);
+        if let Some(shape) = gone {
             self.shapes.noted(shape, Some(event.is_last()));
-            return self.notes.came_late();
         }
-        self.notes.keep(now, tenant, entry.trace, entry.span, event);
+        // Of what has left no response ids are remembered.
+        let left = || {
+            entry.span.is_none() && open.is_none() && self.ledger.farewell(now, tenant, entry.trace).is_some()
+        };
+        if gone.is_some() || left() {
+            return self.notes.came_late((entry.trace, entry.span), event, origin);
+        }
+        self.notes.keep(now, origin.clone(), entry.trace, entry.span, event);
         // Perhaps this is what its trace waits for.
         let soon = now + self.settings.quiet;
         if let Some(slot) = open

@@ -23,6 +23,7 @@ use crate::wire::split;
 use crate::wire::walk::ResourceEntry;
 use crate::wire::{Rope, Signal, TraceId};
 
+use super::scoring::Scoring;
 use super::shelf::Shelf;
 use super::tally::LaneMeters;
 use super::write::{Writer, given, particulars_of, stamp_of};
@@ -41,6 +42,8 @@ pub struct Journey {
     /// Pays for what the join holds and remembers, the memo and open batches.
     pub held: Reservation,
     pub shelf: Shelf,
+    /// Where evaluations become scores.
+    pub scoring: Option<Scoring>,
     pub watchers: Arc<Watchers>,
     pub clock: Clock,
     pub meters: LaneMeters,
@@ -73,6 +76,7 @@ impl Journey {
             self.in_hand[Signal::Logs as usize] += coming as u64;
         }
         join.note(now, &request.origin, &request.body, &request.index, mine);
+        self.score_strays(now);
     }
 
     /// Lets everything go that is due, and hands closed batches over.
@@ -82,6 +86,7 @@ impl Journey {
         }
         self.settle_copies();
         self.settle_unplaced();
+        self.score_strays(now);
         self.batcher.close_due(now, false);
         self.hand_over();
         self.relieve(now);
@@ -95,6 +100,7 @@ impl Journey {
         self.join.iter_mut().for_each(Join::end_notes);
         self.settle_copies();
         self.settle_unplaced();
+        self.score_strays(now);
         self.batcher.close_due(now, true);
         self.hand_over();
     }
@@ -191,6 +197,9 @@ impl Journey {
         if self.watchers.wanted() {
             self.watchers.offer(self.shown(now, &trace, &labelled, &mut stamp));
         }
+        if let Some(scoring) = &self.scoring {
+            scoring.score(&trace);
+        }
         self.batch(now, &trace, &labelled, &mut stamp);
         if let Some(join) = &mut self.join {
             join.recycle(trace);
@@ -263,6 +272,13 @@ impl Journey {
             *in_hand = in_hand.saturating_sub(unplaced.count());
             self.shelf.lose_notes("no_span", unplaced.late + unplaced.no_span);
             self.shelf.lose_notes("no_room", unplaced.no_room);
+        }
+    }
+
+    /// Evaluations that go with no span.
+    fn score_strays(&mut self, now: Time) {
+        if let (Some(scoring), Some(join)) = (&self.scoring, &mut self.join) {
+            join.take_strays(now).iter().for_each(|stray| scoring.score_stray(stray));
         }
     }
 

@@ -4,7 +4,8 @@ pub mod build;
 pub mod journey;
 pub mod keep;
 pub mod lane;
-pub mod shelf;
+pub mod scoring;
+mod shelf;
 pub mod tally;
 #[cfg(test)]
 mod tests;

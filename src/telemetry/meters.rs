@@ -127,6 +127,8 @@ meters! {
         "Batches an upstream refused whole and was sent in parts, by what it said: invalid, too_large.";
     relayed: counter "spandrel_relay_requests_total" ["what", "method", "outcome"] NO,
         "Requests that are not OTLP, handed on to the platform behind the upstream, by what they are about (scores, prompts, projects, …; page: a browser sent there) and by the reply: 2xx, 3xx, 4xx, 5xx, or busy, unreachable, silent.";
+    scores: counter "spandrel_scores_total" ["outcome"] NO,
+        "Evaluations (`scores.evaluations`), by what became of them: sent (as a score), refused (by the platform, for good), gave_up, queue_full, shutdown; or no_name, no_value where one is no score.";
     outbox_bytes: gauges "spandrel_exporter_queue_bytes" ["upstream"] NO,
         "Bytes of batches waiting for an upstream.";
     outbox_batches: gauges "spandrel_exporter_queue_batches" ["upstream"] NO,

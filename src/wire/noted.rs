@@ -62,6 +62,9 @@ const EVENTS: &[u8] = b"gen_ai.";
 /// Where log records named their event before OTLP 1.6 had a field for it.
 pub const EVENT_NAME: &str = "event.name";
 
+/// The one event that may name no span: an evaluation, which may name the evaluated response in its place.
+pub const EVALUATION: &str = "gen_ai.evaluation.result";
+
 /// Whether a log record of an event with this name belongs to its span.
 #[inline(always)]
 pub fn is_event(name: &[u8]) -> bool {

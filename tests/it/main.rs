@@ -34,6 +34,7 @@ mod meaning;
 mod page;
 mod passing;
 mod readme;
+mod scores;
 mod sdk_go;
 mod sdk_java;
 mod sdk_node;

@@ -89,6 +89,7 @@ pub fn plain(budget: &Arc<Budget>, meters: &Arc<Meters>, outlets: &[Outlet]) -> 
         batcher: Batcher::new(batcher::Settings::default(), budget.clone()),
         held: budget.reserve(0),
         shelf: Shelf::new(outlets, meters),
+        scoring: None,
         watchers: Watchers::new(meters.clone(), 0),
         clock: Clock::new(),
         meters: LaneMeters::new(meters),
