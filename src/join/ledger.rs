@@ -225,6 +225,11 @@ impl Ledger {
         })
     }
 
+    /// Reads where the chain of an id begins, for [`super::glance`].
+    pub fn glance(&self, id: TraceId) -> u64 {
+        self.chains.get(self.chain_of(id)).copied().unwrap_or_default().into()
+    }
+
     /// The place of the chain an id is in, if there are any.
     fn chain_of(&self, id: TraceId) -> usize {
         self.hasher.hash_one(id) as usize & self.chains.len().wrapping_sub(1)

@@ -12,6 +12,7 @@
 //! trace leaves, never what is in it; and whatever is wrong with a trace, it leaves in the end.
 
 mod alarms;
+mod glance;
 mod habit;
 mod heads;
 mod held;
@@ -45,11 +46,12 @@ use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
 pub use held::{HeldTrace, WaitsFor};
-pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes};
+pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes, Stretch};
 pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;
 
 use alarms::Alarms;
+use glance::Glance;
 use heads::{Heads, RequestHeads};
 use ledger::Ledger;
 use order::Order;
@@ -77,6 +79,7 @@ pub struct Join {
     spares: Spares,
     order: Order,
     tallies: Tallies,
+    glance: Glance,
     /// Requests taken so far.
     requests: u64,
     /// Bytes charged for open traces.
@@ -117,6 +120,7 @@ impl Join {
             pins: Pins::default(),
             order: Order::default(),
             tallies: Tallies::default(),
+            glance: Glance::default(),
             requests: 0,
             held: 0,
             owed: 0,
@@ -147,16 +151,19 @@ impl Join {
         let shared = pin.as_ref().map(|(id, body)| (*id, body));
         let request = Request { now, origin: &origin, body, index, pin: shared };
         let mut taken = 0;
-        let mut spans = index.spans.iter().peekable();
-        while let Some(first) = spans.peek() {
-            let id = first.trace;
-            if !mine(id) {
-                spans.next();
-                continue;
+        for some in index.spans.chunks(glance::SPANS) {
+            self.glance.at_arrivals(&self.table, &self.ledger, some, &mine);
+            let mut spans = some.iter().peekable();
+            while let Some(first) = spans.peek() {
+                let id = first.trace;
+                if !mine(id) {
+                    spans.next();
+                    continue;
+                }
+                let slot = self.seat(now, &origin, id);
+                taken += self.take_run(slot, request, &mut spans);
+                self.settle_cost(slot);
             }
-            let slot = self.seat(now, &origin, id);
-            taken += self.take_run(slot, request, &mut spans);
-            self.settle_cost(slot);
         }
         self.request_heads.end();
         if let Some((pin, _)) = pin {
@@ -173,7 +180,9 @@ impl Join {
         {
             return Some(leaving);
         }
-        while let Some((at, ticket)) = self.alarms.due(now) {
+        loop {
+            self.glance.at_departures(&self.table, &self.ledger, &self.alarms, (now, self.settings.quiet));
+            let Some((at, ticket)) = self.alarms.due(now) else { return None };
             let Some(trace) = self.table.of(ticket).filter(|trace| trace.alarm == at) else { continue };
             let mut judge = Judge {
                 settings: &self.settings,
@@ -195,7 +204,6 @@ impl Join {
                 }
             }
         }
-        None
     }
 
     /// The oldest trace, out of turn: `Reason::Pressure` or `Reason::Drain`.

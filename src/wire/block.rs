@@ -102,6 +102,17 @@ pub fn put_item(item: &[u8], out: &mut Rope) {
     out.put_both(prefix(2, item.len()).bytes(), item);
 }
 
+/// Appends several items that lie side by side: `items` begins with the body of the first, of `first` bytes,
+/// and holds all others whole, tag and length included.
+pub fn put_items(first: usize, items: &[u8], out: &mut Rope) {
+    out.put_both(prefix(2, first).bytes(), items);
+}
+
+/// Whether `bytes` are the tag and length of a field 2 item of `len` bytes, as [`put_item`] writes them.
+pub fn is_item_prefix(bytes: &[u8], len: usize) -> bool {
+    bytes == prefix(2, len).bytes()
+}
+
 /// As [`put_item`], sharing the bytes of a large item.
 pub fn put_item_bytes(item: Bytes, out: &mut Rope) {
     put_prefix(2, item.len(), out);
