@@ -22,6 +22,7 @@ mod ledger;
 mod order;
 mod origins;
 mod pins;
+mod ring;
 mod root;
 mod settings;
 mod shapes;
