@@ -57,6 +57,22 @@ impl<T> Ring<T> {
         Some(item)
     }
 
+    /// Pops so many, or all there are.
+    pub fn drop_first(&mut self, count: usize) {
+        let mut left = count.min(self.len);
+        self.len -= left;
+        while left > 0
+            && let Some(chunk) = self.chunks.front_mut()
+        {
+            let some = left.min(chunk.len());
+            chunk.drain(..some);
+            left -= some;
+            if chunk.is_empty() {
+                self.chunks.pop_front();
+            }
+        }
+    }
+
     pub fn get(&self, at: usize) -> Option<&T> {
         let (chunk, at) = self.place(at)?;
         self.chunks.get(chunk)?.get(at)
@@ -90,6 +106,11 @@ mod tests {
             for nth in 0..pushes {
                 ring.push(round * 2 + nth);
                 plain.push_back(round * 2 + nth);
+            }
+            if round % 100 == 0 {
+                let some = plain.len() / 3;
+                ring.drop_first(some);
+                plain.drain(..some);
             }
             assert_eq!(ring.pop(), plain.pop_front());
             assert_eq!((ring.len(), ring.first()), (plain.len(), plain.front()));

@@ -1,6 +1,7 @@
 //! What a lane counts: handles to its metrics, looked up once.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::local::LocalHistogram;
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::join::Leaving;
 use crate::model::{Reason, Time};
@@ -18,8 +19,9 @@ pub struct LaneMeters {
     zero_parents: IntCounter,
     cycles: IntCounter,
     pub split: IntCounter,
-    quiet: Histogram,
-    spans: Histogram,
+    /// Of each trace; told to everyone once a turn.
+    quiet: LocalHistogram,
+    spans: LocalHistogram,
     closed: IntCounterVec,
     held_bytes: IntGauge,
     held_traces: IntGauge,
@@ -38,8 +40,8 @@ impl LaneMeters {
             zero_parents: odd("zero_parent"),
             cycles: odd("cycle"),
             split: meters.split.with_label_values::<&str>(&[]),
-            quiet: meters.hold_seconds.clone(),
-            spans: meters.trace_spans.clone(),
+            quiet: meters.hold_seconds.local(),
+            spans: meters.trace_spans.local(),
             closed: meters.batches.clone(),
             held_bytes: meters.held_bytes.clone(),
             held_traces: meters.held_traces.clone(),
@@ -74,8 +76,10 @@ impl LaneMeters {
         self.closed.with_label_values(&[signal.name(), why.name()]).inc();
     }
 
-    /// Says what this lane's join holds.
+    /// Says what this lane's join holds, and what it saw of traces that left.
     pub fn holding(&mut self, bytes: usize, traces: usize) {
+        self.quiet.flush();
+        self.spans.flush();
         let now = (i64::try_from(bytes).unwrap_or(i64::MAX), i64::try_from(traces).unwrap_or(i64::MAX));
         self.held_bytes.add(now.0 - self.said.0);
         self.held_traces.add(now.1 - self.said.1);

@@ -109,8 +109,12 @@ pub fn put_items(first: usize, items: &[u8], out: &mut Rope) {
 }
 
 /// Whether `bytes` are the tag and length of a field 2 item of `len` bytes, as [`put_item`] writes them.
+/// Read, not written and compared: loads of bytes just stored one by one wait for them.
 pub fn is_item_prefix(bytes: &[u8], len: usize) -> bool {
-    bytes == prefix(2, len).bytes()
+    let Some((0x12, mut length)) = bytes.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
+    length.len() == varint::len(len as u64)
+        && varint::read(&mut length) == Ok(len as u64)
+        && length.is_empty()
 }
 
 /// As [`put_item`], sharing the bytes of a large item.
