@@ -15,6 +15,7 @@
 
 mod alarms;
 mod attached;
+mod glance;
 mod habit;
 mod heads;
 mod held;
@@ -26,6 +27,7 @@ mod order;
 mod origins;
 mod patience;
 mod pins;
+mod ring;
 mod root;
 mod settings;
 mod shapes;
@@ -52,7 +54,7 @@ use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
 pub use held::{HeldTrace, WaitsFor};
-pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes};
+pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes, Stretch};
 pub use notes::Unplaced;
 pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;
@@ -60,6 +62,7 @@ pub use strays::Stray;
 
 use alarms::Alarms;
 use attached::Attached;
+use glance::Glance;
 use heads::{Heads, RequestHeads};
 use ledger::Ledger;
 use notes::Notes;
@@ -89,6 +92,7 @@ pub struct Join {
     spares: Spares,
     order: Order,
     tallies: Tallies,
+    glance: Glance,
     /// Requests taken so far.
     requests: u64,
     /// Bytes charged for open traces.
@@ -130,6 +134,7 @@ impl Join {
             pins: Pins::default(),
             order: Order::default(),
             tallies: Tallies::default(),
+            glance: Glance::default(),
             requests: 0,
             held: 0,
             owed: 0,
@@ -160,16 +165,19 @@ impl Join {
         let shared = pin.as_ref().map(|(id, body)| (*id, body));
         let request = Request { now, origin: &origin, body, index, pin: shared };
         let mut taken = 0;
-        let mut spans = index.spans.iter().peekable();
-        while let Some(first) = spans.peek() {
-            let id = first.trace;
-            if !mine(id) {
-                spans.next();
-                continue;
+        for some in index.spans.chunks(glance::SPANS) {
+            self.glance.at_arrivals(&self.table, &self.ledger, some, &mine);
+            let mut spans = some.iter().peekable();
+            while let Some(first) = spans.peek() {
+                let id = first.trace;
+                if !mine(id) {
+                    spans.next();
+                    continue;
+                }
+                let slot = self.seat(now, &origin, id);
+                taken += self.take_run(slot, request, &mut spans);
+                self.settle_cost(slot);
             }
-            let slot = self.seat(now, &origin, id);
-            taken += self.take_run(slot, request, &mut spans);
-            self.settle_cost(slot);
         }
         self.request_heads.end();
         if let Some((pin, _)) = pin {
@@ -233,7 +241,9 @@ impl Join {
         {
             return Some(leaving);
         }
-        while let Some((at, ticket)) = self.alarms.due(now) {
+        loop {
+            self.glance.at_departures(&self.table, &self.ledger, &self.alarms, (now, self.settings.quiet));
+            let Some((at, ticket)) = self.alarms.due(now) else { return None };
             let Some(trace) = self.table.of(ticket).filter(|trace| trace.alarm == at) else { continue };
             let mut judge = Judge {
                 settings: &self.settings,
@@ -256,7 +266,6 @@ impl Join {
                 }
             }
         }
-        None
     }
 
     /// The oldest trace, out of turn: `Reason::Pressure` or `Reason::Drain`.

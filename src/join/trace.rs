@@ -53,6 +53,18 @@ impl Place {
     fn range(self) -> Range {
         Range { at: self.at, len: self.len }
     }
+
+    /// What lies between this and a later place of the same piece.
+    pub fn gap(self, next: Self) -> Option<Self> {
+        let end = self.at.checked_add(self.len)?;
+        let len = next.at.checked_sub(end).filter(|_| self.piece == next.piece)?;
+        Some(Self { at: end, len, ..self })
+    }
+
+    /// From here to the end of a later place of the same piece.
+    pub fn up_to(self, last: Self) -> Self {
+        Self { len: last.at + last.len - self.at, ..self }
+    }
 }
 
 /// What the join keeps in view of one span.
@@ -150,7 +162,7 @@ pub(super) struct Trace {
     pub last_request: u64,
     pub records: Vec<Record>,
     /// Their ids once more, side by side: every arrival looks for its own among them.
-    ids: SmallVec<[SpanId; 16]>,
+    pub ids: SmallVec<[SpanId; 16]>,
     pub chunks: Vec<Vec<u8>>,
     /// Requests its spans lie in.
     pub pins: SmallVec<[Pin; 4]>,

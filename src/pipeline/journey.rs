@@ -229,8 +229,18 @@ impl Journey {
         }
         // A collapsed duplicate settles with the spans of its trace.
         let mut copies = (u64::from(trace.repairs.duplicates), u64::from(trace.note_copies));
+        let as_they_came =
+            whole && trace.mended() == 0 && trace.event_count() == 0 && stamp.changes_nothing();
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
+            if as_they_came {
+                let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
+                let (spans_too, notes_too) = std::mem::take(&mut copies);
+                place.settle_too(spans_too, notes_too);
+                place.put_all(trace.stretches(block));
+                self.batcher.close_if_full(Signal::Traces, &trace.origin);
+                continue;
+            }
             let mut pen = Writer::of(block, stamp);
             let mut spans = trace.spans(block).peekable();
             while let Some(next) = spans.peek() {

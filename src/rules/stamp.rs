@@ -95,6 +95,11 @@ impl<'a> Stamp<'a> {
         !self.late && self.said.is_none() && self.particulars.is_empty()
     }
 
+    /// Spans that are not mended go out as they came.
+    pub fn changes_nothing(&self) -> bool {
+        self.is_nothing() && !self.settings.dialect.reads_langfuse()
+    }
+
     /// What a span grows by at most.
     pub fn growth(&mut self, has: Has, mend: Option<Mend>) -> usize {
         if self.rewrites(has, mend) {
