@@ -28,8 +28,10 @@ use super::shelf::Shelf;
 use super::tally::LaneMeters;
 use super::write::{Writer, given, particulars_of, stamp_of};
 
-/// Spans of one request that are taken before what must leave leaves.
-const PART_SPANS: usize = 8 * 1024;
+/// Spans of one request that are taken before what must leave leaves: each may open a trace of two kilobytes.
+const PART_SPANS: usize = 2 * 1024;
+/// A request is gone through once for each of its parts.
+const PARTS_MAX: usize = 128;
 
 /// One lane's share of the road from admission to the outboxes.
 #[derive(Debug)]
@@ -122,7 +124,7 @@ impl Journey {
         let coming = request.index.spans.iter().filter(|entry| mine(entry.trace)).count() as u64;
         // In hand before anything is done with them, so that a panic while they are taken loses none uncounted.
         self.in_hand[Signal::Traces as usize] += coming;
-        let parts = request.index.spans.len().div_ceil(PART_SPANS).max(1) as u64;
+        let parts = request.index.spans.len().div_ceil(PART_SPANS).clamp(1, PARTS_MAX) as u64;
         // Seeded anew: ids may have been chosen to fall into one part.
         let hasher = (parts > 1).then(RandomState::new);
         let part_of = |trace: TraceId| hasher.as_ref().map_or(0, |hasher| hasher.hash_one(trace) % parts);
