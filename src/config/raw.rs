@@ -292,8 +292,8 @@ group! {
         /// records (see `join.logs`) before their span or long after it. One with a number is a NUMERIC score, one
         /// with a label alone a CATEGORICAL one. They go on as telemetry all the same. A score has the same id
         /// however often it is sent; it is tried again as batches are (`retry` of the vendor's upstream), and up to
-        /// 4096 of them wait, in 4 MiB or a sixteenth of `memory`. Needs a vendor's dialect. Leave it off where the evaluator also posts its
-        /// scores itself: they would be there twice.
+        /// 4096 of them wait, in no more than 4 MiB or a sixteenth of `memory`. Needs a vendor's dialect. Leave it
+        /// off where the evaluator also posts its scores itself: they would be there twice.
         evaluations: Slot<bool> = "false";
     }
 }
