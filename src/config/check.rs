@@ -37,7 +37,7 @@ impl Check<'_> {
         self.labels(raw);
         let stamps = self.stamps(raw);
         let particulars = self.particulars(raw);
-        let scores = self.scores(raw, notes);
+        let scores = self.scores(raw, notes, &upstreams);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
@@ -143,7 +143,7 @@ impl Check<'_> {
     }
 
     /// Evaluations are events that the join knows the span of, and only vendors have scores.
-    fn scores(&mut self, raw: &Raw, notes: bool) -> Option<Dialect> {
+    fn scores(&mut self, raw: &Raw, notes: bool, upstreams: &[export::Settings]) -> Option<Dialect> {
         let (evaluations, dialect) = (&raw.scores.evaluations, raw.dialect.value);
         if !evaluations.value {
             return None;
@@ -156,6 +156,9 @@ impl Check<'_> {
             let hint = "leave `join.logs` and `join.scope` out";
             let text = format!("`scores.evaluations` needs log records that join their spans; {hint}");
             self.note(&evaluations.from, text);
+        } else if !upstreams.iter().any(|upstream| upstream.base.is_some()) {
+            self.notes.push("`scores.evaluations`: without the vendor's upstream none are posted".to_owned());
+            return None;
         }
         Some(dialect)
     }

@@ -288,9 +288,12 @@ group! {
 group! {
     /// What of the telemetry becomes scores at a vendor's.
     Scores {
-        /// Post evaluations as scores: events `gen_ai.evaluation.result`, which come as log records (see `join.logs`)
-        /// or as events of a span. They go on as telemetry all the same. Needs a vendor's dialect. What the
-        /// project's own evaluators post through its SDK comes in twice then.
+        /// Post evaluations as scores: events `gen_ai.evaluation.result`, which come as events of a span or as log
+        /// records (see `join.logs`) before their span or long after it. One with a number is a NUMERIC score, one
+        /// with a label alone a CATEGORICAL one. They go on as telemetry all the same. A score has the same id
+        /// however often it is sent; it is tried again as batches are (`retry` of the vendor's upstream), and up to
+        /// 4096 of them wait, in no more than 4 MiB or a sixteenth of `memory`. Needs a vendor's dialect. Leave it
+        /// off where the evaluator also posts its scores itself: they would be there twice.
         evaluations: Slot<bool> = "false";
     }
 }

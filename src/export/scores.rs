@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -26,7 +26,7 @@ use super::read::{self, FAILURE_MAX};
 use super::retry::Backoff;
 use super::target::Target;
 use super::{Settings, SetupError};
-use crate::model::Origin;
+use crate::model::{Clock, Origin};
 use crate::queue::{Budget, Reservation};
 use crate::semantics::Dialect;
 use crate::telemetry::Meters;
@@ -105,6 +105,7 @@ pub fn scores(
     dialect: Dialect,
     budget: &Arc<Budget>,
     meters: &Arc<Meters>,
+    clock: Clock,
     give_up: CancellationToken,
 ) -> Result<Option<(Scores, JoinHandle<()>)>, SetupError> {
     let Some(base) = upstream.base.clone() else { return Ok(None) };
@@ -120,6 +121,7 @@ pub fn scores(
         settings: upstream.clone(),
         projects: HashMap::new(),
         meters: meters.clone(),
+        clock,
         failing: false,
     };
     let room = Budget::new(WAITING_BYTES_MAX.min(budget.limit() / 16));
@@ -139,6 +141,7 @@ struct Poster {
     /// By `authorization`: the path that scores of its project are posted to.
     projects: HashMap<Option<HeaderValue>, String>,
     meters: Arc<Meters>,
+    clock: Clock,
     /// The last attempt failed, and that has been said.
     failing: bool,
 }
@@ -292,7 +295,7 @@ impl Poster {
                     return Err(failed(&error));
                 }
             };
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let now = self.clock.unix_nanos() / 1_000_000_000;
             let (status, after) = (reply.status(), retry_after(reply.headers(), now));
             let body = read::beginning(reply.into_body(), FAILURE_MAX).await;
             self.line.give_back(live).await;

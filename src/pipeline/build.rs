@@ -76,7 +76,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
 
     let (outlets, mut exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
-    let (scoring, poster) = start_scores(&plan, &budget, &meters, &give_up)?.unzip();
+    let (scoring, poster) = start_scores(&plan, &budget, &meters, clock, &give_up)?.unzip();
     exporters.extend(poster);
     let watchers = Watchers::new(meters.clone(), plan.recent);
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
@@ -161,11 +161,13 @@ fn start_scores(
     plan: &Plan,
     budget: &Arc<Budget>,
     meters: &Arc<Meters>,
+    clock: Clock,
     give_up: &CancellationToken,
 ) -> Result<Option<(Scoring, JoinHandle<()>)>, StartError> {
     let Some(dialect) = plan.scores else { return Ok(None) };
     for upstream in &plan.upstreams {
-        if let Some((scores, poster)) = export::scores(upstream, dialect, budget, meters, give_up.clone())? {
+        let started = export::scores(upstream, dialect, budget, meters, clock, give_up.clone())?;
+        if let Some((scores, poster)) = started {
             return Ok(Some((Scoring::new(dialect, &plan.labels, scores), poster)));
         }
     }

@@ -210,7 +210,9 @@ fn timestamp(nanos: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::events;
     use super::*;
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
     use opentelemetry_proto::tonic::trace::v1::span::Event;
     use prost::Message;
@@ -317,6 +319,27 @@ mod tests {
             json!({"id": of_trace.id(), "traceId": trace, "name": "Relevance", "value": "good",
                 "dataType": "CATEGORICAL"})
         );
+    }
+
+    /// As OpenTelemetry's Python SDK sends it.
+    #[test]
+    fn a_captured_log_record_is_a_score() {
+        let capture = include_bytes!("../../tests/data/captures/otel-python.eval-log-event.http01.pb");
+        let request = ExportLogsServiceRequest::decode(&capture[..]).unwrap();
+        let record = &request.resource_logs[0].scope_logs[0].log_records[0];
+        let joined = events::Event::of(&record.encode_to_vec());
+        let event = messages(&joined.field, events::SPAN_EVENTS).next().unwrap();
+        assert!(is_evaluation(event));
+        let expect = Score {
+            trace: TRACE,
+            span: SPAN,
+            name: "Relevance",
+            value: Scored::Numeric(0.92),
+            comment: Some("Response is accurate"),
+            time: 1_795_347_730_709_813_924,
+        };
+        assert_eq!(Score::of(TRACE, SPAN, event), Ok(expect));
+        assert_eq!(joined.response_id(), Some(&b"chatcmpl-fake1"[..]));
     }
 
     #[test]

@@ -167,7 +167,7 @@ async fn a_score_that_is_not_taken_is_sent_again_under_the_same_id_and_no_sooner
     let proxy = in_front_of(&platform, "langfuse", "LANGFUSE", ON).await;
     send(&proxy, evaluated(1, "own")).await;
     platform.await_calls(SCORES, 1).await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let came = posted(&platform.await_calls(SCORES, 2).await);
     assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
     assert_eq!(came[0], came[1]);
@@ -178,6 +178,21 @@ async fn a_score_that_is_not_taken_is_sent_again_under_the_same_id_and_no_sooner
     assert!(proxy.metrics().await.sum("spandrel_scores_total", &[]) >= 1);
     assert!(proxy.stop().await.success());
     assert_eq!(platform.calls().len(), 3);
+}
+
+/// Nobody's evaluation of somebody's trace is that somebody's.
+#[tokio::test]
+async fn a_score_travels_with_the_credentials_of_its_trace() {
+    let platform = Upstream::platform().await;
+    let base = vec![("LANGFUSE_BASE_URL".to_owned(), platform.endpoint())];
+    let config = format!("dialect: langfuse\nenvironment: staging\njoin: {{idle: 500ms}}\n{ON}");
+    let proxy = Proxy::start(Start { config, variables: base, ..Start::default() }).await;
+    let spans = Export::Traces(made::request(evaluated(1, "own"))).encode();
+    let headers = [("authorization", KEYS), ("content-type", "application/x-protobuf")];
+    proxy.http_client().post("/v1/traces", &headers, spans).await.assert_taken();
+    platform.await_calls(SCORES, 1).await;
+    log(&proxy, vec![record(1, 2, "late", 1.0)]).await;
+    assert_eq!(posted(&platform.await_calls(SCORES, 2).await).len(), 2);
 }
 
 /// What the queue holds is posted before the process ends.
