@@ -24,6 +24,11 @@ pub(super) const SPANS: usize = 128;
 /// Traces that leave, looked at together.
 const TRACES: usize = 16;
 
+/// Bytes a processor's cache holds together.
+const LINE: usize = 64;
+/// So much of a span is looked at: it is about to be copied.
+const LINES_MAX: usize = 16;
+
 /// What is in view.
 #[derive(Debug, Default)]
 pub(super) struct Glance {
@@ -95,11 +100,11 @@ fn grows(trace: &Trace) -> u64 {
     trace.last_request + u64::from(end) + (lists + blocks + trace.charged) as u64
 }
 
-/// Reads what is read when a trace leaves: its records, and where its spans begin.
+/// Reads what is read when a trace leaves: its records and its spans.
 fn leaves(trace: &Trace) -> u64 {
     let record = |record: &Record| {
-        let first = trace.body(record.place).first().copied();
-        u64::from(record.after_ms) + u64::from(first.unwrap_or_default())
+        let lines = trace.body(record.place).iter().step_by(LINE).take(LINES_MAX);
+        u64::from(record.after_ms) + lines.map(|byte| u64::from(*byte)).sum::<u64>()
     };
     trace.records.iter().take(SPANS).map(record).sum()
 }

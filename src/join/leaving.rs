@@ -10,6 +10,7 @@ use super::attached::Attached;
 use super::heads::Head;
 use super::ledger::Farewell;
 use super::order::Order;
+use super::origins::Shared;
 use super::root::Roots;
 use super::trace::{Marks, Place, Record, Trace};
 use super::{Scope, Settings};
@@ -38,7 +39,7 @@ pub struct Context {
 pub struct Leaving {
     pub trace: TraceId,
     /// Whose headers it travels with: the root span's, else the least of those seen that has any.
-    pub origin: Arc<Origin>,
+    pub origin: Rc<Arc<Origin>>,
     pub reason: Reason,
     pub first_arrival: Time,
     pub last_arrival: Time,
@@ -418,11 +419,11 @@ fn best<const N: usize>(span: [Option<&str>; N], resource: &[Option<Rc<str>>; N]
 }
 
 /// The root's request's, if it has headers; else what the trace left with before; else the least named.
-fn origin(trace: &Trace, root: Option<&Record>) -> Arc<Origin> {
-    let named = |origin: &&Arc<Origin>| origin.key != 0;
+fn origin(trace: &Trace, root: Option<&Record>) -> Shared {
+    let named = |origin: &&Shared| origin.key != 0;
     let roots = root.and_then(|root| trace.origins.get(usize::from(root.origin))).filter(named);
     let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell.origin).filter(named);
     let least = || trace.origins.iter().filter(|o| o.tenant != TenantKey::ANONYMOUS).filter(named).min();
     let any = || trace.origins.iter().filter(named).min();
-    roots.or(before).or_else(least).or_else(any).cloned().unwrap_or_else(Origin::anonymous)
+    roots.or(before).or_else(least).or_else(any).cloned().unwrap_or_else(|| Rc::new(Origin::anonymous()))
 }

@@ -10,15 +10,15 @@
 //! forgotten is nowhere taken out. Only a late span, which is rare, has what is remembered of its trace
 //! copied out and sorted.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
 
 use super::Context;
+use super::origins::Shared;
 use super::ring::Ring;
 use super::shapes::ShapeId;
-use crate::model::{Origin, Reason, TenantKey, Time};
+use crate::model::{Reason, TenantKey, Time};
 use crate::wire::{SpanId, TraceId};
 
 /// SDKs that could not reach us try again for minutes; after ten nothing comes that belongs together.
@@ -60,7 +60,7 @@ impl Gone {
 #[derive(Clone, Debug)]
 pub(super) struct Farewell {
     pub context: Context,
-    pub origin: Arc<Origin>,
+    pub origin: Shared,
     pub reason: Reason,
     /// Its root has left, or a part before it knew of one.
     pub root_known: bool,
@@ -344,7 +344,10 @@ fn chains_for(traces: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
+    use crate::model::Origin;
 
     const NOBODY: TenantKey = TenantKey::ANONYMOUS;
     const SOMEBODY: TenantKey = TenantKey(7);
@@ -352,7 +355,7 @@ mod tests {
     fn remember(ledger: &mut Ledger, ms: u64, tenant: TenantKey, id: u8) {
         let farewell = Farewell {
             context: Context::default(),
-            origin: Origin::anonymous(),
+            origin: Rc::new(Origin::anonymous()),
             reason: Reason::Complete,
             root_known: true,
         };

@@ -67,7 +67,7 @@ use heads::{Heads, RequestHeads};
 use ledger::Ledger;
 use notes::Notes;
 use order::Order;
-use origins::Origins;
+use origins::{Origins, Shared};
 use pins::{PinId, Pins};
 use shapes::{ShapeId, Shapes};
 use spares::Spares;
@@ -107,7 +107,7 @@ pub struct Join {
 #[derive(Clone, Copy)]
 struct Request<'a> {
     now: Time,
-    origin: &'a Arc<Origin>,
+    origin: &'a Shared,
     body: &'a Bytes,
     index: &'a Index,
     /// What its pin is called and shared as, if it is pinned.
@@ -342,7 +342,7 @@ impl Join {
     }
 
     /// The place of the trace a span belongs to, opened if need be, with its times brought up to now.
-    fn seat(&mut self, now: Time, origin: &Arc<Origin>, id: TraceId) -> u32 {
+    fn seat(&mut self, now: Time, origin: &Shared, id: TraceId) -> u32 {
         let slot = match self.table.find(origin.tenant, id) {
             Some(slot) => slot,
             None => {
