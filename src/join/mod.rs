@@ -243,7 +243,7 @@ impl Join {
         }
         loop {
             self.glance.at_departures(&self.table, &self.ledger, &self.alarms, (now, self.settings.quiet));
-            let Some((at, ticket)) = self.alarms.due(now) else { return None };
+            let (at, ticket) = self.alarms.due(now)?;
             let Some(trace) = self.table.of(ticket).filter(|trace| trace.alarm == at) else { continue };
             let mut judge = Judge {
                 settings: &self.settings,
