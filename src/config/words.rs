@@ -36,6 +36,7 @@ pub trait Word: Clone + PartialEq + PartialOrd + std::fmt::Debug {
 
 impl<W: Word> Word for Option<W> {
     const WANTS: &'static str = W::WANTS;
+    const IS_LIST: bool = W::IS_LIST;
     const MAY_BE_EMPTY: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {

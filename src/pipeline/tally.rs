@@ -17,6 +17,9 @@ pub struct LaneMeters {
     orphans: IntCounter,
     zero_parents: IntCounter,
     cycles: IntCounter,
+    disputed: IntCounter,
+    left_out: IntCounter,
+    mended: IntCounter,
     pub split: IntCounter,
     notes: IntCounterVec,
     quiet: Histogram,
@@ -38,6 +41,9 @@ impl LaneMeters {
             orphans: odd("orphan"),
             zero_parents: odd("zero_parent"),
             cycles: odd("cycle"),
+            disputed: meters.claims.with_label_values(&["disputed"]),
+            left_out: meters.claims.with_label_values(&["left_out"]),
+            mended: meters.mended.with_label_values::<&str>(&[]),
             split: meters.split.with_label_values::<&str>(&[]),
             notes: meters.notes.clone(),
             quiet: meters.hold_seconds.clone(),
@@ -59,6 +65,9 @@ impl LaneMeters {
             (&self.orphans, trace.repairs.orphans),
             (&self.zero_parents, trace.repairs.zero_parents),
             (&self.cycles, trace.repairs.cycles),
+            (&self.disputed, trace.context.said.as_ref().map_or(0, |said| said.disputed)),
+            (&self.left_out, trace.context.said.as_ref().map_or(0, |said| said.left_out)),
+            (&self.mended, trace.mended() as u32),
         ];
         for (counter, count) in repairs.into_iter().filter(|(_, count)| *count > 0) {
             counter.inc_by(count.into());

@@ -123,6 +123,10 @@ meters! {
         "Spans that came more than once and were collapsed; each settles with the span that was kept, or by itself once that has left.";
     oddities: counter "spandrel_join_odd_spans_total" ["kind"] NO,
         "Spans with a parent that can not be right: orphan, zero_parent, cycle.";
+    claims: counter "spandrel_join_odd_claims_total" ["kind"] NO,
+        "What spans claim of their trace and is not passed on (`context`): disputed (a span nearer to the root says something else), left_out (too long, too many, or of a type nobody reads). It stays on the span that claims it.";
+    mended: counter "spandrel_join_mended_spans_total" [] NO,
+        "Spans whose parent or root mark was mended for the dialect's server; the parent they named is kept in `spandrel.parent_span_id`.";
     notes: counter "spandrel_join_log_records_total" ["outcome"] NO,
         "Log records that belong to spans (`join.logs`), by what became of them: attached to their span, copy of one that was, late (the span had left), no_span (it did not come within ten minutes), no_room.";
     split: counter "spandrel_join_split_traces_total" [] NO,

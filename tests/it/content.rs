@@ -174,17 +174,19 @@ async fn spans_are_left_alone_unless_it_is_asked_for() {
     assert_eq!(came(&upstream, 1, 1), made::trace(1, 3)[1]);
 }
 
-/// OpenTelemetry's own instrumentation of the OpenAI client, content captured, in front of a backend that takes
-/// spans only, as Langfuse is: what was asked and answered is on the span.
+/// OpenTelemetry's own instrumentation of the OpenAI client, content captured, in front of a stand-in of Langfuse,
+/// which takes spans only: what was asked and answered is on the span, with nothing set but the dialect.
 #[tokio::test]
 async fn the_official_openai_instrumentations_input_and_output_are_back_on_the_span() {
-    let upstream = Upstream::start().await;
-    let only = format!("upstreams: {{only: {{endpoint: \"{}\", signals: traces}}}}\n", upstream.endpoint());
-    let proxy = Proxy::with(format!("{only}join: {{logs: on, idle: 3s}}\n")).await;
+    let platform = Upstream::platform().await;
+    let keys = "keys: {public: pk-lf-fake, secret: sk-lf-fake}";
+    let config =
+        format!("dialect: langfuse\nupstream: {}\n{keys}\njoin: {{idle: 3s}}\n", platform.endpoint());
+    let proxy = Proxy::with(config).await;
     let mut program = sdk::python("chat.py").await;
     program.env("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true");
     let told = program.exporting(&format!("http://{}", proxy.http()), "http/protobuf").run().await;
-    let came = upstream.await_spans(2).await;
+    let came = platform.await_spans(2).await;
     let spans: Vec<_> = came.iter().flat_map(|request| request.export.items()).collect();
     let spans: Vec<Span> = spans.iter().map(|item| prost::Message::decode(&*item.body).unwrap()).collect();
     let chat = spans.iter().find(|span| span.name == "chat gpt-4o-mini").expect("the instrumentation's span");
@@ -195,7 +197,7 @@ async fn the_official_openai_instrumentations_input_and_output_are_back_on_the_s
     let message = chat.events[2].attributes.iter().find(|attribute| attribute.key == "message");
     assert_eq!(text(map(message.expect("what was answered")), "content"), told["answered"].as_str());
     assert!(spans.iter().all(|span| span.name == chat.name || span.events.is_empty()));
-    let ledger = proxy.await_settled(Signal::Logs, "only").await;
+    let ledger = proxy.await_settled(Signal::Logs, "default").await;
     assert_eq!((ledger.received, ledger.delivered), (3, 3));
 }
 

@@ -201,14 +201,17 @@ async fn grpc_callers_are_translated_and_labelled_for_the_vendor() {
             assert_eq!(said("langfuse.release"), Some("4f1c2d3"));
         }
     }
-    // Nobody here takes logs, and the reply is no reason to say anything: it is a 2xx.
-    let logs = proxy.client().grpc(Signal::Logs, Export::Logs(made::logs(0, 1)).encode()).await;
-    assert_eq!(logs.code, tonic::Code::Unimplemented);
+    // Nobody here takes metrics, nor logs that belong to no span, and the platform's reply is no reason to say
+    // anything: it is a 2xx.
+    let metrics = proxy.client().grpc(Signal::Metrics, Export::Metrics(made::metrics(0, 1)).encode()).await;
+    assert_eq!(metrics.code, tonic::Code::Unimplemented);
+    let logs = proxy.http_client().http(Signal::Logs, Export::Logs(made::logs(0, 1)).encode()).await;
+    assert_eq!((logs.status.as_u16(), logs.rejected().0), (200, 1));
     let ledger = proxy.await_settled(Signal::Traces, "default").await;
     assert_eq!((ledger.received, ledger.delivered, ledger.refused), (3, 3, 0));
     let warned =
         proxy.stderr().lines().filter(|line| line.contains("upstream") && line.contains("WARN")).count();
-    assert_eq!(warned, 1, "only that nobody takes the other signals: {}", proxy.stderr());
+    assert_eq!(warned, 2, "only of logs, and that nobody takes the other signals: {}", proxy.stderr());
 }
 
 /// The version picks the server's reading of a whole request, so it stays with those who sent it.

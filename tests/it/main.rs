@@ -29,6 +29,7 @@ mod labels;
 mod life;
 mod limits;
 mod loops;
+mod meaning;
 mod page;
 mod passing;
 mod readme;
