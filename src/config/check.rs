@@ -36,6 +36,7 @@ impl Check<'_> {
         self.labels(raw);
         let stamps = self.stamps(raw);
         let (particulars, prices) = self.usage(raw);
+        let rules = self.rules(&raw.rules);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
@@ -49,9 +50,10 @@ impl Check<'_> {
             stamps,
             particulars,
             prices,
+            rules: rules.clone(),
             labels_from: self.labels_from(raw),
             join: self.join(raw, memory, stamps).map(|join| {
-                let context = join.context || particulars.any();
+                let context = join.context || particulars.any() || rules.reads().trace;
                 join::Settings { notes, context, ..join }
             }),
             batch: self.batch(raw, memory),

@@ -14,12 +14,19 @@ pub use crate::model::nearest::{did_you_mean, quoted};
 pub struct Mistake {
     pub place: Source,
     pub text: String,
+    /// What is shown below instead of the line of the file.
+    pub below: Option<String>,
 }
 
 impl Mistake {
     /// Keys stand in texts too, and some are of the user's own making: nothing in a text speaks to the terminal.
     pub fn new(place: Source, text: impl Into<String>) -> Self {
-        Self { place, text: escaped(text.into().chars()) }
+        Self { place, text: escaped(text.into().chars()), below: None }
+    }
+
+    /// With lines of its own below it, which are shown as they are.
+    pub fn with_below(self, below: String) -> Self {
+        Self { below: Some(below), ..self }
     }
 }
 
@@ -41,6 +48,10 @@ impl fmt::Display for Mistakes {
                 writeln!(f)?;
             }
             write!(f, "{}: {}", mistake.place.place(&self.file), mistake.text)?;
+            if let Some(below) = &mistake.below {
+                write!(f, "\n{below}")?;
+                continue;
+            }
             let secret = mistake.text.starts_with("`receive.auth");
             if let Source::File { line, column } = mistake.place
                 && !secret

@@ -26,6 +26,7 @@ mod print;
 mod proxy;
 mod raw;
 mod reference;
+mod rule_list;
 mod source;
 mod substitute;
 mod surroundings;
@@ -50,6 +51,8 @@ pub struct Plan {
     /// What is written on single spans, and the prices for it.
     pub particulars: rules::particulars::Settings,
     pub prices: Option<Arc<Prices>>,
+    /// What the user wants changed beyond that.
+    pub rules: Arc<rules::Rules>,
     /// Where environment and release came from, for people: `env GITHUB_SHA`, `spandrel.yaml:3`.
     pub labels_from: LabelsFrom,
     /// `None`: pass through.

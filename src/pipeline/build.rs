@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::journey::Journey;
 use super::keep::{self, PAGE};
 use super::lane::{Lane, Pulse};
+use super::ruler::{Ruler, Told};
 use super::shelf::{Outlet, Shelf};
 use super::tally::LaneMeters;
 use super::watch;
@@ -80,6 +81,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let lanes_give_up = Arc::new(AtomicBool::new(false));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
+    let told = Ruler::nothing_told(&plan.rules);
     let mut threads = Vec::new();
     for (number, work) in queues.into_iter().enumerate() {
         let lane = Lane {
@@ -92,7 +94,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
             meters: meters.clone(),
             outlets: outlets.clone(),
         };
-        let fresh = journeys(&plan, &budget, &meters, clock, &outlets, &watchers);
+        let fresh = journeys(&plan, &budget, &meters, (clock, &told), &outlets, &watchers);
         let thread = thread::Builder::new().name(format!("lane-{number}"));
         threads.push(thread.spawn(move || lane.run(fresh)).map_err(StartError::Thread)?);
     }
@@ -169,11 +171,12 @@ fn journeys(
     plan: &Plan,
     budget: &Arc<Budget>,
     meters: &Arc<Meters>,
-    clock: Clock,
+    (clock, told): (Clock, &Told),
     outlets: &[Outlet],
     watchers: &Arc<Watchers>,
 ) -> impl Fn() -> Journey + Send + use<> {
     let (labels, stamps, batch) = (plan.labels.clone(), plan.stamps, plan.batch);
+    let (rules, told) = (plan.rules.clone(), told.clone());
     let lanes = plan.lanes.max(1);
     // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
     let join = plan.join.clone().map(|settings| crate::join::Settings {
@@ -186,6 +189,7 @@ fn journeys(
     move || Journey {
         join: join.clone().map(|settings| Join::new(settings, rand::random())),
         labels: Memo::new(labels.clone(), memo_bytes),
+        rules: Ruler::new(rules.clone(), clock, told.clone(), &meters),
         stamps,
         batcher: Batcher::new(batch, budget.clone()),
         held: budget.reserve(0),

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::editors::deciding;
 use super::frame::Frame;
 use super::group::{Context, ErrorMode, Group, Part};
 use super::mistake::Mistake;
@@ -106,6 +107,22 @@ impl Rules {
     /// How many statements there are: their numbers are below this.
     pub fn statements(&self) -> usize {
         self.parts.len()
+    }
+
+    /// What happens when statement `number` fails.
+    pub fn error_mode(&self, number: u32) -> ErrorMode {
+        let has = |group: &&Ready| group.statements.iter().any(|(own, _)| *own == number);
+        self.groups.iter().find(has).map(|group| group.error_mode).unwrap_or_default()
+    }
+
+    /// The upstreams that statements send items to.
+    pub fn routes(&self) -> Vec<&str> {
+        let statements = self.groups.iter().flat_map(|group| &group.statements);
+        statements
+            .filter_map(|(_, statement)| {
+                deciding::destination(&statement.arguments).filter(|_| statement.editor.name == "route")
+            })
+            .collect()
     }
 
     /// What becomes of a Resource message's body. Dropping one drops all that is in its block.

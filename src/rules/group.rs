@@ -5,7 +5,7 @@ use std::fmt;
 use crate::wire::Signal;
 
 /// What a group's statements run on, once for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub enum Context {
     Resource,
     Scope,
@@ -50,7 +50,7 @@ impl Context {
 }
 
 /// What happens when a statement fails on an item.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 pub enum ErrorMode {
     /// The next statement runs; the failure is counted, and told once.
     #[default]
@@ -60,6 +60,18 @@ pub enum ErrorMode {
     /// No statement runs on this item any more, and it goes on as it came. (The Collector would refuse the
     /// whole request, which has been accepted here already.)
     Propagate,
+}
+
+impl ErrorMode {
+    pub const ALL: [Self; 3] = [Self::Ignore, Self::Silent, Self::Propagate];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Silent => "silent",
+            Self::Propagate => "propagate",
+        }
+    }
 }
 
 /// Statements that belong together.

@@ -33,12 +33,10 @@ impl Mistake {
     }
 }
 
-impl std::error::Error for Mistake {}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Mistake {
+    /// The line at fault with a mark below what is wrong in it.
+    pub fn excerpt(&self) -> String {
         let (line, column) = self.line_and_column();
-        write!(f, "{}, line {line}, column {column}: {}", self.part, self.text)?;
         let shown = self.source.lines().nth(line - 1).unwrap_or_default();
         // Tabs and control characters would shift the caret or speak to the terminal.
         let shown: Vec<char> = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -47,6 +45,15 @@ impl fmt::Display for Mistake {
         let at_fault = self.source.get(self.at.clone()).unwrap_or_default();
         let wide = at_fault.lines().next().unwrap_or_default().chars().count().clamp(1, SHOWN_MAX);
         let gap = " ".repeat(column - 1 - skipped);
-        write!(f, "\n  | {}\n  | {gap}{}", window.trim_end(), "^".repeat(wide))
+        format!("  | {}\n  | {gap}{}", window.trim_end(), "^".repeat(wide))
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.line_and_column();
+        write!(f, "{}, line {line}, column {column}: {}\n{}", self.part, self.text, self.excerpt())
     }
 }

@@ -21,7 +21,7 @@ pub enum Fate {
 pub struct Patch {
     /// By field number and occurrence, sorted.
     fates: Vec<(u32, u32, Fate)>,
-    /// Plans for messages inside, by field number and occurrence.
+    /// Plans for messages inside, by field number and occurrence, sorted.
     inner: Vec<(u32, u32, Patch)>,
     /// Whole fields to append.
     tail: Vec<u8>,
@@ -49,10 +49,9 @@ impl Patch {
 
     /// The plan for the message at occurrence `nth` of field `number`.
     pub fn within(&mut self, number: u32, nth: u32) -> &mut Patch {
-        let named = |(n, i, _): &(u32, u32, Patch)| (*n, *i) == (number, nth);
-        let at = self.inner.iter().position(named).unwrap_or_else(|| {
-            self.inner.push((number, nth, Patch::default()));
-            self.inner.len() - 1
+        let at = self.inner_position(number, nth).unwrap_or_else(|at| {
+            self.inner.insert(at, (number, nth, Patch::default()));
+            at
         });
         &mut self.inner[at].2
     }
@@ -73,6 +72,10 @@ impl Patch {
         self.fates.binary_search_by_key(&(number, nth), |(number, nth, _)| (*number, *nth))
     }
 
+    fn inner_position(&self, number: u32, nth: u32) -> Result<usize, usize> {
+        self.inner.binary_search_by_key(&(number, nth), |(number, nth, _)| (*number, *nth))
+    }
+
     fn write(&self, message: &[u8], out: &mut Vec<u8>) {
         let mut seen: SmallVec<[(u32, u32); 4]> = SmallVec::new();
         let mut fields = Fields::of(message);
@@ -82,7 +85,7 @@ impl Patch {
                 continue;
             };
             let fate = self.position(field.number, nth).ok().and_then(|at| self.fates.get(at));
-            let within = self.inner.iter().find(|(number, i, _)| (*number, *i) == (field.number, nth));
+            let within = self.inner_position(field.number, nth).ok().and_then(|at| self.inner.get(at));
             match (fate, within, field.payload) {
                 (Some((_, _, Fate::Cut)), ..) => {}
                 (Some((_, _, Fate::Put(new))), ..) => out.extend_from_slice(new),

@@ -52,8 +52,16 @@ fn sample_it(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
 }
 
 fn route(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
-    if let Some(Argument::Value(Expr::Constant(Value::Str(upstream)))) = deed.arguments.first() {
+    if let Some(upstream) = destination(deed.arguments) {
         deed.scene.route = Some(upstream);
     }
     Ok(())
+}
+
+/// Where a `route` with these arguments sends items.
+pub fn destination(arguments: &[Argument]) -> Option<&str> {
+    match arguments.first() {
+        Some(Argument::Value(Expr::Constant(Value::Str(upstream)))) => Some(upstream),
+        _ => None,
+    }
 }

@@ -1,6 +1,6 @@
 //! Everything that can begin a statement: OTTL's editors, and ours.
 
-mod deciding;
+pub mod deciding;
 mod keys;
 mod maps;
 mod masking;
