@@ -174,7 +174,9 @@ impl Check<'_> {
     /// The rules, compiled.
     pub(super) fn rules(&mut self, list: &RuleList) -> Arc<Rules> {
         for (nth, entry) in list.entries.iter().enumerate() {
-            if entry.group.statements.0.entries.is_empty() {
+            // What was written there and could not be taken has been told.
+            let told = self.mistakes.iter().any(|mistake| mistake.place == entry.from);
+            if entry.group.statements.0.entries.is_empty() && !told {
                 self.note(&entry.from, format!("`rules[{}]`: has no `statements`", nth + 1));
             }
         }

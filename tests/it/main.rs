@@ -33,6 +33,7 @@ mod meaning;
 mod page;
 mod passing;
 mod readme;
+mod rules;
 mod sdk_go;
 mod sdk_java;
 mod sdk_node;
