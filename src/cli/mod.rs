@@ -17,6 +17,7 @@ mod docs;
 mod print_config;
 mod run;
 mod tail;
+mod trial;
 
 /// It could not be done: a port taken, an instance out of reach.
 pub const FAILED: u8 = 1;
@@ -61,6 +62,11 @@ enum Command {
         #[command(flatten)]
         options: tail::Options,
     },
+    /// Run rules over a captured export and show what they change; nothing is sent
+    Try {
+        #[command(flatten)]
+        options: trial::Options,
+    },
     /// Print a generated page of the documentation
     #[command(hide = true)]
     Docs {
@@ -83,6 +89,7 @@ pub fn main() -> ExitCode {
             Some(admin) => tail::run(&admin.to_string(), &options),
             None => fail("`admin` is off in the configuration; name the instance's admin address"),
         }),
+        Command::Try { options } => trial::run(&options),
         Command::Docs { page } => docs::run(page),
     }
 }

@@ -38,6 +38,7 @@ mod words;
 pub use found::cgroup_limit;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
+pub use rule_list::{RuleFile, rule_file};
 pub use source::Source;
 pub use surroundings::{Surroundings, Variables};
 

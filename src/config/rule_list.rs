@@ -4,13 +4,18 @@
 //! said before. The one surprise: paths that the language knows and the journey can not fill yet are mistakes
 //! here, so that no rule is silently about nothing.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::check::Check;
 use super::field::{Field, Row, Seen, Slot, Texts, group};
-use super::mistake::{Mistake, did_you_mean, quoted};
+use super::mistake::{Mistake, Mistakes, did_you_mean, quoted};
+use super::raw::Raw;
 use super::source::Source;
+use super::surroundings::Surroundings;
+use super::tree::{self, Entry, Kind, Node};
 use super::words::Word;
+use super::{file, gather};
 use crate::rules::{Context, ErrorMode, Group, Rules};
 
 group! {
@@ -168,6 +173,56 @@ impl Word for ErrorMode {
     fn show(&self) -> Option<String> {
         Some(self.name().to_owned())
     }
+}
+
+/// Rules read from a file of their own.
+#[derive(Debug)]
+pub struct RuleFile {
+    pub rules: Arc<Rules>,
+    /// Where each statement stands, and its text, by its number.
+    pub statements: Vec<(String, String)>,
+}
+
+/// Reads the rules of a file that holds the list, or `rules:` among other settings, which are not looked at.
+///
+/// # Errors
+/// Every mistake in it, not just the first.
+pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
+    let mut mistakes = Vec::new();
+    let (file, text) = (path.display().to_string(), file::read(path, &mut mistakes));
+    let surroundings = Surroundings::of_process();
+    let mut raw = Raw::default();
+    match tree::read(&text, &mut mistakes).and_then(only_rules) {
+        Ok(root) => gather::from_file(&root, &mut raw, &surroundings.variables, &mut mistakes),
+        Err(mistake) if mistakes.is_empty() => mistakes.push(mistake),
+        Err(_) => {}
+    }
+    let mut notes = Vec::new();
+    let mut check =
+        Check { file: &file, surroundings: &surroundings, mistakes: &mut mistakes, notes: &mut notes };
+    let rules = check.rules(&raw.rules);
+    if !mistakes.is_empty() {
+        return Err(Mistakes { file, text, list: mistakes });
+    }
+    let parts = (0..).map_while(|number| rules.part(number));
+    let written =
+        parts.filter_map(|part| raw.rules.entries.get(part.group)?.group.statements.0.entries.get(part.nth));
+    let statements = written.map(|(text, from)| (from.describe(&file), text.clone())).collect();
+    Ok(RuleFile { rules, statements })
+}
+
+/// The tree with nothing in it but `rules:`.
+fn only_rules(root: Node) -> Result<Node, Mistake> {
+    let at = root.at.clone();
+    let rules = match root.kind {
+        Kind::List(_) => Entry { key: "rules".to_owned(), at: at.clone(), value: root },
+        Kind::Map(entries) => entries
+            .into_iter()
+            .find(|entry| entry.key == "rules")
+            .ok_or_else(|| Mistake::new(at.clone(), "has no `rules`"))?,
+        _ => return Err(Mistake::new(at, "is not a list of rules, nor a mapping with `rules`")),
+    };
+    Ok(Node { at, kind: Kind::Map(vec![rules]) })
 }
 
 impl Check<'_> {

@@ -324,3 +324,50 @@ async fn bad_rules_keep_it_from_starting() {
     assert!(said.contains("`rules[1]`: `span` has no `atributes`; did you mean `attributes`?"), "{said}");
     assert!(said.contains("\n  | set(span.atributes[\"a\"], 1)\n"), "{said}");
 }
+
+fn tried(arguments: &[&str]) -> (i32, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_spandrel"))
+        .arg("try")
+        .args(arguments)
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8(said).unwrap())
+}
+
+/// The same rules over a capture as protobuf and as JSON: what is changed, by which rule, and which never were.
+#[test]
+fn try_shows_what_rules_would_do_to_a_capture() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let (rules, pb, json) = (path("rules.yaml"), path("capture.pb"), path("capture.json"));
+    let list = "- set(span.attributes[\"env\"], \"prod\") where span.parent_span_id == SpanID(0x0000000000000000)\n\
+                - delete_key(span.attributes, \"url.full\") where span.name == \"GET /orders\"\n\
+                - drop() where span.name == \"SELECT orders 1\"\n\
+                - set(log.body, \"x\")\n";
+    std::fs::write(&rules, list).unwrap();
+    let export = Export::Traces(made::request(made::trace(1, 4)));
+    std::fs::write(&pb, export.encode()).unwrap();
+    std::fs::write(&json, export.json()).unwrap();
+    let (code, said) = tried(&[&rules, &pb, "--explain"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("- span \"SELECT orders 1\" 0000000200000002: dropped\n"), "{said}");
+    assert!(
+        said.contains("~ span \"GET /orders\" 0000000200000001\n    - attributes.url.full: \"http://orders"),
+        "{said}"
+    );
+    assert!(said.contains("rules.yaml:2  delete_key(span.attributes"), "{said}");
+    assert!(said.contains("    never ") && said.contains("rules.yaml:4  set(log.body"), "{said}");
+    assert!(said.contains("4 items: 1 changed, 1 dropped, 0 sampled out, 2 as they were"), "{said}");
+    assert!(!said.contains('\u{1b}'), "no colours into a pipe: {said:?}");
+    assert_eq!(tried(&[&rules, &json, "--explain"]), (code, said));
+
+    std::fs::write(&rules, "rules:\n  - sett(span.name, \"x\")\n").unwrap();
+    let (code, said) = tried(&[&rules, &pb]);
+    assert!(code == 2 && said.contains("rules.yaml:2:5: `rules[1]`: unknown editor `sett`"), "{said}");
+    std::fs::write(&rules, "rules:\n  - set(span.name, \"x\")\n").unwrap();
+    std::fs::write(&pb, "not an export").unwrap();
+    let (code, said) = tried(&[&rules, &pb]);
+    assert!(code == 1 && said.contains("is no export of traces, logs or metrics"), "{said}");
+}
