@@ -14,6 +14,7 @@ use crate::telemetry::logs;
 mod check;
 mod demo;
 mod docs;
+mod id;
 mod print_config;
 mod run;
 mod tail;
@@ -67,6 +68,17 @@ enum Command {
         #[command(flatten)]
         options: trial::Options,
     },
+    /// Print the id that the InteractiveAI and Langfuse SDKs make of a seed
+    Id {
+        #[command(flatten)]
+        options: id::Options,
+    },
+    /// Print where the UI shows a trace
+    Url {
+        /// 32 characters of lower-case hex
+        #[arg(value_name = "TRACE_ID")]
+        trace: String,
+    },
     /// Print a generated page of the documentation
     #[command(hide = true)]
     Docs {
@@ -90,6 +102,8 @@ pub fn main() -> ExitCode {
             None => fail("`admin` is off in the configuration; name the instance's admin address"),
         }),
         Command::Try { options } => trial::run(&options),
+        Command::Id { options } => id::run(&options),
+        Command::Url { trace } => with(&ask, |loaded| id::url(&trace, &loaded)),
         Command::Docs { page } => docs::run(page),
     }
 }

@@ -27,6 +27,11 @@ pub struct Options {
     #[arg(long)]
     json: bool,
 
+    /// Also say where each fact about a trace came from, on how many spans it was written, and whose parent
+    /// was mended (in JSON, `provenance` always says so)
+    #[arg(long, conflicts_with = "json")]
+    why: bool,
+
     /// Only traces with a span that failed
     #[arg(long)]
     errors: bool,
@@ -65,7 +70,11 @@ pub fn run(address: &str, options: &Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(cause) => return super::fail(format!("can't start: {cause}")),
     };
-    let form = if options.json { Form::Line } else { Form::for_stdout() };
+    let form = match options {
+        Options { json: true, .. } => Form::Line,
+        Options { why: true, .. } => Form::Why(Form::paint_for_stdout()),
+        _ => Form::for_stdout(),
+    };
     let follower = Follower { endpoint, request: options.request(), form, out: io::stdout() };
     let following = runtime.spawn(follower.follow(|what| eprintln!("spandrel: {what}")));
     let ended = runtime.block_on(async {

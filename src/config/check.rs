@@ -10,6 +10,7 @@ use super::surroundings::Surroundings;
 use super::upstreams;
 use super::words::{Format, Level, ListenAt, Notes, Properties, Scope, Word};
 use super::{LabelsFrom, Plan};
+use crate::page::links::Links;
 use crate::receive::Listen;
 use crate::rules::stamp;
 use crate::semantics::Dialect;
@@ -35,7 +36,8 @@ impl Check<'_> {
         let memory = raw.memory.value.map_or(0, |size| size.0);
         self.labels(raw);
         let stamps = self.stamps(raw);
-        let (particulars, prices) = self.usage(raw);
+        let particulars = self.particulars(raw);
+        let scores = self.scores(raw, notes, &upstreams);
         let rules = self.rules(&raw.rules);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
@@ -43,20 +45,24 @@ impl Check<'_> {
             receive: receive::Settings {
                 signals: upstreams::taken(&upstreams),
                 traces_at: exact.map(|upstream| upstream.endpoint.path().to_owned()),
+                evaluations: scores.is_some(),
                 notes: notes && upstreams::taken(&upstreams).has(Signal::Traces),
                 ..self.edge(raw, listen, memory)
             },
             labels: labels(raw),
             stamps,
-            particulars,
-            prices,
+            particulars: particulars.clone(),
             rules: rules.clone(),
             labels_from: self.labels_from(raw),
             join: self.join(raw, memory, stamps).map(|join| {
-                let context = join.context || particulars.any() || rules.reads().trace;
-                join::Settings { notes, context, ..join }
+                let context = join.context || particulars.of_usage() || rules.reads().trace;
+                join::Settings { notes, context, evaluations: scores.is_some(), ..join }
             }),
+            scores,
             batch: self.batch(raw, memory),
+            recent: self.recent(raw, memory, upstreams.is_empty()),
+            links: self.links(&raw.ui, &upstreams),
+            rollup_metrics: raw.rollups.metrics.value,
             upstreams,
             memory,
             admin: raw.admin.value.0,
@@ -138,6 +144,27 @@ impl Check<'_> {
         joins && wanted
     }
 
+    /// Evaluations are events that the join knows the span of, and only vendors have scores.
+    fn scores(&mut self, raw: &Raw, notes: bool, upstreams: &[export::Settings]) -> Option<Dialect> {
+        let (evaluations, dialect) = (&raw.scores.evaluations, raw.dialect.value);
+        if !evaluations.value {
+            return None;
+        }
+        if !dialect.reads_langfuse() {
+            let hint = "set `dialect` to the vendor whose they are to be";
+            let text = format!("`scores.evaluations`: the dialect `otel` has no scores; {hint}");
+            self.note(&evaluations.from, text);
+        } else if !notes {
+            let hint = "leave `join.logs` and `join.scope` out";
+            let text = format!("`scores.evaluations` needs log records that join their spans; {hint}");
+            self.note(&evaluations.from, text);
+        } else if !upstreams.iter().any(|upstream| upstream.base.is_some()) {
+            self.notes.push("`scores.evaluations`: without the vendor's upstream none are posted".to_owned());
+            return None;
+        }
+        Some(dialect)
+    }
+
     /// What a trace says of itself is known where the whole of it is joined, and nowhere else.
     fn stamps(&mut self, raw: &mut Raw) -> stamp::Settings {
         let dialect = raw.dialect.value;
@@ -203,6 +230,33 @@ impl Check<'_> {
             self.note(&bytes.from, text);
         }
         queue::batcher::Settings { bytes: bytes.value.0, age: raw.batch.age.value }
+    }
+
+    fn recent(&mut self, raw: &Raw, memory: usize, here: bool) -> usize {
+        let recent = raw.recent.value.map_or(if here { memory / 8 } else { 0 }, |size| size.0);
+        if recent > memory / 2 {
+            let text = format!("`recent` {} is more than half of `memory`", quoted(&show(&raw.recent.value)));
+            self.note(&raw.recent.from, text);
+        }
+        recent
+    }
+
+    fn links(&mut self, ui: &raw::Ui, upstreams: &[export::Settings]) -> Links {
+        // A variable may lead an SDK to us; what a vendor's dialect sends to is the server.
+        let server = upstreams.iter().find_map(|upstream| Some(upstream.base.as_ref()?.to_string()));
+        let is_written = !matches!(ui.url.from, Source::Default | Source::Borrowed(_));
+        let given = if is_written { None } else { server }.or_else(|| ui.url.value.clone());
+        let given = given.as_deref().map(|url| url.trim_end_matches('/'));
+        let is_base = |url: &str| {
+            let behind = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            behind.is_some_and(|host| !host.is_empty() && !host.contains([' ', '?', '#']))
+        };
+        let url = given.filter(|url| is_base(url)).map(str::to_owned);
+        if let (Some(given), None) = (given, &url) {
+            let hint = "write it like `https://cloud.example.com`";
+            self.note(&ui.url.from, format!("`ui.url`: {} is no base URL; {hint}", quoted(given)));
+        }
+        Links { url, project: ui.project.value.clone() }
     }
 
     /// Two settings must not write one attribute: keys are unique (conformance A9).

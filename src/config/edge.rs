@@ -30,6 +30,7 @@ impl Check<'_> {
             signals: Signals::ALL,
             traces_at: None,
             notes: false,
+            evaluations: false,
             listen,
         };
         self.exposed(&settings);

@@ -29,6 +29,12 @@ const RELEASE_VARIABLES: [&str; 12] = [
     "DRONE_COMMIT_SHA",
 ];
 
+/// Where the SDKs send to, which is where their UI is.
+const UI_VARIABLES: [&str; 4] =
+    ["INTERACTIVEAI_BASE_URL", "INTERACTIVEAI_HOST", "LANGFUSE_BASE_URL", "LANGFUSE_HOST"];
+
+const PROJECT_VARIABLES: [&str; 2] = ["INTERACTIVEAI_PROJECT_ID", "LANGFUSE_PROJECT_ID"];
+
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// Fills in what was not given.
@@ -49,6 +55,13 @@ pub fn fill(raw: &mut Raw, surroundings: &Surroundings) {
         && let Some((value, name)) = label(variables, &["service.version"], &RELEASE_VARIABLES, &own)
     {
         raw.release.put(Some(value), Source::Borrowed(name));
+    }
+    for (slot, names) in [(&mut raw.ui.url, &UI_VARIABLES[..]), (&mut raw.ui.project, &PROJECT_VARIABLES)] {
+        if slot.value.is_none()
+            && let Some((value, name)) = label(variables, &[], names, &own)
+        {
+            slot.put(Some(value), Source::Borrowed(name));
+        }
     }
     if raw.memory.value.is_none() {
         let (bytes, how) = memory(&surroundings.root);

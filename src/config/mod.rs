@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::semantics::Prices;
+use crate::page::links::Links;
+use crate::semantics::Dialect;
 use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
@@ -49,21 +50,27 @@ pub struct Plan {
     pub labels: rules::labels::Settings,
     /// What is written on spans.
     pub stamps: rules::stamp::Settings,
-    /// What is written on single spans, and the prices for it.
+    /// What is written on single spans, and the prices that are shown.
     pub particulars: rules::particulars::Settings,
-    pub prices: Option<Arc<Prices>>,
     /// What the user wants changed beyond that.
     pub rules: Arc<rules::Rules>,
     /// Where environment and release came from, for people: `env GITHUB_SHA`, `spandrel.yaml:3`.
     pub labels_from: LabelsFrom,
     /// `None`: pass through.
     pub join: Option<join::Settings>,
+    /// Evaluations become scores at the vendor's whose dialect it is.
+    pub scores: Option<Dialect>,
     pub batch: queue::batcher::Settings,
     /// Empty: joined traces are shown and kept here, nothing is forwarded.
     pub upstreams: Vec<export::Settings>,
     /// The process-wide byte budget.
     pub memory: usize,
     pub admin: Option<SocketAddr>,
+    /// Bytes of `memory` for the latest joined traces.
+    pub recent: usize,
+    pub links: Links,
+    /// Count what joined traces add up to, by service, environment and model.
+    pub rollup_metrics: bool,
     pub lanes: usize,
     pub log: logs::Settings,
     /// What is in force and may surprise: to be said once, at start.

@@ -15,8 +15,8 @@ use crate::semantics::Prices;
 const BYTES_MAX: u64 = 16 << 20;
 
 impl Check<'_> {
-    /// What is asked for about tokens and cost, and the prices. It needs whole traces.
-    pub(super) fn usage(&mut self, raw: &Raw) -> (particulars::Settings, Option<Arc<Prices>>) {
+    /// What is asked for of single spans, and the prices for it. Usage needs whole traces.
+    pub(super) fn particulars(&mut self, raw: &Raw) -> particulars::Settings {
         let raw::Usage { repair, prices } = &raw.usage;
         let table = prices.value.as_deref().and_then(|path| match read(path) {
             Ok(table) => Some(Arc::new(table)),
@@ -39,7 +39,8 @@ impl Check<'_> {
                 }
             }
         }
-        (particulars::Settings { repair: repair.value, cost: table.is_some() }, table)
+        let (sums, dialect) = (raw.rollups.on_root.value, raw.dialect.value);
+        particulars::Settings { repair: repair.value, prices: table, sums, dialect }
     }
 }
 
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn a_price_file_is_read_and_what_is_wrong_with_it_is_said() {
         let plan = load("usage: {prices: DIR/good.json}").unwrap();
-        assert!(plan.prices.is_some_and(|prices| prices.len() == 1) && plan.particulars.cost);
+        assert!(plan.particulars.prices.is_some_and(|prices| prices.len() == 1));
         for (text, expect) in [
             ("usage: {prices: DIR/none.json}", "can't be read: no such file"),
             ("usage: {prices: DIR/bad.json}", "price entry 0 (`m`): `matchPattern`"),

@@ -70,6 +70,8 @@ group! {
         join: Join;
         /// Tokens and cost of calls to models.
         usage: Usage;
+        /// What of the telemetry becomes scores at a vendor's.
+        scores: Scores;
         /// When a batch is closed and sent.
         batch: Batch;
         /// Bytes held in all: requests, open traces, batches. Full, callers are told to try again later.
@@ -81,6 +83,13 @@ group! {
         /// Where `/metrics`, `/livez`, `/readyz`, `/tracez`, the local page and `spandrel tail` are served;
         /// `off`: nowhere. Whoever reaches it can read traces: keep it on loopback or behind a policy.
         admin: Slot<AddressOrOff> = "127.0.0.1:8888";
+        /// Bytes of the latest joined traces that are kept for `/traces`, out of `memory`. Not given, an eighth
+        /// of it where nothing is forwarded, else none: each trace is copied once more for it.
+        recent: Slot<Option<Size>> = "" in "0B" to "64GiB";
+        /// Where people look at traces, for `spandrel url` and `/url`.
+        ui: Ui;
+        /// What traces add up to.
+        rollups: Rollups;
         /// What Spandrel says about itself, on standard error.
         log: Log;
     }
@@ -286,6 +295,19 @@ group! {
 }
 
 group! {
+    /// What of the telemetry becomes scores at a vendor's.
+    Scores {
+        /// Post evaluations as scores: events `gen_ai.evaluation.result`, which come as events of a span or as log
+        /// records (see `join.logs`) before their span or long after it. One with a number is a NUMERIC score, one
+        /// with a label alone a CATEGORICAL one. They go on as telemetry all the same. A score has the same id
+        /// however often it is sent; it is tried again as batches are (`retry` of the vendor's upstream), and up to
+        /// 4096 of them wait, in no more than 4 MiB or a sixteenth of `memory`. Needs a vendor's dialect. Leave it
+        /// off where the evaluator also posts its scores itself: they would be there twice.
+        evaluations: Slot<bool> = "false";
+    }
+}
+
+group! {
     /// When a batch is closed and sent.
     Batch {
         /// A batch this large is sent at once. A trace or a block that is larger goes in consecutive
@@ -293,6 +315,33 @@ group! {
         bytes: Slot<Size> = "1MiB" in "1KiB" to "256MiB";
         /// No batch waits for longer.
         age: Slot<Duration> = "200ms" in "0s" to "1m";
+    }
+}
+
+group! {
+    /// Where people look at traces, for `spandrel url` and `/url`.
+    Ui {
+        /// Base URL of the UI, like `https://cloud.example.com`. Not given, the server that a vendor's dialect
+        /// sends to; with `otel`, the first of `INTERACTIVEAI_BASE_URL`, `INTERACTIVEAI_HOST`,
+        /// `LANGFUSE_BASE_URL`, `LANGFUSE_HOST` that is set.
+        url: Slot<Option<String>> = "";
+        /// The project's id, which is part of each link: the `id` that `GET {url}/api/public/projects` shows
+        /// with the project's keys. Not given, the first of `INTERACTIVEAI_PROJECT_ID`,
+        /// `LANGFUSE_PROJECT_ID` that is set.
+        project: Slot<Option<String>> = "";
+    }
+}
+
+group! {
+    /// What traces add up to.
+    Rollups {
+        /// Duration, failed spans, tokens and cost of joined traces as metrics (`spandrel_trace_*`), by
+        /// service, environment and model. Read aside from the lanes; each trace is copied once more for it.
+        metrics: Slot<bool> = "false";
+        /// What a trace adds up to is written on its root as attributes: `spandrel.trace.spans`, `.services`,
+        /// `.errors`, `.duration_ms`, `.tokens.input`, `.tokens.output`, `.cost`. Read on the lanes: it costs
+        /// them a second reading of every span.
+        on_root: Slot<bool> = "false";
     }
 }
 

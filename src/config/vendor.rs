@@ -290,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn evaluations_become_scores_where_that_is_asked_for() {
+        assert_eq!(load("dialect: langfuse", KEYS).unwrap().scores, None);
+        let on = "scores: {evaluations: true}\n";
+        let plan = load(&format!("dialect: interactiveai\n{on}"), KEYS).unwrap();
+        assert_eq!(plan.scores, Some(Dialect::InteractiveAi));
+        assert!(plan.join.unwrap().evaluations && plan.receive.evaluations && plan.receive.notes);
+        let check = |text: &str, expect: &str| {
+            let wrong = load(&format!("{text}\n{on}"), KEYS).unwrap_err();
+            assert!(wrong.contains(expect), "{wrong}");
+        };
+        check("upstream: http://h", "the dialect `otel` has no scores; set `dialect`");
+        check("dialect: langfuse\njoin: {logs: off}", "`scores.evaluations` needs log records");
+        check("dialect: langfuse\njoin: {scope: off}", "leave `join.logs` and `join.scope` out");
+    }
+
+    #[test]
     fn other_upstreams_are_plain_and_take_the_rest() {
         let text = "dialect: langfuse\nupstreams: {rest: {endpoint: 'http://collector:4317'}}\n";
         let plan = load(text, KEYS).unwrap();

@@ -22,6 +22,7 @@ pub mod probe;
 mod read;
 mod relay;
 mod retry;
+mod scores;
 mod sender;
 mod settle;
 mod target;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use ::http::{HeaderName, HeaderValue, Uri};
 
 pub use relay::relay;
+pub use scores::{Scores, scores};
 pub use tunnel::Proxy;
 
 use crate::wire::Signals;

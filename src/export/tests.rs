@@ -6,6 +6,7 @@ mod faults;
 mod grpc;
 mod http;
 mod proxies;
+mod scores;
 mod secure;
 mod server;
 mod streams;

@@ -43,6 +43,11 @@ impl Alarms {
         }
     }
 
+    /// Alarms due by `now` that stand in the queue, soonest first: nearly all there are.
+    pub fn upcoming(&self, now: Time) -> impl Iterator<Item = Ticket> {
+        self.queue.iter().take_while(move |(at, _)| *at <= now).map(|(_, ticket)| *ticket)
+    }
+
     pub fn next(&self) -> Option<Time> {
         let queued = self.queue.front().map(|(at, _)| *at);
         let others = self.heap.peek().map(|Reverse((at, _))| *at);

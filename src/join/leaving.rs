@@ -10,6 +10,7 @@ use super::attached::Attached;
 use super::heads::Head;
 use super::ledger::Farewell;
 use super::order::Order;
+use super::origins::Shared;
 use super::root::Roots;
 use super::trace::{Marks, Place, Record, Trace};
 use super::{Scope, Settings};
@@ -19,6 +20,7 @@ use crate::semantics::context::{Builder, Said, encodes_metadata};
 use crate::semantics::roots::Mend;
 use crate::semantics::{SPAN_ATTRIBUTES, display_name, facts};
 use crate::wire::TraceId;
+use crate::wire::block::is_item_prefix;
 
 /// Facts about a trace, as its own spans state them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub struct Context {
 pub struct Leaving {
     pub trace: TraceId,
     /// Whose headers it travels with: the root span's, else the least of those seen that has any.
-    pub origin: Arc<Origin>,
+    pub origin: Rc<Arc<Origin>>,
     pub reason: Reason,
     pub first_arrival: Time,
     pub last_arrival: Time,
@@ -124,6 +126,18 @@ impl std::ops::Deref for LeavingSpan<'_> {
     }
 }
 
+/// Spans of one block that lie side by side, to go out as they came.
+#[derive(Clone, Debug)]
+pub struct Stretch<'a> {
+    /// From the body of the first to the end of the last; between them stand tags and lengths as we write
+    /// them. Only a span by itself is shared.
+    pub bytes: SpanBytes<'a>,
+    /// Bytes of the first body.
+    pub first: usize,
+    /// Spans in it, at least one.
+    pub spans: u64,
+}
+
 /// Where a span lies, and what it has of its own.
 #[derive(Clone, Copy, Debug, Default)]
 struct Placed {
@@ -134,17 +148,44 @@ struct Placed {
 impl Leaving {
     /// The spans of one of its blocks, in order.
     pub fn spans(&self, block: &LeavingBlock) -> impl ExactSizeIterator<Item = LeavingSpan<'_>> {
-        let held = &*self.held;
-        let spans = self.spans.get(block.from as usize..block.to as usize).unwrap_or_default();
-        spans.iter().enumerate().map(|(nth, &Placed { place, has })| {
-            let bytes = held.body(place);
-            let bytes = match place.pin().and_then(|pin| held.pins.get(pin)) {
-                Some(pin) if place.len >= SHARED_MIN => SpanBytes::Shared(pin.request.slice_ref(bytes)),
-                _ => SpanBytes::Copied(bytes),
-            };
+        self.placed(block).iter().enumerate().map(|(nth, &Placed { place, has })| {
             let at = block.from + nth as u32;
-            LeavingSpan { bytes, has, mend: self.mend(at), events: self.events_of(at) }
+            LeavingSpan { bytes: self.bytes(place), has, mend: self.mend(at), events: self.events_of(at) }
         })
+    }
+
+    /// The same spans as they came, in as few pieces as can be: what a process exports of a trace often lies
+    /// side by side in its request, in the order it leaves in.
+    pub fn stretches(&self, block: &LeavingBlock) -> impl Iterator<Item = Stretch<'_>> {
+        let mut places = self.placed(block).iter().map(|span| span.place).peekable();
+        std::iter::from_fn(move || {
+            let first = places.next()?;
+            let (mut all, mut spans) = (first, 1);
+            while let Some(next) = places.next_if(|next| self.continues(all, *next)) {
+                all = all.up_to(next);
+                spans += 1;
+            }
+            let bytes = if spans == 1 { self.bytes(first) } else { SpanBytes::Copied(self.held.body(all)) };
+            Some(Stretch { bytes, first: first.len as usize, spans })
+        })
+    }
+
+    fn placed(&self, block: &LeavingBlock) -> &[Placed] {
+        self.spans.get(block.from as usize..block.to as usize).unwrap_or_default()
+    }
+
+    fn bytes(&self, place: Place) -> SpanBytes<'_> {
+        let bytes = self.held.body(place);
+        match place.pin().and_then(|pin| self.held.pins.get(pin)) {
+            Some(pin) if place.len >= SHARED_MIN => SpanBytes::Shared(pin.request.slice_ref(bytes)),
+            _ => SpanBytes::Copied(bytes),
+        }
+    }
+
+    /// Whether what stands between two places is the tag and length of the second, as we write them.
+    fn continues(&self, before: Place, next: Place) -> bool {
+        before.len.max(next.len) < SHARED_MIN
+            && before.gap(next).is_some_and(|gap| is_item_prefix(self.held.body(gap), next.len as usize))
     }
 
     /// Spans in all blocks. `repairs.duplicates` more were taken and settle with them.
@@ -378,11 +419,11 @@ fn best<const N: usize>(span: [Option<&str>; N], resource: &[Option<Rc<str>>; N]
 }
 
 /// The root's request's, if it has headers; else what the trace left with before; else the least named.
-fn origin(trace: &Trace, root: Option<&Record>) -> Arc<Origin> {
-    let named = |origin: &&Arc<Origin>| origin.key != 0;
+fn origin(trace: &Trace, root: Option<&Record>) -> Shared {
+    let named = |origin: &&Shared| origin.key != 0;
     let roots = root.and_then(|root| trace.origins.get(usize::from(root.origin))).filter(named);
     let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell.origin).filter(named);
     let least = || trace.origins.iter().filter(|o| o.tenant != TenantKey::ANONYMOUS).filter(named).min();
     let any = || trace.origins.iter().filter(named).min();
-    roots.or(before).or_else(least).or_else(any).cloned().unwrap_or_else(Origin::anonymous)
+    roots.or(before).or_else(least).or_else(any).cloned().unwrap_or_else(|| Rc::new(Origin::anonymous()))
 }

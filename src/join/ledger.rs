@@ -10,22 +10,22 @@
 //! forgotten is nowhere taken out. Only a late span, which is rare, has what is remembered of its trace
 //! copied out and sorted.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
 
 use super::Context;
+use super::origins::Shared;
+use super::ring::Ring;
 use super::shapes::ShapeId;
-use crate::model::{Origin, Reason, TenantKey, Time};
+use crate::model::{Reason, TenantKey, Time};
 use crate::wire::{SpanId, TraceId};
 
 /// SDKs that could not reach us try again for minutes; after ten nothing comes that belongs together.
 const REMEMBER: Duration = Duration::from_secs(600);
 /// Of a larger trace no span is remembered: any parent it names is taken to have left.
 const SPANS_MAX: usize = 1024;
-/// Room the rings begin with, and below which they are not made smaller.
+/// Traces there are chains for at first, and below which they are not made fewer.
 const ROOM_MIN: usize = 64;
 
 /// A span that has left.
@@ -60,7 +60,7 @@ impl Gone {
 #[derive(Clone, Debug)]
 pub(super) struct Farewell {
     pub context: Context,
-    pub origin: Arc<Origin>,
+    pub origin: Shared,
     pub reason: Reason,
     /// Its root has left, or a part before it knew of one.
     pub root_known: bool,
@@ -140,10 +140,10 @@ struct Entry {
 pub(super) struct Ledger {
     /// In the order they left, which is the order they are forgotten in. Turns count those pushed so far,
     /// modulo 2^32; `turn` is the first one's.
-    entries: VecDeque<Entry>,
+    entries: Ring<Entry>,
     turn: u32,
     /// The spans of the entries, in the same order; `forgotten` came before them.
-    spans: VecDeque<Gone>,
+    spans: Ring<Gone>,
     forgotten: u64,
     /// Heap bytes of what the entries say of their traces.
     said: usize,
@@ -156,7 +156,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub fn new(traces_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
-        let (entries, spans, chains) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        let (entries, spans, chains) = Default::default();
         Self { entries, turn: 0, spans, forgotten: 0, said: 0, chains, traces_max, bytes_max, hasher }
     }
 
@@ -166,7 +166,7 @@ impl Ledger {
     }
 
     pub fn bytes(&self) -> usize {
-        cost(self.entries.capacity(), self.spans.capacity()) + self.said
+        self.bytes_with(0, 0)
     }
 
     /// What left of the trace a span belongs to, and whose trace it is: the tenant's own, else
@@ -177,11 +177,16 @@ impl Ledger {
         Some((entry.tenant.max(tenant), Box::new(earlier)))
     }
 
+    /// What its last part left with.
+    pub fn farewell(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<&Farewell> {
+        self.entry(now, tenant, id).map(|entry| &entry.farewell)
+    }
+
     /// The shape of a span that has left, while it is remembered.
     pub fn gone(&self, now: Time, tenant: TenantKey, id: TraceId, span: SpanId) -> Option<ShapeId> {
         let (first, count) = self.entry(now, tenant, id)?.spans?;
         let from = (first - self.forgotten) as usize;
-        let mut spans = self.spans.range(from..from + count as usize);
+        let mut spans = (from..from + count as usize).filter_map(|at| self.spans.get(at));
         spans.find(|gone| gone.id == span).map(|gone| gone.shape)
     }
 
@@ -218,15 +223,14 @@ impl Ledger {
         }
         let first = self.forgotten + self.spans.len() as u64;
         if known {
-            self.spans.extend(before);
-            self.spans.extend(spans);
+            before.iter().copied().chain(spans).for_each(|gone| self.spans.push(gone));
         }
         let spans = known.then_some((first, count as u32));
         let turn = self.turn.wrapping_add(self.entries.len() as u32);
         self.said += said_bytes(&farewell);
         let chain = self.chain_of(id);
         let before = self.chains.get_mut(chain).map_or(turn, |last| std::mem::replace(last, turn));
-        self.entries.push_back(Entry { tenant, id, left: now, farewell, spans, before });
+        self.entries.push(Entry { tenant, id, left: now, farewell, spans, before });
     }
 
     /// What is remembered in the chain of a trace's id, the last to leave first.
@@ -242,6 +246,11 @@ impl Ledger {
         })
     }
 
+    /// Reads where the chain of an id begins, for [`super::glance`].
+    pub fn glance(&self, id: TraceId) -> u64 {
+        self.chains.get(self.chain_of(id)).copied().unwrap_or_default().into()
+    }
+
     /// The place of the chain an id is in, if there are any.
     fn chain_of(&self, id: TraceId) -> usize {
         self.hasher.hash_one(id) as usize & self.chains.len().wrapping_sub(1)
@@ -250,7 +259,8 @@ impl Ledger {
     fn spans_of(&self, entry: &Entry) -> Option<Vec<Gone>> {
         let (first, count) = entry.spans?;
         let from = (first - self.forgotten) as usize;
-        let mut spans: Vec<_> = self.spans.range(from..from + count as usize).copied().collect();
+        let spans = from..from + count as usize;
+        let mut spans: Vec<_> = spans.filter_map(|at| self.spans.get(at)).copied().collect();
         spans.sort_unstable_by_key(|gone| gone.id);
         Some(spans)
     }
@@ -258,63 +268,60 @@ impl Ledger {
     /// Forgets what is old, and what must make room for one more trace with `count` spans. Says whether
     /// there is room now.
     fn make_room(&mut self, now: Time, count: usize) -> bool {
-        while let Some(oldest) = self.entries.front() {
+        while let Some(oldest) = self.entries.first() {
             let full = self.entries.len() >= self.traces_max || !self.fits(count);
             if !full && now.since(oldest.left) <= REMEMBER {
                 break;
             }
             self.forget_oldest();
         }
-        let (traces, spans) = self.wanted(count);
-        if traces > self.entries.capacity() {
-            self.entries.reserve_exact(traces - self.entries.len());
-            self.chain_anew();
+        if !self.fits(count) {
+            return false;
         }
-        self.spans.reserve_exact(spans - self.spans.len());
-        self.fits(count)
-    }
-
-    /// Room for one more trace with `count` spans: what there is, or twice as much while that is allowed.
-    fn wanted(&self, count: usize) -> (usize, usize) {
-        let room = |have: usize, need: usize, max: usize| {
-            if need <= have { have } else { (2 * have).max(ROOM_MIN).min(max).max(need) }
-        };
-        let traces = room(self.entries.capacity(), self.entries.len() + 1, self.traces_max);
-        let spans_max = self.bytes_max.saturating_sub(cost(traces, 0) + self.said) / size_of::<Gone>();
-        (traces, room(self.spans.capacity(), self.spans.len() + count, spans_max))
+        let chains = self.chains_with(1);
+        if chains > self.chains.len() {
+            self.chain_anew(chains);
+        }
+        true
     }
 
     fn fits(&self, count: usize) -> bool {
-        let (traces, spans) = self.wanted(count);
-        cost(traces, spans) + self.said <= self.bytes_max
+        self.bytes_with(1, count) <= self.bytes_max
+    }
+
+    /// What is taken once there are so many more traces and spans.
+    fn bytes_with(&self, traces: usize, spans: usize) -> usize {
+        let chains = self.chains_with(traces) * size_of::<u32>();
+        self.entries.bytes_with(traces) + self.spans.bytes_with(spans) + chains + self.said
+    }
+
+    /// Chains for so many more traces: those there are, or more.
+    fn chains_with(&self, traces: usize) -> usize {
+        if traces == 0 {
+            self.chains.len()
+        } else {
+            chains_for(self.entries.len() + traces).max(self.chains.len())
+        }
     }
 
     fn forget_oldest(&mut self) {
-        let Some(entry) = self.entries.pop_front() else { return };
+        let Some(entry) = self.entries.pop() else { return };
         self.said -= said_bytes(&entry.farewell);
         self.turn = self.turn.wrapping_add(1);
         if let Some((_, count)) = entry.spans {
-            self.spans.drain(..count as usize);
+            self.spans.drop_first(count as usize);
             self.forgotten += u64::from(count);
         }
-        self.give_back();
-    }
-
-    /// After a burst: room hardly used is given back.
-    fn give_back(&mut self) {
-        if self.entries.capacity() > ROOM_MIN.max(4 * self.entries.len()) {
-            self.entries.shrink_to(2 * self.entries.len());
-            self.chain_anew();
-        }
-        if self.spans.capacity() > ROOM_MIN.max(4 * self.spans.len()) {
-            self.spans.shrink_to(2 * self.spans.len());
+        // After a burst: what is hardly used is given back.
+        if self.chains.len() > chains_for(4 * self.entries.len()) {
+            self.chain_anew(chains_for(2 * self.entries.len()));
         }
     }
 
-    /// Makes as many chains as there is room for entries.
-    fn chain_anew(&mut self) {
+    /// Makes so many chains.
+    fn chain_anew(&mut self, count: usize) {
         let forgotten = self.turn.wrapping_sub(1);
-        self.chains = vec![forgotten; chains_for(self.entries.capacity())];
+        self.chains = vec![forgotten; count];
         for at in 0..self.entries.len() {
             let turn = self.turn.wrapping_add(at as u32);
             let chain = self.entries.get(at).map_or(0, |entry| self.chain_of(entry.id));
@@ -332,17 +339,15 @@ fn said_bytes(farewell: &Farewell) -> usize {
 /// A power of two, so that a place is a part of the hash; many, so that the chain of a new trace is nearly
 /// always empty: looking at an entry is waiting for memory.
 fn chains_for(traces: usize) -> usize {
-    traces.next_power_of_two() * 8
-}
-
-/// What rings with this much room take, and the chains.
-fn cost(traces: usize, spans: usize) -> usize {
-    traces * size_of::<Entry>() + chains_for(traces) * size_of::<u32>() + spans * size_of::<Gone>()
+    traces.max(ROOM_MIN).next_power_of_two() * 8
 }
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
+    use crate::model::Origin;
 
     const NOBODY: TenantKey = TenantKey::ANONYMOUS;
     const SOMEBODY: TenantKey = TenantKey(7);
@@ -350,7 +355,7 @@ mod tests {
     fn remember(ledger: &mut Ledger, ms: u64, tenant: TenantKey, id: u8) {
         let farewell = Farewell {
             context: Context::default(),
-            origin: Origin::anonymous(),
+            origin: Rc::new(Origin::anonymous()),
             reason: Reason::Complete,
             root_known: true,
         };

@@ -8,13 +8,14 @@
 //! may leave, with what `shapes` has learned of children that come late; `order` puts its spans in
 //! an order that arrival has no part in; `root` says which of them speaks for it; `leaving` is how it goes.
 //! Log records that belong to spans wait for them in `notes` and leave `attached` to them; `patience` says
-//! whether a trace waits for any.
+//! whether a trace waits for any, and `strays` are what is worth having without its span.
 //!
 //! The surprise: nothing on the wire says that a trace is complete. What is learned changes when a
 //! trace leaves, never what is in it; and whatever is wrong with a trace, it leaves in the end.
 
 mod alarms;
 mod attached;
+mod glance;
 mod habit;
 mod heads;
 mod held;
@@ -26,10 +27,12 @@ mod order;
 mod origins;
 mod patience;
 mod pins;
+mod ring;
 mod root;
 mod settings;
 mod shapes;
 mod spares;
+mod strays;
 mod table;
 mod tally;
 #[cfg(test)]
@@ -51,18 +54,20 @@ use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
 pub use held::{HeldTrace, WaitsFor};
-pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes};
+pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes, Stretch};
 pub use notes::Unplaced;
 pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;
+pub use strays::Stray;
 
 use alarms::Alarms;
 use attached::Attached;
+use glance::Glance;
 use heads::{Heads, RequestHeads};
 use ledger::Ledger;
 use notes::Notes;
 use order::Order;
-use origins::Origins;
+use origins::{Origins, Shared};
 use pins::{PinId, Pins};
 use shapes::{ShapeId, Shapes};
 use spares::Spares;
@@ -87,6 +92,7 @@ pub struct Join {
     spares: Spares,
     order: Order,
     tallies: Tallies,
+    glance: Glance,
     /// Requests taken so far.
     requests: u64,
     /// Bytes charged for open traces.
@@ -101,7 +107,7 @@ pub struct Join {
 #[derive(Clone, Copy)]
 struct Request<'a> {
     now: Time,
-    origin: &'a Arc<Origin>,
+    origin: &'a Shared,
     body: &'a Bytes,
     index: &'a Index,
     /// What its pin is called and shared as, if it is pinned.
@@ -124,10 +130,11 @@ impl Join {
             ledger: Ledger::new(settings.ledger_max, settings.held_bytes_max / 4, hasher.clone()),
             shapes: Shapes::new(settings.shapes_max, hasher.clone()),
             spares: Spares::new((settings.held_bytes_max / 8).clamp(64 << 10, 32 << 20)),
-            notes: Notes::new(settings.held_bytes_max / 8, hasher.clone()),
+            notes: Notes::new(settings.held_bytes_max / 8, settings.evaluations, hasher.clone()),
             pins: Pins::default(),
             order: Order::default(),
             tallies: Tallies::default(),
+            glance: Glance::default(),
             requests: 0,
             held: 0,
             owed: 0,
@@ -158,16 +165,19 @@ impl Join {
         let shared = pin.as_ref().map(|(id, body)| (*id, body));
         let request = Request { now, origin: &origin, body, index, pin: shared };
         let mut taken = 0;
-        let mut spans = index.spans.iter().peekable();
-        while let Some(first) = spans.peek() {
-            let id = first.trace;
-            if !mine(id) {
-                spans.next();
-                continue;
+        for some in index.spans.chunks(glance::SPANS) {
+            self.glance.at_arrivals(&self.table, &self.ledger, some, &mine);
+            let mut spans = some.iter().peekable();
+            while let Some(first) = spans.peek() {
+                let id = first.trace;
+                if !mine(id) {
+                    spans.next();
+                    continue;
+                }
+                let slot = self.seat(now, &origin, id);
+                taken += self.take_run(slot, request, &mut spans);
+                self.settle_cost(slot);
             }
-            let slot = self.seat(now, &origin, id);
-            taken += self.take_run(slot, request, &mut spans);
-            self.settle_cost(slot);
         }
         self.request_heads.end();
         if let Some((pin, _)) = pin {
@@ -181,7 +191,7 @@ impl Join {
     pub fn note(
         &mut self,
         now: Time,
-        origin: &Origin,
+        origin: &Arc<Origin>,
         body: &Bytes,
         index: &Index,
         mine: impl Fn(TraceId) -> bool,
@@ -190,9 +200,10 @@ impl Join {
             return 0;
         }
         let mut taken = 0;
+        let origin = self.origins.intern(origin);
         for entry in index.notes.iter().filter(|entry| mine(entry.trace)) {
             taken += 1;
-            self.keep_note(now, origin.tenant, entry, body);
+            self.keep_note(now, &origin, entry, body);
         }
         taken
     }
@@ -201,6 +212,19 @@ impl Join {
     /// must settle them.
     pub fn take_unplaced(&mut self) -> Unplaced {
         self.notes.take_unplaced()
+    }
+
+    /// Takes the evaluations among them; call at least as often.
+    pub fn take_strays(&mut self, now: Time) -> Vec<Stray> {
+        let mut strays = self.notes.take_strays();
+        for stray in &mut strays {
+            let Some(left) = self.ledger.farewell(now, stray.origin.tenant, stray.trace) else { continue };
+            stray.environment = left.context.environment.clone();
+            if left.origin.key != 0 {
+                stray.origin = left.origin.clone();
+            }
+        }
+        strays
     }
 
     /// No more spans will come: what waits for them is unplaced.
@@ -217,7 +241,9 @@ impl Join {
         {
             return Some(leaving);
         }
-        while let Some((at, ticket)) = self.alarms.due(now) {
+        loop {
+            self.glance.at_departures(&self.table, &self.ledger, &self.alarms, (now, self.settings.quiet));
+            let Some((at, ticket)) = self.alarms.due(now) else { return None };
             let Some(trace) = self.table.of(ticket).filter(|trace| trace.alarm == at) else { continue };
             let mut judge = Judge {
                 settings: &self.settings,
@@ -240,7 +266,6 @@ impl Join {
                 }
             }
         }
-        None
     }
 
     /// The oldest trace, out of turn: `Reason::Pressure` or `Reason::Drain`.
@@ -317,7 +342,7 @@ impl Join {
     }
 
     /// The place of the trace a span belongs to, opened if need be, with its times brought up to now.
-    fn seat(&mut self, now: Time, origin: &Arc<Origin>, id: TraceId) -> u32 {
+    fn seat(&mut self, now: Time, origin: &Shared, id: TraceId) -> u32 {
         let slot = match self.table.find(origin.tenant, id) {
             Some(slot) => slot,
             None => {
@@ -382,14 +407,22 @@ impl Join {
         }
     }
 
-    fn keep_note(&mut self, now: Time, tenant: TenantKey, entry: &NoteEntry, body: &Bytes) {
+    fn keep_note(&mut self, now: Time, origin: &Arc<Origin>, entry: &NoteEntry, body: &Bytes) {
+        let tenant = origin.tenant;
         let open = self.table.peek(tenant, entry.trace);
         let event = Event::of(entry.body.of(body));
-        if let Some(shape) = self.left_already(now, tenant, entry, open) {
+        let gone = self.left_already(now, tenant, entry, open);
+        if let Some(shape) = gone {
             self.shapes.noted(shape, Some(event.is_last()));
-            return self.notes.came_late();
         }
-        self.notes.keep(now, tenant, entry.trace, entry.span, event);
+        // Of what has left no response ids are remembered.
+        let left = || {
+            entry.span.is_none() && open.is_none() && self.ledger.farewell(now, tenant, entry.trace).is_some()
+        };
+        if gone.is_some() || left() {
+            return self.notes.came_late((entry.trace, entry.span), event, origin);
+        }
+        self.notes.keep(now, origin.clone(), entry.trace, entry.span, event);
         // Perhaps this is what its trace waits for.
         let soon = now + self.settings.quiet;
         if let Some(slot) = open

@@ -9,14 +9,19 @@
 //! looking for it as it comes would cost the square of a long conversation.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
 
 use super::patience::Wants;
-use super::trace::Trace;
-use crate::model::{TenantKey, Time};
+use super::strays::{Stray, Strays};
+use super::trace::{Marks, Trace};
+use crate::model::{Origin, TenantKey, Time};
 use crate::semantics::events::Event;
+use crate::semantics::score::RESPONSE_ID;
+use crate::wire::attr::{self, Value};
+use crate::wire::span::ATTRIBUTES;
 use crate::wire::{SpanId, TraceId};
 
 /// A prompt is sent when a call begins, its span when it has ended: the longest calls take minutes.
@@ -47,7 +52,7 @@ impl Unplaced {
 pub(super) struct Note {
     pub span: SpanId,
     pub event: Event,
-    tenant: TenantKey,
+    origin: Arc<Origin>,
     came: Time,
 }
 
@@ -73,12 +78,15 @@ pub(super) struct Notes {
     bytes: usize,
     bytes_max: usize,
     unplaced: Unplaced,
+    strays: Strays,
 }
 
 impl Notes {
-    pub fn new(bytes_max: usize, hasher: RandomState) -> Self {
+    /// `evaluations`: those without a span are wanted.
+    pub fn new(bytes_max: usize, evaluations: bool, hasher: RandomState) -> Self {
         let (tickets, unplaced) = Default::default();
-        Self { traces: HashMap::with_hasher(hasher), tickets, bytes: 0, bytes_max, unplaced }
+        let (traces, strays) = (HashMap::with_hasher(hasher), Strays::new(evaluations));
+        Self { traces, tickets, bytes: 0, bytes_max, unplaced, strays }
     }
 
     pub fn bytes(&self) -> usize {
@@ -86,14 +94,14 @@ impl Notes {
     }
 
     /// Keeps a note until its span leaves.
-    pub fn keep(&mut self, now: Time, tenant: TenantKey, trace: TraceId, span: SpanId, event: Event) {
-        let note = Note { span, event, tenant, came: now };
+    pub fn keep(&mut self, now: Time, origin: Arc<Origin>, trace: TraceId, span: SpanId, event: Event) {
+        let note = Note { span, event, origin, came: now };
         let cost = note.cost() + ENTRY_OVERHEAD;
         while self.bytes + cost > self.bytes_max {
             if !self.drop_oldest() {
                 // Larger than all there may be.
                 self.unplaced.no_room += 1;
-                return;
+                return self.strays.put((trace, span), note.event, &note.origin);
             }
         }
         self.bytes += note.cost();
@@ -106,13 +114,17 @@ impl Notes {
     }
 
     /// A note came for a span that had left.
-    pub fn came_late(&mut self) {
+    pub fn came_late(&mut self, of: (TraceId, SpanId), event: Event, origin: &Arc<Origin>) {
         self.unplaced.late += 1;
+        self.strays.put(of, event, origin);
     }
 
     /// Takes the notes of those spans of a trace that are in it: by span, in the order of their events.
     pub fn take(&mut self, trace: &Trace) -> Vec<Note> {
         let Some(entry) = self.traces.get_mut(&trace.id) else { return Vec::new() };
+        if entry.notes.iter().any(|note| note.span.is_none()) {
+            find_spans(&mut entry.notes, trace);
+        }
         let goes = |note: &mut Note| is_of(note, trace.tenant) && trace.find(note.span).is_some();
         let mut taken: Vec<_> = entry.notes.extract_if(.., goes).collect();
         self.bytes -= taken.iter().map(Note::cost).sum::<usize>();
@@ -156,13 +168,16 @@ impl Notes {
                     self.bytes -= ENTRY_OVERHEAD;
                 }
             }
+            stray(&mut self.strays, trace, old);
         }
     }
 
     /// Lets go of all: no span will come.
     pub fn end(&mut self) {
-        self.unplaced.no_span += self.traces.values().map(|entry| entry.notes.len() as u64).sum::<u64>();
-        self.traces.clear();
+        for (trace, entry) in self.traces.drain() {
+            self.unplaced.no_span += entry.notes.len() as u64;
+            stray(&mut self.strays, trace, entry.notes);
+        }
         self.tickets.clear();
         self.bytes = 0;
     }
@@ -170,6 +185,11 @@ impl Notes {
     /// Notes that will not go with a span, since the last call.
     pub fn take_unplaced(&mut self) -> Unplaced {
         std::mem::take(&mut self.unplaced)
+    }
+
+    /// Evaluations among the notes that will not go with a span, since the last call.
+    pub fn take_strays(&mut self) -> Vec<Stray> {
+        self.strays.take()
     }
 
     /// All notes of the oldest trace make room. Says whether there were any.
@@ -182,6 +202,7 @@ impl Notes {
             }
             self.unplaced.no_room += entry.notes.len() as u64;
             self.bytes -= ENTRY_OVERHEAD + entry.notes.iter().map(Note::cost).sum::<usize>();
+            stray(&mut self.strays, trace, entry.notes);
             return true;
         }
         false
@@ -216,9 +237,31 @@ impl Here {
     }
 }
 
+/// Notes that name a response are of the span that has it: of several the one with the least id, whichever came
+/// first.
+fn find_spans(notes: &mut [Note], trace: &Trace) {
+    let mut spans: HashMap<&[u8], SpanId, RandomState> = HashMap::default();
+    for record in trace.records.iter().filter(|record| record.marks.has(Marks::NOTED)) {
+        if let Some(Value::Str(id)) = attr::find(trace.body(record.place), ATTRIBUTES, RESPONSE_ID.as_bytes())
+        {
+            let span = spans.entry(id).or_insert(record.id);
+            *span = record.id.min(*span);
+        }
+    }
+    for note in notes.iter_mut().filter(|note| note.span.is_none() && is_of(note, trace.tenant)) {
+        let span = note.event.response_id().and_then(|id| spans.get(id));
+        note.span = span.copied().unwrap_or_default();
+    }
+}
+
+fn stray(strays: &mut Strays, trace: TraceId, notes: Vec<Note>) {
+    notes.into_iter().for_each(|note| strays.put((trace, note.span), note.event, &note.origin));
+}
+
 /// As spans: what came without credentials belongs to whoever has the id.
 fn is_of(note: &Note, tenant: TenantKey) -> bool {
-    note.tenant == tenant || note.tenant == TenantKey::ANONYMOUS || tenant == TenantKey::ANONYMOUS
+    let own = note.origin.tenant;
+    own == tenant || own == TenantKey::ANONYMOUS || tenant == TenantKey::ANONYMOUS
 }
 
 /// By span, then by time, place in a conversation, bytes: nothing of it depends on how it came.
@@ -233,12 +276,13 @@ mod tests {
     use bytes::Bytes;
 
     fn notes(bytes_max: usize) -> Notes {
-        Notes::new(bytes_max, RandomState::with_seeds(1, 2, 3, 4))
+        Notes::new(bytes_max, false, RandomState::with_seeds(1, 2, 3, 4))
     }
 
     fn keep(notes: &mut Notes, at: u64, trace: u8, len: usize) {
         let event = Event { field: Bytes::from(vec![0; len]), time: 0, rank: 0 };
-        notes.keep(Time::from_millis(at), TenantKey(1), TraceId([trace; 16]), SpanId([1; 8]), event);
+        let origin = Arc::new(Origin { tenant: TenantKey(1), ..Origin::default() });
+        notes.keep(Time::from_millis(at), origin, TraceId([trace; 16]), SpanId([1; 8]), event);
     }
 
     fn unplaced(late: u64, no_span: u64, no_room: u64) -> Unplaced {

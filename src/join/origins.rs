@@ -1,7 +1,8 @@
-//! Interns origins: the same kept headers are one `Arc` for all traces that hold them.
+//! Interns origins: the same kept headers are one [`Shared`] for all traces that hold them.
 //!
 //! Without it every held trace would pin its own copy of the caller's headers, uncounted.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -12,10 +13,14 @@ use crate::model::Origin;
 /// Looked through for unused origins when this many are known, then each time they double.
 const SWEEP_MIN: usize = 256;
 
+/// An origin as the traces of one lane share it: a trace takes and drops it several times, and counting that
+/// for all threads to see waits for everything written before.
+pub type Shared = Rc<Arc<Origin>>;
+
 /// The origins one join holds.
 #[derive(Debug)]
 pub(super) struct Origins {
-    table: HashTable<Arc<Origin>>,
+    table: HashTable<Shared>,
     hasher: RandomState,
     bytes: usize,
     sweep_at: usize,
@@ -31,22 +36,23 @@ impl Origins {
         self.bytes
     }
 
-    /// The one `Arc` of everybody with these headers. `key` is only a hint: headers are compared.
-    pub fn intern(&mut self, origin: &Arc<Origin>) -> Arc<Origin> {
+    /// The one that everybody shares with these headers. `key` is only a hint: headers are compared.
+    pub fn intern(&mut self, origin: &Arc<Origin>) -> Shared {
         let hasher = &self.hasher;
-        let rehash = |o: &Arc<Origin>| hasher.hash_one(o.key);
-        let hash = rehash(origin);
-        if let Some(known) = self.table.find(hash, |o| Arc::ptr_eq(o, origin) || o == origin) {
+        let rehash = |o: &Shared| hasher.hash_one(o.key);
+        let hash = hasher.hash_one(origin.key);
+        if let Some(known) = self.table.find(hash, |o| Arc::ptr_eq(o, origin) || **o == *origin) {
             return known.clone();
         }
         if self.table.len() >= self.sweep_at {
-            self.table.retain(|o| Arc::strong_count(o) > 1);
-            self.bytes = self.table.iter().map(cost).sum();
+            self.table.retain(|o| Rc::strong_count(o) > 1);
+            self.bytes = self.table.iter().map(|o| cost(o)).sum();
             self.sweep_at = (2 * self.table.len()).max(SWEEP_MIN);
         }
         self.bytes += cost(origin);
-        self.table.insert_unique(hash, origin.clone(), rehash);
-        origin.clone()
+        let new = Rc::new(origin.clone());
+        self.table.insert_unique(hash, new.clone(), rehash);
+        new
     }
 }
 

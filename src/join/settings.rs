@@ -34,6 +34,8 @@ pub struct Settings {
     pub context: bool,
     /// Keep log records that belong to spans, and let them go as events of their spans.
     pub notes: bool,
+    /// Hand out evaluations that go with no span: see [`Stray`](super::Stray).
+    pub evaluations: bool,
     /// Mend parents and root marks, for servers that need it.
     pub mend: bool,
     /// The attribute a root's release is read from, after the vendors' own.
@@ -52,6 +54,7 @@ impl Default for Settings {
             shapes_max: 4_096,
             context: false,
             notes: false,
+            evaluations: false,
             mend: false,
             release_key: release::SERVICE_VERSION.into(),
         }

@@ -81,6 +81,17 @@ impl Table {
         best.map(|(_, slot)| slot)
     }
 
+    /// The place of an open trace with this id, whoever's it is. Looks at no trace.
+    pub fn seat(&self, id: TraceId) -> Option<u32> {
+        self.seats.find(self.hasher.hash_one(id), |seat| seat.id == id).map(|seat| seat.slot)
+    }
+
+    /// The place a ticket was given for, if it is still that trace's. Looks at no trace.
+    pub fn here(&self, ticket: Ticket) -> Option<u32> {
+        let slot = self.slots.get(ticket.slot as usize)?;
+        (slot.opening == ticket.opening && slot.trace.is_some()).then_some(ticket.slot)
+    }
+
     pub fn get(&self, slot: u32) -> Option<&Trace> {
         self.slots.get(slot as usize)?.trace.as_deref()
     }

@@ -4,7 +4,6 @@
 //! (`pins` says when). Records stand in the order of arrival; nothing here sorts.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use ahash::RandomState;
 use bytes::Bytes;
@@ -14,10 +13,11 @@ use super::Scope;
 use super::heads::Head;
 use super::kin::{Kin, SCAN_MAX};
 use super::ledger::Earlier;
+use super::origins::Shared;
 use super::pins::{self, Pin, PinId, Pins};
 use super::shapes::ShapeId;
 use super::spares::Spares;
-use crate::model::{Origin, Repairs, TenantKey, Time};
+use crate::model::{Repairs, TenantKey, Time};
 use crate::semantics::roots;
 use crate::wire::walk::{Range, SpanEntry};
 use crate::wire::{SpanId, TraceId};
@@ -52,6 +52,18 @@ impl Place {
 
     fn range(self) -> Range {
         Range { at: self.at, len: self.len }
+    }
+
+    /// What lies between this and a later place of the same piece.
+    pub fn gap(self, next: Self) -> Option<Self> {
+        let end = self.at.checked_add(self.len)?;
+        let len = next.at.checked_sub(end).filter(|_| self.piece == next.piece)?;
+        Some(Self { at: end, len, ..self })
+    }
+
+    /// From here to the end of a later place of the same piece.
+    pub fn up_to(self, last: Self) -> Self {
+        Self { len: last.at + last.len - self.at, ..self }
     }
 }
 
@@ -150,12 +162,12 @@ pub(super) struct Trace {
     pub last_request: u64,
     pub records: Vec<Record>,
     /// Their ids once more, side by side: every arrival looks for its own among them.
-    ids: SmallVec<[SpanId; 16]>,
+    pub ids: SmallVec<[SpanId; 16]>,
     pub chunks: Vec<Vec<u8>>,
     /// Requests its spans lie in.
     pub pins: SmallVec<[Pin; 4]>,
     pub blocks: SmallVec<[(Rc<Head>, Rc<Head>); 4]>,
-    pub origins: SmallVec<[Arc<Origin>; 1]>,
+    pub origins: SmallVec<[Shared; 1]>,
     pub repairs: Repairs,
     /// Spans without a parent.
     pub roots: u32,
@@ -210,15 +222,10 @@ impl Trace {
 
     /// A new trace, in the room of one that was cleared.
     pub fn begin(&mut self, id: TraceId, tenant: TenantKey, scope: Scope, now: Time) {
-        use std::mem::take;
-        *self = Self {
-            records: take(&mut self.records),
-            ids: take(&mut self.ids),
-            chunks: take(&mut self.chunks),
-            pins: take(&mut self.pins),
-            blocks: take(&mut self.blocks),
-            ..Self::new(id, tenant, scope, now)
-        };
+        (self.id, self.tenant, self.scope, self.first, self.last) = (id, tenant, scope, now, now);
+        (self.alarm, self.late) = (Time(u64::MAX), false);
+        (self.requests, self.last_request, self.roots, self.charged) = (0, 0, 0, 0);
+        self.repairs = Repairs::default();
     }
 
     /// Bytes it really takes, besides the requests it has pinned.
@@ -253,7 +260,7 @@ impl Trace {
     }
 
     /// Spans of one origin are about to be added.
-    pub fn arrive(&mut self, now: Time, origin: &Arc<Origin>) -> Arrival {
+    pub fn arrive(&mut self, now: Time, origin: &Shared) -> Arrival {
         let nobodys = origin.tenant == TenantKey::ANONYMOUS;
         Arrival {
             after_ms: u32::try_from(now.since(self.first).as_millis()).unwrap_or(u32::MAX),
@@ -263,8 +270,8 @@ impl Trace {
     }
 
     /// The index of an origin among the trace's; past `u16` all share the last place.
-    fn origin_index(&mut self, origin: &Arc<Origin>) -> u16 {
-        let known = self.origins.iter().rposition(|o| Arc::ptr_eq(o, origin));
+    fn origin_index(&mut self, origin: &Shared) -> u16 {
+        let known = self.origins.iter().rposition(|o| Rc::ptr_eq(o, origin));
         let at = known.unwrap_or_else(|| {
             if self.origins.len() < ORIGINS_MAX {
                 self.origins.push(origin.clone());

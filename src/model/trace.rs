@@ -1,10 +1,4 @@
-//! What left the join: one trace, for whoever looks.
-
-use std::time::Duration;
-
-use bytes::Bytes;
-
-use crate::wire::TraceId;
+//! Why a trace left the join, and what was odd in it.
 
 /// Why a trace left the join (DESIGN, "The join").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,21 +49,16 @@ pub struct Repairs {
     pub labelled: u32,
 }
 
-/// A trace as it left the join, labelled.
-#[derive(Clone, Debug)]
-pub struct JoinedTrace {
-    pub trace: TraceId,
-    pub reason: Reason,
-    /// From its first span's arrival to leaving.
-    pub held: Duration,
-    /// From its last span's arrival to leaving.
-    pub quiet: Duration,
-    /// Unix time of leaving, nanoseconds.
-    pub left_unix_nano: u64,
-    pub spans: u32,
-    /// Requests its spans came in.
-    pub requests: u32,
-    pub repairs: Repairs,
-    /// An ExportTraceServiceRequest of this trace alone, exactly as it goes upstream.
-    pub body: Bytes,
+impl Repairs {
+    /// Of two parts of one trace.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            duplicates: self.duplicates.saturating_add(other.duplicates),
+            orphans: self.orphans.saturating_add(other.orphans),
+            zero_parents: self.zero_parents.saturating_add(other.zero_parents),
+            cycles: self.cycles.saturating_add(other.cycles),
+            labelled: self.labelled.saturating_add(other.labelled),
+        }
+    }
 }

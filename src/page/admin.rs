@@ -25,12 +25,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic_reflection::server as reflection;
 
-use super::inspection;
 use super::line::Line;
+use super::links::Links;
 use super::proto::DESCRIPTORS;
-use super::{Summary, Watchers};
+use super::{Summary, Watchers, asked, inspection};
+use crate::semantics::ids;
 use crate::telemetry::Meters;
-use crate::wire::TraceId;
 
 /// Connections open at once; more wait in the socket's own queue.
 const CONNECTIONS_MAX: usize = 64;
@@ -58,6 +58,7 @@ pub struct Sources {
     /// What the join holds and why, at most so many traces.
     pub held: Arc<dyn Fn(usize) -> serde_json::Value + Send + Sync>,
     pub status: Arc<dyn Fn() -> StatusInfo + Send + Sync>,
+    pub links: Links,
 }
 
 /// What metrics do not say.
@@ -164,6 +165,8 @@ fn routes(sources: Sources, stop: &CancellationToken) -> Router {
         .route("/tracez", get(tracez))
         .route("/traces", get(traces))
         .route("/traces/{id}", get(trace))
+        .route("/id", get(asked::id))
+        .route("/url/{trace_id}", get(asked::url))
         .route_service("/spandrel.v1.Inspection/{*method}", inspection);
     with_reflection(router).fallback(nothing).with_state(sources)
 }
@@ -190,7 +193,9 @@ spandrel admin
 /readyz       whether requests are taken
 /tracez       what the join holds, and why
 /traces       the latest joined traces
-/traces/{id}  one of them, with its spans
+/traces/{id}  one of them, with its spans and what they mean
+/id?seed=…    the trace id that SDKs make of a seed; &observation for a span's
+/url/{id}     where the UI shows a trace
 
 spandrel.v1.Inspection is served here over gRPC, with reflection: see proto/, or run `spandrel tail`
 ";
@@ -235,37 +240,31 @@ async fn tracez(State(sources): State<Sources>) -> Response {
     json(&(sources.held)(LISTED_MAX))
 }
 
-/// An array, newest first, without spans.
+/// An array, newest first, without spans. A trace that left in parts stands once.
 async fn traces(State(sources): State<Sources>) -> Response {
     off_the_runtime(move || {
         let latest = sources.watchers.latest(LISTED_MAX);
-        let read: Vec<Summary> = latest.iter().map(|trace| Summary::read(trace)).collect();
+        let read: Vec<Summary> = latest.iter().filter_map(|parts| Summary::read_parts(parts)).collect();
         json(&read.iter().map(Line::overview).collect::<Vec<_>>())
     })
     .await
 }
 
-/// An array of what left of the trace, oldest first: late spans are a part of their own.
+/// One trace whole: late spans are in it, though they left later.
 async fn trace(State(sources): State<Sources>, Path(id): Path<String>) -> Response {
-    let Some(id) = trace_id(&id) else {
-        let hint = "a trace id is 32 hexadecimal digits\n";
-        return (StatusCode::BAD_REQUEST, hint).into_response();
+    let id = match ids::parse_trace_id(&id.to_ascii_lowercase()) {
+        Ok(id) => id,
+        Err(none) => return (StatusCode::BAD_REQUEST, format!("{none}\n")).into_response(),
     };
-    off_the_runtime(move || {
-        let parts: Vec<Summary> = sources.watchers.parts(id).iter().map(|part| Summary::read(part)).collect();
-        if parts.is_empty() {
-            let hint = "no such trace is kept: it has not left the join, or newer ones took its place\n";
-            return (StatusCode::NOT_FOUND, hint).into_response();
+    off_the_runtime(move || match Summary::read_parts(&sources.watchers.parts(id)) {
+        Some(whole) => json(&Line::of(&whole)),
+        None => {
+            let hint = "no such trace is kept: it has not left the join, newer ones took its place, or \
+                        none are kept (see `recent`)\n";
+            (StatusCode::NOT_FOUND, hint).into_response()
         }
-        json(&parts.iter().map(Line::of).collect::<Vec<_>>())
     })
     .await
-}
-
-/// Exactly 32 hexadecimal digits, of either case.
-fn trace_id(text: &str) -> Option<TraceId> {
-    let digits = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    digits.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(|id| TraceId(id.to_be_bytes()))
 }
 
 /// Reading traces takes milliseconds: not on a thread that serves callers.

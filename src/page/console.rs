@@ -9,13 +9,15 @@ use tokio::sync::oneshot;
 use super::line::Line;
 use super::tree::{self, Paint};
 use super::watch::{Kind, TooMany, Watchers};
-use super::{Looking, Summary};
+use super::{Looking, Summary, why};
 use crate::telemetry::logs::no_colour_unset;
 
 /// How a trace is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Tree(Paint),
+    /// Trees, and why their spans say what they say.
+    Why(Paint),
     /// One JSON object a line.
     Line,
 }
@@ -33,7 +35,8 @@ impl Form {
 
     pub fn render(self, summary: &Summary) -> String {
         match self {
-            Form::Tree(paint) => tree::render(summary, paint),
+            Form::Tree(paint) => tree::render(summary, paint) + "\n",
+            Form::Why(paint) => tree::render(summary, paint) + &why::render(summary) + "\n",
             Form::Line => Line::of(summary).render(),
         }
     }
@@ -81,7 +84,7 @@ fn print_all(mut looking: Looking, out: &mut impl Write, form: Form) -> std::io:
     while let Some(trace) = looking.next_blocking() {
         out.write_all(form.render(&Summary::read(&trace)).as_bytes())?;
         let missed = looking.missed();
-        if let (1.., Form::Tree(_)) = (missed, form) {
+        if let (1.., Form::Tree(_) | Form::Why(_)) = (missed, form) {
             writeln!(out, "… {missed} traces not shown: they came faster than they could be printed\n")?;
         }
         out.flush()?;

@@ -4,19 +4,30 @@
 //! whoever looks pays for the looking, on its own thread or task.
 
 pub mod admin;
+mod asked;
 pub mod banner;
 pub mod console;
+pub mod counted;
 pub mod inspection;
+pub mod joined;
 pub mod line;
+pub mod links;
+pub mod meaning;
 pub mod proto;
+pub mod provenance;
 pub mod recent;
+pub mod rows;
+pub mod scores;
 pub mod summary;
 #[cfg(test)]
 pub mod testing;
 pub mod tree;
 pub mod watch;
+mod when;
+pub mod why;
 
 pub use admin::{Admin, BindError, Sources};
 pub use console::{Console, Form};
+pub use joined::JoinedTrace;
 pub use summary::Summary;
 pub use watch::{Looking, Watchers};

@@ -43,6 +43,8 @@ impl JoinedTrace {
             processes: processes.listed,
             spans,
             otlp,
+            properties: Some(summary.properties.clone()),
+            provenance: summary.provenance.clone(),
         }
     }
 
@@ -66,6 +68,9 @@ impl JoinedTrace {
             left_unix_nano: self.left_time_unix_nano,
             requests: self.requests,
             repairs: self.repairs.unwrap_or_default().into_repairs(),
+            parts: 1,
+            properties: self.properties.unwrap_or_default(),
+            provenance: self.provenance,
             spans,
         }
     }
@@ -121,6 +126,7 @@ impl Span {
                 Status::Error => 2,
             },
             status_message: span.message.clone(),
+            observation: Some(span.observation.clone()),
         }
     }
 
@@ -141,6 +147,7 @@ impl Span {
                 _ => Status::Unset,
             },
             message: self.status_message,
+            observation: self.observation.unwrap_or_default(),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The latest joined traces, in bounded memory: the oldest go when a new one needs room.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::JoinedTrace;
+use super::JoinedTrace;
 use crate::wire::TraceId;
 
 /// The latest traces, newest last. Bytes are counted as they are really held: each body is a copy of
@@ -41,9 +41,22 @@ impl Recent {
         gone
     }
 
-    /// At most `most`, newest first.
-    pub fn latest(&self, most: usize) -> Vec<Arc<JoinedTrace>> {
-        self.traces.iter().rev().take(most).cloned().collect()
+    /// At most `most` traces, newest first, each with all its parts that are kept, oldest first.
+    pub fn latest(&self, most: usize) -> Vec<Vec<Arc<JoinedTrace>>> {
+        let mut places: HashMap<TraceId, usize> = HashMap::new();
+        let mut latest: Vec<Vec<Arc<JoinedTrace>>> = Vec::new();
+        for part in self.traces.iter().rev() {
+            match places.get(&part.trace) {
+                Some(&at) => latest[at].push(part.clone()),
+                None if latest.len() < most => {
+                    places.insert(part.trace, latest.len());
+                    latest.push(vec![part.clone()]);
+                }
+                None => {}
+            }
+        }
+        latest.iter_mut().for_each(|parts| parts.reverse());
+        latest
     }
 
     /// All kept parts of one trace, oldest first: late spans leave as a part of their own.
@@ -65,9 +78,9 @@ impl Recent {
     }
 }
 
-/// What one trace costs: its body, its facts, its two counts and its place in the row.
+/// What one trace costs: all it holds, its two counts and its place in the row.
 fn size(trace: &JoinedTrace) -> usize {
-    trace.body.len() + size_of::<JoinedTrace>() + 4 * size_of::<usize>()
+    trace.bytes() + 4 * size_of::<usize>()
 }
 
 #[cfg(test)]
@@ -82,7 +95,7 @@ mod tests {
         let gone: u64 = (1..=5).map(|n| recent.keep(&trace_of(n, 1000))).sum();
         assert_eq!(gone, 2);
         assert_eq!(recent.bytes(), 3 * size(&one));
-        let left: Vec<u8> = recent.latest(10).iter().map(|t| t.trace.0[15]).collect();
+        let left: Vec<u8> = recent.latest(10).iter().map(|parts| parts[0].trace.0[15]).collect();
         assert_eq!(left, [5, 4, 3], "newest first");
         assert_eq!(recent.latest(2).len(), 2);
     }
@@ -102,7 +115,7 @@ mod tests {
         recent.keep(&trace_of(1, 100));
         assert_eq!(recent.keep(&trace_of(2, 10_000)), 1);
         assert_eq!(recent.latest(10).len(), 1);
-        assert_eq!(recent.latest(10)[0].trace, trace_of(1, 0).trace);
+        assert_eq!(recent.latest(10)[0][0].trace, trace_of(1, 0).trace);
     }
 
     #[test]
@@ -111,7 +124,7 @@ mod tests {
         let mut recent = Recent::new(5000);
         recent.keep(&JoinedTrace { body: chunk.slice(10..20), ..trace_of(1, 0) });
         assert!(chunk.is_unique(), "nothing of the chunk is pinned");
-        assert_eq!(recent.latest(1)[0].body.as_ref(), [7; 10]);
+        assert_eq!(recent.latest(1)[0][0].body.as_ref(), [7; 10]);
     }
 
     #[test]
@@ -122,5 +135,8 @@ mod tests {
         });
         assert_eq!(recent.parts(trace_of(1, 0).trace).len(), 2);
         assert_eq!(recent.parts(trace_of(3, 0).trace).len(), 0);
+        let listed: Vec<_> =
+            recent.latest(10).iter().map(|parts| (parts[0].trace.0[15], parts.len())).collect();
+        assert_eq!(listed, [(1, 2), (2, 1)]);
     }
 }

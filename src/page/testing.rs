@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::JoinedTrace;
 use super::admin::{Sources, StatusInfo};
+use super::links::Links;
 use super::watch::Watchers;
-use crate::model::{JoinedTrace, Reason, Repairs};
+use crate::model::{Reason, Repairs};
 use crate::telemetry::Meters;
 use crate::wire::TraceId;
 
@@ -25,6 +27,9 @@ pub fn trace_of(n: u8, len: usize) -> JoinedTrace {
         spans: 0,
         requests: 3,
         repairs: Repairs::default(),
+        said: None,
+        given: Box::default(),
+        mended: 0,
         body: Bytes::from(vec![0; len]),
     }
 }
@@ -65,6 +70,49 @@ pub fn written(spans: &[(u64, u64, &str, u64, u64)]) -> JoinedTrace {
     JoinedTrace { trace: TraceId([7; 16]), spans, body: Bytes::from(body), ..trace_of(0, 0) }
 }
 
+/// A trace of one call of a model by the service `shop` in the environment `test`.
+pub fn called(model: &str, input: i64, output: i64, usd: &str) -> JoinedTrace {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+    use opentelemetry_proto::tonic::resource::v1::Resource;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use prost::Message;
+    let pair = |key: &str, value: Value| KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    };
+    let text = |text: &str| Value::StringValue(text.to_owned());
+    let resource =
+        vec![pair("service.name", text("shop")), pair("deployment.environment.name", text("test"))];
+    let span = Span {
+        trace_id: vec![7; 16],
+        span_id: vec![1; 8],
+        name: "chat".to_owned(),
+        start_time_unix_nano: 1_000_000_000,
+        end_time_unix_nano: 3_000_000_000,
+        attributes: vec![
+            pair("gen_ai.operation.name", text("chat")),
+            pair("gen_ai.request.model", text(model)),
+            pair("gen_ai.usage.input_tokens", Value::IntValue(input)),
+            pair("gen_ai.usage.output_tokens", Value::IntValue(output)),
+            pair("langfuse.observation.cost_details", text(&format!("{{\"total\": {usd}}}"))),
+            pair("langfuse.observation.input", text(r#"{"question": "how much?"}"#)),
+            pair("user.id", text("ann")),
+            pair("session.id", text("s-1")),
+            pair("langfuse.trace.tags", text("a,b")),
+        ],
+        ..Span::default()
+    };
+    let block = ResourceSpans {
+        resource: Some(Resource { attributes: resource, ..Resource::default() }),
+        scope_spans: vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }],
+        ..ResourceSpans::default()
+    };
+    let body = ExportTraceServiceRequest { resource_spans: vec![block] }.encode_to_vec();
+    JoinedTrace { trace: TraceId([7; 16]), spans: 1, body: Bytes::from(body), ..trace_of(0, 0) }
+}
+
 /// An admin port's sources that show `watchers` and little else.
 pub fn sources(watchers: &Arc<Watchers>) -> Sources {
     Sources {
@@ -75,5 +123,6 @@ pub fn sources(watchers: &Arc<Watchers>) -> Sources {
         ready: Arc::new(|| Ok("fine".to_owned())),
         held: Arc::new(|_| serde_json::Value::Null),
         status: Arc::new(StatusInfo::default),
+        links: Links::default(),
     }
 }

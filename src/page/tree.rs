@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Summary;
+use super::proto::Properties;
 use super::summary::Span;
 use crate::model::Repairs;
 use crate::wire::span::Status;
@@ -55,7 +56,7 @@ impl Paint {
     }
 }
 
-/// The whole picture, ending in an empty line.
+/// The whole picture.
 pub fn render(summary: &Summary, paint: Paint) -> String {
     let mut out = header(summary, paint);
     let rows = rows(summary);
@@ -68,7 +69,6 @@ pub fn render(summary: &Summary, paint: Paint) -> String {
     if hidden > 0 {
         let _ = writeln!(out, "{}", paint.dim(&format!("  … and {}", count(hidden, "more span"))));
     }
-    out.push('\n');
     out
 }
 
@@ -96,10 +96,29 @@ fn header(summary: &Summary, paint: Paint) -> String {
     if !said.is_empty() {
         let _ = writeln!(out, "  {}", said.join("  "));
     }
+    for said in meant(summary, paint) {
+        let _ = writeln!(out, "  {said}");
+    }
     if let Some(repaired) = repaired(summary.repairs) {
         let _ = writeln!(out, "  {}", paint.yellow(&repaired));
     }
     out
+}
+
+/// Whose trace it is, and what it took; a line each where there is something to say.
+fn meant(summary: &Summary, paint: Paint) -> Vec<String> {
+    let Properties { user, session, tags, tokens, cost, .. } = &summary.properties;
+    let named = |what: &str, value: &str| format!("{what} {}", paint.green(&printable(&clip(value, 60))));
+    let mut whose: Vec<String> = Vec::new();
+    whose.extend(user.as_deref().map(|user| named("user", user)));
+    whose.extend(session.as_deref().map(|session| named("session", session)));
+    if !tags.is_empty() {
+        whose.push(named("tags", &tags.join(", ")));
+    }
+    let mut took: Vec<String> = Vec::new();
+    took.extend(tokens.map(|t| format!("{} tokens in, {} out, {} in all", t.input, t.output, t.total)));
+    took.extend(cost.as_ref().map(|cost| format!("cost {} USD", paint.green(&printable(&cost.total)))));
+    [whose, took].into_iter().filter(|said| !said.is_empty()).map(|said| said.join("  ")).collect()
 }
 
 /// `left complete, 52.0 ms after its last span; held 1.20 s; came in 4 requests`.
@@ -273,7 +292,7 @@ fn figures(number: f64) -> String {
     }
 }
 
-fn count(n: u64, noun: &str) -> String {
+pub fn count(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
@@ -302,7 +321,7 @@ mod tests {
     use super::*;
     use crate::page::testing::{captured, trace_of, written};
 
-    fn check(trace: &crate::model::JoinedTrace, expect: &str) {
+    fn check(trace: &crate::page::JoinedTrace, expect: &str) {
         assert_eq!(render(&Summary::read(trace), Paint::PLAIN).trim_end(), expect.trim());
     }
 
@@ -311,10 +330,12 @@ mod tests {
         check(
             &captured(),
             "
-handle_request  trace e74af16a04dc117a5df19dbb56d10845  3 services, 6 spans, 181 ms
+orders-query  trace e74af16a04dc117a5df19dbb56d10845  3 services, 6 spans, 181 ms
   left complete, 51.3 ms after its last span; held 1.20 s; came in 3 requests
+  user user-123  session session-abc  tags production, weather
+  50 tokens in, 12 out, 62 in all
   repaired: 2 resources labelled, 1 duplicate collapsed
-  handle_request         py-gateway    internal   181 ms
+  handle_request         py-gateway    internal   181 ms  environment production  release 4f1c2d3
   └─ GET /orders         orders-db     server    95.8 ms  release 3.0.1
      ├─ SELECT orders    orders-db     client    68.2 µs
      └─ POST /agent      orders-db     client    94.4 ms
@@ -385,7 +406,7 @@ or\u{fffd}[2Jphan\u{fffd}  trace 07070707070707070707070707070707  1 service, 3 
     #[test]
     fn a_body_that_is_nothing_shows_as_a_trace_without_spans() {
         check(
-            &crate::model::JoinedTrace { spans: 4, ..trace_of(1, 10) },
+            &crate::page::JoinedTrace { spans: 4, ..trace_of(1, 10) },
             "
 (no name)  trace 01000000000000000000000000000001  0 services, 4 spans, 0 ns
   left complete, 51.3 ms after its last span; held 1.20 s; came in 3 requests

@@ -1,4 +1,5 @@
-//! Who looks at joined traces: the latest kept, the console, and readers of the inspection API.
+//! Who looks at joined traces: the latest kept, the console, metrics of traces, and readers of the
+//! inspection API.
 //!
 //! A lane asks [`Watchers::wanted`] before it builds a [`JoinedTrace`], and [`Watchers::offer`] never
 //! waits for anyone: each looker has its own queue, bounded in traces and bytes, and what does not fit
@@ -11,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+use super::JoinedTrace;
 use super::recent::Recent;
-use crate::model::JoinedTrace;
 use crate::telemetry::Meters;
 use crate::wire::TraceId;
 
@@ -48,6 +49,8 @@ struct Tally {
 pub enum Kind {
     Console,
     Watch,
+    /// Counts traces as metrics.
+    Rollups,
 }
 
 impl Kind {
@@ -55,6 +58,7 @@ impl Kind {
         match self {
             Kind::Console => "console",
             Kind::Watch => "watch",
+            Kind::Rollups => "rollups",
         }
     }
 }
@@ -64,7 +68,7 @@ impl Kind {
 #[error("{LOOKERS_MAX} are watching already; end one of them and try again")]
 pub struct TooMany;
 
-/// Lookers at once, the console included.
+/// Lookers at once, the console and who counts included.
 pub const LOOKERS_MAX: usize = 9;
 /// Traces waiting for one looker.
 const QUEUE_TRACES_MAX: usize = 256;
@@ -130,8 +134,8 @@ impl Watchers {
         lookers.clear();
     }
 
-    /// The latest traces kept, newest first; none when none are kept.
-    pub fn latest(&self, most: usize) -> Vec<Arc<JoinedTrace>> {
+    /// The latest traces kept, newest first, each with its parts; none when none are kept.
+    pub fn latest(&self, most: usize) -> Vec<Vec<Arc<JoinedTrace>>> {
         self.recent().map(|recent| recent.latest(most)).unwrap_or_default()
     }
 

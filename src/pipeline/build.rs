@@ -14,6 +14,7 @@ use super::journey::Journey;
 use super::keep::{self, PAGE};
 use super::lane::{Lane, Pulse};
 use super::ruler::{Ruler, Told};
+use super::scoring::Scoring;
 use super::shelf::{Outlet, Shelf};
 use super::tally::LaneMeters;
 use super::watch;
@@ -72,12 +73,13 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let listening: Vec<_> = bound.addresses().cloned().collect();
     let clock = Clock::new();
     let meters = Arc::new(Meters::new());
-    let recent = watch::recent_bytes(&plan);
-    let budget = Budget::new(plan.memory - recent);
+    let budget = Budget::new(plan.memory.saturating_sub(plan.recent));
     let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
 
-    let (outlets, exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
-    let watchers = Watchers::new(meters.clone(), recent);
+    let (outlets, mut exporters) = start_exporters(&plan, &budget, &meters, clock, &give_up)?;
+    let (scoring, poster) = start_scores(&plan, &budget, &meters, clock, &give_up)?.unzip();
+    exporters.extend(poster);
+    let watchers = Watchers::new(meters.clone(), plan.recent);
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let lanes_give_up = Arc::new(AtomicBool::new(false));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
@@ -94,7 +96,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
             meters: meters.clone(),
             outlets: outlets.clone(),
         };
-        let fresh = journeys(&plan, &budget, &meters, (clock, &told), &outlets, &watchers);
+        let fresh = journeys(&plan, &budget, &meters, (clock, &told), &outlets, &scoring, &watchers);
         let thread = thread::Builder::new().name(format!("lane-{number}"));
         threads.push(thread.spawn(move || lane.run(fresh)).map_err(StartError::Thread)?);
     }
@@ -156,6 +158,24 @@ fn start_exporters(
     Ok(started)
 }
 
+/// Who posts scores, if they are wanted and an upstream is a platform that has them.
+fn start_scores(
+    plan: &Plan,
+    budget: &Arc<Budget>,
+    meters: &Arc<Meters>,
+    clock: Clock,
+    give_up: &CancellationToken,
+) -> Result<Option<(Scoring, JoinHandle<()>)>, StartError> {
+    let Some(dialect) = plan.scores else { return Ok(None) };
+    for upstream in &plan.upstreams {
+        let started = export::scores(upstream, dialect, budget, meters, clock, give_up.clone())?;
+        if let Some((scores, poster)) = started {
+            return Ok(Some((Scoring::new(dialect, &plan.labels, scores), poster)));
+        }
+    }
+    Ok(None)
+}
+
 /// The way to the platform for what is not OTLP, if an upstream is one.
 fn relay(plan: &Plan, meters: &Arc<Meters>) -> Result<Option<Arc<dyn Relay>>, StartError> {
     for upstream in &plan.upstreams {
@@ -173,10 +193,12 @@ fn journeys(
     meters: &Arc<Meters>,
     (clock, told): (Clock, &Told),
     outlets: &[Outlet],
+    scoring: &Option<Scoring>,
     watchers: &Arc<Watchers>,
 ) -> impl Fn() -> Journey + Send + use<> {
     let (labels, stamps, batch) = (plan.labels.clone(), plan.stamps, plan.batch);
     let (rules, told) = (plan.rules.clone(), told.clone());
+    let particulars = plan.particulars.clone();
     let lanes = plan.lanes.max(1);
     // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
     let join = plan.join.clone().map(|settings| crate::join::Settings {
@@ -184,16 +206,18 @@ fn journeys(
         ..settings
     });
     let memo_bytes = (budget.limit() / 64 / lanes).clamp(64 << 10, 4 << 20);
-    let (budget, meters, outlets, watchers) =
-        (budget.clone(), meters.clone(), outlets.to_vec(), watchers.clone());
+    let (budget, meters, outlets, scoring, watchers) =
+        (budget.clone(), meters.clone(), outlets.to_vec(), scoring.clone(), watchers.clone());
     move || Journey {
         join: join.clone().map(|settings| Join::new(settings, rand::random())),
         labels: Memo::new(labels.clone(), memo_bytes),
         rules: Ruler::new(rules.clone(), clock, told.clone(), &meters),
         stamps,
+        particulars: particulars.clone(),
         batcher: Batcher::new(batch, budget.clone()),
         held: budget.reserve(0),
         shelf: Shelf::new(&outlets, &meters),
+        scoring: scoring.clone(),
         watchers: watchers.clone(),
         clock,
         meters: LaneMeters::new(&meters),

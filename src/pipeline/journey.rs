@@ -11,25 +11,31 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
-use crate::model::{Clock, JoinedTrace, Reason, Time};
-use crate::page::Watchers;
+use crate::model::{Clock, Reason, Time};
+use crate::page::{JoinedTrace, Watchers};
 use crate::queue::batcher::{self, Batcher, BlockKey, Pen};
 use crate::queue::{Admitted, Reservation};
 use crate::rules::labels::Known;
 use crate::rules::memo::{Labelled, Memo};
+use crate::rules::particulars;
 use crate::rules::stamp::{self, Stamp};
+use crate::semantics::claims::Has;
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::index::{Head, Range, ResourceEntry};
 use crate::wire::split;
 use crate::wire::{Rope, Signal, TraceId};
 
+use super::ruled::RuledTrace;
 use super::ruler::Ruler;
+use super::scoring::Scoring;
 use super::shelf::Shelf;
 use super::tally::LaneMeters;
-use super::write::{Writer, stamp_of};
+use super::write::{Writer, given, particulars_of, stamp_of};
 
-/// Spans of one request that are taken before what must leave leaves.
-const PART_SPANS: usize = 8 * 1024;
+/// Spans of one request that are taken before what must leave leaves: each may open a trace of two kilobytes.
+const PART_SPANS: usize = 2 * 1024;
+/// A request is gone through once for each of its parts.
+const PARTS_MAX: usize = 128;
 
 /// One lane's share of the road from admission to the outboxes.
 #[derive(Debug)]
@@ -38,10 +44,13 @@ pub struct Journey {
     pub labels: Memo,
     pub rules: Ruler,
     pub stamps: stamp::Settings,
+    pub particulars: particulars::Settings,
     pub batcher: Batcher,
     /// Pays for what the join holds and remembers, the memo and open batches.
     pub held: Reservation,
     pub shelf: Shelf,
+    /// Where evaluations become scores.
+    pub scoring: Option<Scoring>,
     pub watchers: Arc<Watchers>,
     pub clock: Clock,
     pub meters: LaneMeters,
@@ -90,6 +99,7 @@ impl Journey {
             self.in_hand[Signal::Logs as usize] += coming as u64;
         }
         join.note(now, &request.origin, &request.body, &request.index, mine);
+        self.score_strays(now);
     }
 
     /// Lets everything go that is due, and hands closed batches over.
@@ -99,6 +109,7 @@ impl Journey {
         }
         self.settle_copies();
         self.settle_unplaced();
+        self.score_strays(now);
         self.batcher.close_due(now, false);
         self.hand_over();
         self.relieve(now);
@@ -112,6 +123,7 @@ impl Journey {
         self.join.iter_mut().for_each(Join::end_notes);
         self.settle_copies();
         self.settle_unplaced();
+        self.score_strays(now);
         self.batcher.close_due(now, true);
         self.hand_over();
     }
@@ -133,7 +145,7 @@ impl Journey {
         let coming = request.index.spans.iter().filter(|entry| mine(entry.trace)).count() as u64;
         // In hand before anything is done with them, so that a panic while they are taken loses none uncounted.
         self.in_hand[Signal::Traces as usize] += coming;
-        let parts = request.index.spans.len().div_ceil(PART_SPANS).max(1) as u64;
+        let parts = request.index.spans.len().div_ceil(PART_SPANS).clamp(1, PARTS_MAX) as u64;
         // Seeded anew: ids may have been chosen to fall into one part.
         let hasher = (parts > 1).then(RandomState::new);
         let part_of = |trace: TraceId| hasher.as_ref().map_or(0, |hasher| hasher.hash_one(trace) % parts);
@@ -208,13 +220,21 @@ impl Journey {
         let labelled = self.label(&mut trace);
         self.meters.left(&trace, now);
         let said = trace.context.said.clone();
-        let mut stamp = stamp_of(self.stamps, &trace, said.as_deref());
-        if let Some(ruled) = self.rule(&trace, &labelled, &mut stamp) {
-            self.emit_ruled(now, &trace, &ruled);
+        let particulars = particulars_of(&trace, &self.particulars);
+        let mut stamp = stamp_of(self.stamps, &trace, said.as_deref()).with(particulars);
+        let ruled = self.rule(&trace, &labelled, &mut stamp);
+        if let Some(scoring) =
+            self.scoring.as_ref().filter(|_| !ruled.as_ref().is_some_and(RuledTrace::is_gone))
+        {
+            scoring.score(&trace);
+        }
+        if let Some(ruled) = ruled {
+            self.emit_ruled(now, &trace, ruled);
         } else {
             if self.watchers.wanted() {
                 let body = request_of(&trace, &labelled, &mut stamp).into_bytes();
-                self.watchers.offer(self.shown(now, &trace, trace.span_count(), body));
+                let (spans, given) = (trace.span_count(), given(&trace, &mut stamp));
+                self.watchers.offer(self.shown(now, &trace, spans, given, body));
             }
             self.batch(now, &trace, &labelled, &mut stamp);
         }
@@ -249,8 +269,18 @@ impl Journey {
         }
         // A collapsed duplicate settles with the spans of its trace.
         let mut copies = (u64::from(trace.repairs.duplicates), u64::from(trace.note_copies));
+        let as_they_came =
+            whole && trace.mended() == 0 && trace.event_count() == 0 && stamp.changes_nothing();
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
+            if as_they_came {
+                let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
+                let (spans_too, notes_too) = std::mem::take(&mut copies);
+                place.settle_too(spans_too, notes_too);
+                place.put_all(trace.stretches(block));
+                self.batcher.close_if_full(Signal::Traces, &trace.origin);
+                continue;
+            }
             let mut pen = Writer::of(block, stamp);
             let mut spans = trace.spans(block).peekable();
             while let Some(next) = spans.peek() {
@@ -295,8 +325,22 @@ impl Journey {
         }
     }
 
+    /// Evaluations that go with no span.
+    fn score_strays(&mut self, now: Time) {
+        if let (Some(scoring), Some(join)) = (&self.scoring, &mut self.join) {
+            join.take_strays(now).iter().for_each(|stray| scoring.score_stray(stray));
+        }
+    }
+
     /// The trace as a request of its own, for those who look.
-    pub(super) fn shown(&self, now: Time, trace: &Leaving, spans: usize, body: Bytes) -> JoinedTrace {
+    pub(super) fn shown(
+        &self,
+        now: Time,
+        trace: &Leaving,
+        spans: usize,
+        given: Box<[Has]>,
+        body: Bytes,
+    ) -> JoinedTrace {
         JoinedTrace {
             trace: trace.trace,
             reason: trace.reason,
@@ -306,6 +350,9 @@ impl Journey {
             spans: u32::try_from(spans).unwrap_or(u32::MAX),
             requests: trace.requests,
             repairs: trace.repairs,
+            said: trace.context.said.clone(),
+            given,
+            mended: u32::try_from(trace.mended()).unwrap_or(u32::MAX),
             body,
         }
     }
@@ -361,7 +408,8 @@ fn trace_len(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) 
         let spans = trace.blocks.iter().flat_map(|block| trace.spans(block));
         spans.map(|span| stamp.growth(span.has, span.mend)).sum::<usize>()
     };
-    heads + trace.span_bytes() + trace.event_bytes() + grown + trace.span_count() * batcher::ITEM_OVERHEAD
+    let items = trace.span_count() * batcher::ITEM_OVERHEAD;
+    heads + trace.span_bytes() + trace.event_bytes() + grown + stamp.particulars_len() + items
 }
 
 /// What the heads of a block take, at most.

@@ -22,6 +22,9 @@ use crate::wire::Signal;
 const NAP: Duration = Duration::from_millis(250);
 /// How long to wait for a full outbox before trying again.
 const FULL_NAP: Duration = Duration::from_millis(5);
+/// How long a lane that was just busy lets requests gather. Whoever offers one need not wake it, and what it
+/// works on at once it waits for once; of the moment a trace is held it is a hundredth.
+const GATHER: Duration = Duration::from_micros(500);
 /// Requests taken before looking at what is due, and at what the join holds by then.
 const BURST: usize = 64;
 /// Items in them: a span of its own trace can take twenty times its bytes in the join.
@@ -118,6 +121,9 @@ impl Lane {
             if items >= BURST_ITEMS {
                 break;
             }
+        }
+        if self.work.is_empty() {
+            std::thread::sleep(GATHER);
         }
         Next::Go
     }

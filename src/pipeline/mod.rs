@@ -6,7 +6,8 @@ pub mod keep;
 pub mod lane;
 mod ruled;
 pub mod ruler;
-pub mod shelf;
+pub mod scoring;
+mod shelf;
 pub mod tally;
 #[cfg(test)]
 mod tests;

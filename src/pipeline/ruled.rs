@@ -10,7 +10,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::journey::{Journey, Passed, heads_len};
-use super::write::Writer;
+use super::write::{Writer, given};
 use crate::join::{Leaving, LeavingSpan, SpanBytes};
 use crate::model::Time;
 use crate::queue::Admitted;
@@ -37,6 +37,8 @@ pub struct RuledTrace<'t> {
     blocks: Vec<RuledBlock>,
     /// Those that are kept, whole as they go out.
     spans: Vec<LeavingSpan<'t>>,
+    /// What each was given before rules looked at it; empty when none was given anything.
+    given: Box<[Has]>,
     sampled_out: bool,
 }
 
@@ -95,9 +97,18 @@ impl Journey {
         if ruled.is_nothing() && !scopes.iter().any(|scope| scope.changed) {
             return None;
         }
-        let mut out = RuledTrace { blocks: Vec::new(), spans: Vec::new(), sampled_out: ruled.sampled_out };
+        let mut out = RuledTrace {
+            blocks: Vec::new(),
+            spans: Vec::new(),
+            given: Box::default(),
+            sampled_out: ruled.sampled_out,
+        };
         if ruled.sampled_out {
             return Some(out);
+        }
+        if self.watchers.wanted() {
+            let kept = given(trace, stamp).into_iter().zip(&ruled.spans).filter(|(_, fated)| !fated.dropped);
+            out.given = kept.map(|(given, _)| given).collect();
         }
         let mut all = spans.into_iter().zip(ruled.spans);
         for ((block, labelled), scope) in trace.blocks.iter().zip(labelled).zip(scopes) {
@@ -119,12 +130,12 @@ impl Journey {
     }
 
     /// What is left of a trace goes where it would have gone; what is not is lost.
-    pub(super) fn emit_ruled(&mut self, now: Time, trace: &Leaving, ruled: &RuledTrace<'_>) {
+    pub(super) fn emit_ruled(&mut self, now: Time, trace: &Leaving, mut ruled: RuledTrace<'_>) {
         let reason = if ruled.sampled_out { SAMPLED_OUT } else { DROPPED };
         let mut lost = (trace.span_count() - ruled.spans.len()) as u64;
         let kept_notes: usize = ruled.spans.iter().map(|span| span.events.len()).sum();
         let mut notes = (trace.event_count() - kept_notes) as u64;
-        if ruled.spans.is_empty() {
+        if ruled.is_gone() {
             // What would have settled with its spans.
             lost += u64::from(trace.repairs.duplicates);
             notes += u64::from(trace.note_copies);
@@ -134,13 +145,14 @@ impl Journey {
             self.in_hand[Signal::Logs as usize] = self.in_hand[Signal::Logs as usize].saturating_sub(notes);
             self.shelf.lose_notes(reason, notes);
         }
-        if ruled.spans.is_empty() {
+        if ruled.is_gone() {
             return;
         }
         if self.watchers.wanted() {
-            self.watchers.offer(self.shown(now, trace, ruled.spans.len(), ruled.request().into_bytes()));
+            let (given, body) = (std::mem::take(&mut ruled.given), ruled.request().into_bytes());
+            self.watchers.offer(self.shown(now, trace, ruled.spans.len(), given, body));
         }
-        self.batch_ruled(now, trace, ruled);
+        self.batch_ruled(now, trace, &ruled);
     }
 
     /// As `batch`, of spans that are whole.
@@ -214,6 +226,11 @@ impl Journey {
 }
 
 impl<'t> RuledTrace<'t> {
+    /// Nothing of it is left.
+    pub fn is_gone(&self) -> bool {
+        self.spans.is_empty()
+    }
+
     fn of(&self, block: &RuledBlock) -> &[LeavingSpan<'t>] {
         self.spans.get(block.spans.clone()).unwrap_or_default()
     }
@@ -241,7 +258,7 @@ impl<'t> RuledTrace<'t> {
 
 /// A span as it would go out: what rules are to see.
 fn finished<'t>(span: LeavingSpan<'t>, pen: &mut Writer<'_, '_>) -> LeavingSpan<'t> {
-    if pen.growth(&span) == 0 {
+    if pen.leaves_alone(&span) {
         return span;
     }
     let events = span.events;

@@ -1,6 +1,7 @@
 //! What a lane counts: handles to its metrics, looked up once.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::local::LocalHistogram;
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::join::{Leaving, Unplaced};
 use crate::model::{Reason, Time};
@@ -22,8 +23,9 @@ pub struct LaneMeters {
     mended: IntCounter,
     pub split: IntCounter,
     notes: IntCounterVec,
-    quiet: Histogram,
-    spans: Histogram,
+    /// Of each trace; told to everyone once a turn.
+    quiet: LocalHistogram,
+    spans: LocalHistogram,
     closed: IntCounterVec,
     held_bytes: IntGauge,
     held_traces: IntGauge,
@@ -46,8 +48,8 @@ impl LaneMeters {
             mended: meters.mended.with_label_values::<&str>(&[]),
             split: meters.split.with_label_values::<&str>(&[]),
             notes: meters.notes.clone(),
-            quiet: meters.hold_seconds.clone(),
-            spans: meters.trace_spans.clone(),
+            quiet: meters.hold_seconds.local(),
+            spans: meters.trace_spans.local(),
             closed: meters.batches.clone(),
             held_bytes: meters.held_bytes.clone(),
             held_traces: meters.held_traces.clone(),
@@ -100,8 +102,10 @@ impl LaneMeters {
         self.closed.with_label_values(&[signal.name(), why.name()]).inc();
     }
 
-    /// Says what this lane's join holds.
+    /// Says what this lane's join holds, and what it saw of traces that left.
     pub fn holding(&mut self, bytes: usize, traces: usize) {
+        self.quiet.flush();
+        self.spans.flush();
         let now = (i64::try_from(bytes).unwrap_or(i64::MAX), i64::try_from(traces).unwrap_or(i64::MAX));
         self.held_bytes.add(now.0 - self.said.0);
         self.held_traces.add(now.1 - self.said.1);

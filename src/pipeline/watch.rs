@@ -17,6 +17,7 @@ use crate::model::Clock;
 use crate::page::Watchers;
 use crate::page::admin::{Admin, BindError, Sources, StatusInfo};
 use crate::page::console::{Console, Form};
+use crate::page::counted;
 use crate::queue::{Budget, Lanes};
 use crate::receive::Listen;
 use crate::telemetry::Meters;
@@ -40,11 +41,6 @@ pub struct State {
     pub stop: CancellationToken,
 }
 
-/// Bytes of the budget set apart for the latest traces, which are kept where nothing is forwarded.
-pub fn recent_bytes(plan: &Plan) -> usize {
-    if plan.upstreams.is_empty() { plan.memory / 8 } else { 0 }
-}
-
 /// The console and the admin port, while they run.
 #[derive(Debug)]
 pub struct Handles {
@@ -58,6 +54,7 @@ pub struct Handles {
 pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result<Handles, BindError> {
     // Not `stop`: while the rest drains, the admin port shows how far that has come.
     let close_admin = CancellationToken::new();
+    let meters = state.meters.clone();
     let admin = match plan.admin {
         Some(listen) => {
             let admin = Admin::bind(listen).await?;
@@ -67,7 +64,10 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
         }
         None => None,
     };
-    // The first looker of a new process always finds room.
+    // The first lookers of a new process always find room.
+    if plan.rollup_metrics && counted::start(&watchers, meters).is_err() {
+        tracing::warn!("joined traces are not counted: too many look");
+    }
     let console = plan
         .upstreams
         .is_empty()
@@ -107,6 +107,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         meters: state.meters,
         watchers,
         refresh: Arc::new(move || refreshed.refresh()),
+        links: plan.links.clone(),
         live: Arc::new(move || live.live()),
         ready: Arc::new(move || ready.ready()),
         held: Arc::new(move |most| held.held(most)),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ahash::RandomState;
 
 use super::{Batch, Budget};
-use crate::join::{LeavingSpan, SpanBytes};
+use crate::join::{LeavingSpan, SpanBytes, Stretch};
 use crate::model::{Origin, Time};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::{Rope, Signal};
@@ -251,6 +251,20 @@ impl Place<'_> {
     pub fn settle_too(&mut self, items: u64, notes: u64) {
         self.open.items += items;
         self.open.notes += notes;
+    }
+
+    /// Appends spans as they came, all of them: for those that `make_room` has made room for.
+    pub fn put_all<'a>(&mut self, stretches: impl Iterator<Item = Stretch<'a>>) {
+        let items = &mut self.open.resources[self.at.0].1[self.at.1].items;
+        let before = items.len();
+        for stretch in stretches {
+            self.open.items += stretch.spans;
+            match stretch.bytes {
+                SpanBytes::Copied(bytes) => block::put_items(stretch.first, bytes, items),
+                SpanBytes::Shared(bytes) => block::put_item_bytes(bytes, items),
+            }
+        }
+        self.open.len += items.len() - before;
     }
 
     /// Appends Span messages as `pen` lays them down, until there are no more or the batch is full.

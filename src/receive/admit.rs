@@ -63,6 +63,8 @@ pub struct Gate {
     join: bool,
     signals: Signals,
     notes: bool,
+    /// Also those that are evaluations and name no span.
+    evaluations: bool,
     /// Bytes of one request: the setting, or what the budget could ever hold.
     pub request_max: usize,
     /// Bytes of one reply.
@@ -116,6 +118,7 @@ impl Gate {
             signals: settings.signals,
             traces_at: settings.traces_at.clone(),
             notes: settings.notes,
+            evaluations: settings.evaluations,
             request_max,
             response_max: settings.response_max,
             json: json::Options { lenient: settings.lenient_json },
@@ -241,6 +244,9 @@ impl Gate {
             (0, Some(message)) => Some(Partial { rejected: 0, message }),
             (_, warning) => Some(partial(signal, items, refused, warning)),
         };
+        if !self.evaluations {
+            index.notes.retain(|note| !note.span.is_none());
+        }
         let notes = index.notes.len() as u64;
         let (items, partial) = if self.takes_notes_only(signal) && notes < items {
             self.tally.refused(signal, "not_taken", items - notes);

@@ -89,6 +89,8 @@ pub struct Settings {
     pub traces_at: Option<String>,
     /// Log records that belong to spans are indexed; they are taken even where nobody takes logs.
     pub notes: bool,
+    /// Those that are evaluations also where they name no span.
+    pub evaluations: bool,
 }
 
 /// How long a connection lives, so that callers spread anew over the replicas of a gateway.
@@ -118,6 +120,7 @@ impl Default for Settings {
             signals: Signals::ALL,
             traces_at: None,
             notes: false,
+            evaluations: false,
         }
     }
 }

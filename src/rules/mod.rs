@@ -37,6 +37,7 @@ mod sample;
 mod scene;
 mod spots;
 pub mod stamp;
+pub mod sums;
 mod syntax;
 #[cfg(test)]
 mod tests;

@@ -1,34 +1,38 @@
-//! What single spans are given that their siblings are not: cost where none was given, and usage that does not
-//! count twice.
+//! What single spans are given that their siblings are not: cost where none was given, usage that does not
+//! count twice, and on the root what the trace adds up to.
 //!
-//! It is worked out of the whole trace (`semantics::rollup`), so only where somebody asked for it
-//! (`usage:` in the configuration) and only of traces that speak of tokens. A cost that was given is never
-//! touched, and nothing is invented for a model without a price.
-//!
-//! What is taken out of the count is kept under another name (`semantics::repair::KEPT_UNDER`).
+//! It is worked out of the whole trace (`semantics::rollup`), so only where somebody asked for it. A cost
+//! that was given is never touched, and nothing is invented for a model without a price. What is taken out
+//! of the count is kept under another name (`semantics::repair::KEPT_UNDER`).
+
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::sums;
 use crate::semantics::cost::Cost;
 use crate::semantics::repair::{self, Change, KEPT_UNDER};
 use crate::semantics::rollup::{Row, Trace};
-use crate::semantics::{Dialect, SPAN_ATTRIBUTES};
+use crate::semantics::{Dialect, Prices, SPAN_ATTRIBUTES};
 use crate::wire::SpanId;
 use crate::wire::attr::{Attr, Value, find};
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Mend usage and costs that servers would add up twice.
     pub repair: bool,
-    /// Write a cost on spans whose model has a price.
-    pub cost: bool,
+    /// Write a cost on spans whose model has a price here.
+    pub prices: Option<Arc<Prices>>,
+    /// Tell each root what its trace adds up to.
+    pub sums: bool,
+    pub dialect: Dialect,
 }
 
 impl Settings {
-    /// Whether anything is asked for.
-    pub const fn any(self) -> bool {
-        self.repair || self.cost
+    /// Whether something is asked for that concerns spans with tokens alone.
+    pub fn of_usage(&self) -> bool {
+        self.repair || self.prices.is_some()
     }
 }
 
@@ -44,26 +48,29 @@ pub struct Particular {
 /// By span.
 pub type Particulars = HashMap<SpanId, Particular, ahash::RandomState>;
 
-/// Works out what each span of `trace` is given. `body` finds the bytes a span was read of.
+/// Works out what each span of `trace` is given. `body` finds the bytes a span was read of; `sums`: its root
+/// is told what it adds up to.
 pub fn of<'t>(
     trace: &Trace<'t>,
     body: impl Fn(SpanId) -> Option<&'t [u8]>,
-    settings: Settings,
-    dialect: Dialect,
-    prices: &str,
+    settings: &Settings,
+    sums: bool,
 ) -> Particulars {
     let mut all = Particulars::default();
-    for row in &trace.observations {
+    for (at, row) in trace.observations.iter().enumerate() {
         let mut particular = Particular::default();
         if settings.repair
             && let Some(span) = body(row.observation.id)
         {
             mend(row, span, &mut particular);
         }
-        if let Some(cost) =
-            row.cost.as_ref().filter(|cost| settings.cost && !cost.is_given() && row.cost_left_out.is_none())
-        {
-            put_cost(cost, dialect, prices, &mut particular.tail);
+        let is_ours = |cost: &&Cost<'_>| !cost.is_given() && row.cost_left_out.is_none();
+        if let Some((cost, prices)) = row.cost.as_ref().filter(is_ours).zip(settings.prices.as_ref()) {
+            put_cost(cost, settings.dialect, &prices.version, &mut particular.tail);
+        }
+        if sums && trace.root == Some(at) {
+            particular.cut.extend(sums::KEYS.map(Into::into));
+            sums::put(trace, &mut particular.tail);
         }
         if particular != Particular::default() {
             all.insert(row.observation.id, particular);
@@ -118,7 +125,11 @@ mod tests {
 
     const PRICES: &[u8] = br#"{"version": "t1", "models": [{"modelName": "m", "matchPattern": "^m$",
         "prices": {"input": 0.000001, "output": 0.000002}}]}"#;
-    const ALL: Settings = Settings { repair: true, cost: true };
+
+    fn asked(repair: bool, cost: bool, dialect: Dialect) -> Settings {
+        let prices = cost.then(|| Arc::new(Prices::parse(PRICES).unwrap()));
+        Settings { repair, prices, sums: false, dialect }
+    }
 
     fn span(id: u8, parent: u8, said: &[(&str, Value<'_>)]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -130,14 +141,12 @@ mod tests {
         out
     }
 
-    fn worked_out(spans: &[Vec<u8>], settings: Settings, dialect: Dialect) -> Particulars {
-        let prices = Prices::parse(PRICES).unwrap();
+    fn worked_out(spans: &[Vec<u8>], settings: &Settings) -> Particulars {
         let read = spans.iter().map(|span| Observation::of(span, Around::default())).collect();
-        let trace = Trace::of(TraceId([1; 16]), read, 0, Some(&prices));
-        let body = |id: SpanId| {
-            spans.iter().map(Vec::as_slice).find(|span| attr::messages(span, 2).last() == Some(&id.0[..]))
-        };
-        of(&trace, body, settings, dialect, "t1")
+        let trace = Trace::of(TraceId([1; 16]), read, 0, settings.prices.as_deref());
+        let is = |span: &&[u8], id: SpanId| attr::messages(span, 2).last() == Some(&id.0[..]);
+        let body = |id: SpanId| spans.iter().map(Vec::as_slice).find(|span| is(span, id));
+        of(&trace, body, settings, settings.sums)
     }
 
     fn call(id: u8, parent: u8, more: &[(&str, Value<'_>)]) -> Vec<u8> {
@@ -153,14 +162,17 @@ mod tests {
     #[test]
     fn a_cost_is_written_where_none_was_given_and_the_model_has_a_price() {
         let spans = [call(1, 0, &[]), call(2, 1, &[("gen_ai.usage.cost", Value::Double(1.0))])];
-        let all = worked_out(&spans[..1], ALL, Dialect::Langfuse);
+        let all = worked_out(&spans[..1], &asked(true, true, Dialect::Langfuse));
         let tail = &all[&SpanId([1; 8])].tail;
         assert_eq!(find(tail, 9, b"gen_ai.usage.cost"), Some(Value::Double(0.00002)));
         let details = find(tail, 9, b"langfuse.observation.cost_details").unwrap().text().unwrap();
         let details: serde_json::Value = serde_json::from_str(details).unwrap();
         assert_eq!(details, serde_json::json!({"input": 0.00001, "output": 0.00001, "total": 0.00002}));
-        assert!(!worked_out(&spans, ALL, Dialect::Langfuse).contains_key(&SpanId([2; 8])), "it was given");
-        let otel = &worked_out(&spans[..1], ALL, Dialect::Otel)[&SpanId([1; 8])].tail;
+        assert!(
+            !worked_out(&spans, &asked(true, true, Dialect::Langfuse)).contains_key(&SpanId([2; 8])),
+            "it was given"
+        );
+        let otel = &worked_out(&spans[..1], &asked(true, true, Dialect::Otel))[&SpanId([1; 8])].tail;
         assert_eq!(attr::attributes(otel, 9).count(), 1, "nothing that is a vendor's");
     }
 
@@ -171,7 +183,7 @@ mod tests {
             0,
             &[("gen_ai.request.model", Value::Str(b"n")), ("gen_ai.usage.input_tokens", Value::Int(1))],
         );
-        assert!(worked_out(&[unknown], ALL, Dialect::Langfuse).is_empty());
+        assert!(worked_out(&[unknown], &asked(true, true, Dialect::Langfuse)).is_empty());
     }
 
     #[test]
@@ -186,7 +198,7 @@ mod tests {
             ],
         );
         let spans = [agent, call(2, 1, &[])];
-        let all = worked_out(&spans, Settings { repair: true, cost: false }, Dialect::Otel);
+        let all = worked_out(&spans, &asked(true, false, Dialect::Otel));
         let particular = &all[&SpanId([1; 8])];
         assert_eq!(*particular.cut, ["llm.token_count.prompt".into(), "llm.token_count.completion".into()]);
         let kept = format!("{KEPT_UNDER}llm.token_count.prompt");
@@ -195,9 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn a_root_is_told_what_its_trace_adds_up_to_and_forgets_what_it_was_told_before() {
+        let spans = [call(1, 0, &[("spandrel.trace.spans", Value::Int(9))]), call(2, 1, &[])];
+        let all = worked_out(&spans, &Settings { sums: true, ..Settings::default() });
+        let particular = &all[&SpanId([1; 8])];
+        assert!(particular.cut.contains(&"spandrel.trace.spans".into()));
+        assert_eq!(find(&particular.tail, 9, b"spandrel.trace.spans"), Some(Value::Int(2)));
+        assert_eq!(all.len(), 1);
+    }
+
+    #[test]
     fn what_is_not_asked_for_is_left_alone() {
-        assert!(
-            worked_out(&[call(1, 0, &[])], Settings { repair: true, cost: false }, Dialect::Otel).is_empty()
-        );
+        assert!(worked_out(&[call(1, 0, &[])], &asked(true, false, Dialect::Otel)).is_empty());
     }
 }

@@ -8,11 +8,13 @@
 
 use smallvec::SmallVec;
 
+use super::particulars::{Particular, Particulars};
 use crate::semantics::claims::{Claims, Has, METADATA, TAG_KEYS, TEXT_MAX, Text};
-use crate::semantics::context::{Said, cut};
+use crate::semantics::context::{Datum, Said, cut};
 use crate::semantics::roots::{AS_ROOT, Mend};
 use crate::semantics::{Dialect, SPAN_ATTRIBUTES, tags};
-use crate::wire::attr::{Attr, Value};
+use crate::wire::SpanId;
+use crate::wire::attr::{self, Attr, Value};
 use crate::wire::cuts::{self, Cuts};
 use crate::wire::fields::{self, Field, Payload};
 
@@ -20,6 +22,8 @@ use crate::wire::fields::{self, Field, Payload};
 pub const FORMER_PARENT: &str = "spandrel.parent_span_id";
 /// Marks a span that came after its trace had left.
 pub const LATE: &str = "spandrel.late";
+/// `Span.span_id`.
+const SPAN_ID: u32 = 2;
 /// `Span.parent_span_id`.
 const PARENT: u32 = 4;
 /// What a span that is rewritten grows by, at most, beside the whole tail: its former parent, and tags of
@@ -55,18 +59,45 @@ pub struct Stamp<'a> {
     late: bool,
     /// Metadata go out as JSON: the batch travels as that of an SDK whose server expects it.
     encoded: bool,
+    /// What single spans are given.
+    particulars: Particulars,
     /// What was laid down so far, by what it was laid down for.
     tails: SmallVec<[(Has, Vec<u8>); 4]>,
 }
 
 impl<'a> Stamp<'a> {
     pub fn new(settings: Settings, said: Option<&'a Said>, late: bool, encoded: bool) -> Self {
-        Self { settings, said, late, encoded, tails: SmallVec::new() }
+        Self { settings, said, late, encoded, particulars: Particulars::default(), tails: SmallVec::new() }
+    }
+
+    /// The same, with what single spans are given.
+    #[must_use]
+    pub fn with(self, particulars: Particulars) -> Self {
+        Self { particulars, ..self }
+    }
+
+    /// What is given to this span alone.
+    pub fn particular(&self, span: &[u8]) -> Option<&Particular> {
+        if self.particulars.is_empty() {
+            return None;
+        }
+        let id = attr::messages(span, SPAN_ID).last()?.try_into().ok()?;
+        self.particulars.get(&SpanId(id))
+    }
+
+    /// Bytes that all of them take.
+    pub fn particulars_len(&self) -> usize {
+        self.particulars.values().map(|particular| particular.tail.len()).sum()
     }
 
     /// Nothing is written on any span.
     pub fn is_nothing(&self) -> bool {
-        !self.late && self.said.is_none()
+        !self.late && self.said.is_none() && self.particulars.is_empty()
+    }
+
+    /// Spans that are not mended go out as they came.
+    pub fn changes_nothing(&self) -> bool {
+        self.is_nothing() && !self.settings.dialect.reads_langfuse()
     }
 
     /// What a span grows by at most.
@@ -97,6 +128,24 @@ impl<'a> Stamp<'a> {
         self.tails.get(at).map(|(_, tail)| tail.as_slice()).unwrap_or_default()
     }
 
+    /// What a span that has these of its own is given, by the bits that say that it then has it.
+    pub fn gives(&self, span: &[u8], has: Has) -> Has {
+        let lacks = self.lacks(has);
+        let late = lacks.only(Has::LATE, Has::LATE);
+        let Some(said) = self.said else { return late };
+        let texts = Text::ALL.into_iter().filter(|which| said.text(*which).is_some());
+        let mut gives = texts.fold(late, |gives, which| gives.with(lacks.only(which.has(), which.has())));
+        if !said.tags.is_empty() {
+            gives = gives.with(lacks.only(Has::TAGS, Has::TAGS));
+        }
+        let lacking = if has.has(Has::METADATA) {
+            self.rewrites(has, None) && self.lacking(said, &Claims::of(span)).next().is_some()
+        } else {
+            lacks.has(Has::METADATA) && !said.metadata.is_empty()
+        };
+        if lacking { gives.with(Has::METADATA) } else { gives }
+    }
+
     /// Whether a span needs more than something behind it.
     pub fn rewrites(&self, has: Has, mend: Option<Mend>) -> bool {
         let vendor = self.settings.dialect.reads_langfuse();
@@ -108,14 +157,20 @@ impl<'a> Stamp<'a> {
     pub fn rewrite(&mut self, span: &[u8], has: Has, mend: Option<Mend>, encoded: bool) -> (Cuts, Vec<u8>) {
         let mut tail = self.tail(has).to_vec();
         let claims = Claims::of(span);
-        let odd = has.has(Has::ODD);
-        let decodes = encoded && !self.encoded && has.has(Has::METADATA);
+        let vendor = self.settings.dialect.reads_langfuse();
+        let odd = vendor && has.has(Has::ODD);
+        let decodes = vendor && encoded && !self.encoded && has.has(Has::METADATA);
+        let particular = self.particular(span);
+        let goes = |key: &[u8]| particular.is_some_and(|p| p.cut.iter().any(|cut| cut.as_bytes() == key));
         let mut pick = |field: &Field<'_>| match (field.number, field.payload) {
             (PARENT, _) => mend.is_some_and(|mend| mend.parent.is_some()),
             (SPAN_ATTRIBUTES, Payload::Len(body)) => {
                 let attr = Attr::of(body);
                 let unmarked = attr.key == AS_ROOT.as_bytes() && mend.is_some_and(|mend| mend.unmark);
-                unmarked || (odd && mend_text(attr, &mut tail)) || (decodes && decode(attr, &mut tail))
+                unmarked
+                    || goes(attr.key)
+                    || (odd && mend_text(attr, &mut tail))
+                    || (decodes && decode(attr, &mut tail))
             }
             _ => false,
         };
@@ -124,6 +179,7 @@ impl<'a> Stamp<'a> {
             put_parent(was, is, &mut tail);
         }
         self.fill_metadata(&claims, &mut tail);
+        tail.extend_from_slice(particular.map_or(&[], |particular| &particular.tail));
         (cuts, tail)
     }
 
@@ -162,12 +218,14 @@ impl<'a> Stamp<'a> {
 
     /// The metadata of the trace that a span with some of its own lacks.
     fn fill_metadata(&self, claims: &Claims<'_>, out: &mut Vec<u8>) {
-        let Some(said) = self.said.filter(|_| self.settings.properties.has(Has::METADATA)) else { return };
-        if claims.has.has(Has::METADATA) {
-            let lacking = |key: &str| claims.metadata().all(|(own, _)| own != key);
-            let data = said.metadata.iter().filter(|datum| lacking(&datum.key));
-            data.for_each(|datum| self.put_datum(&datum.key, &datum.value, out));
-        }
+        let Some(said) = self.said else { return };
+        self.lacking(said, claims).for_each(|datum| self.put_datum(&datum.key, &datum.value, out));
+    }
+
+    fn lacking<'d>(&self, said: &'d Said, claims: &Claims<'_>) -> impl Iterator<Item = &'d Datum> {
+        let some = self.settings.properties.has(Has::METADATA) && claims.has.has(Has::METADATA);
+        let data = if some { said.metadata.as_slice() } else { &[] };
+        data.iter().filter(|datum| claims.metadata().all(|(own, _)| own != &*datum.key))
     }
 
     fn put_datum(&self, key: &str, body: &[u8], out: &mut Vec<u8>) {
@@ -201,7 +259,7 @@ fn put_tags<'t>(tags: impl Iterator<Item = &'t str>, out: &mut Vec<u8>) {
     put(TAG_KEYS[0], Value::Array(&array), out);
 }
 
-fn put_parent(was: crate::wire::SpanId, is: crate::wire::SpanId, out: &mut Vec<u8>) {
+fn put_parent(was: SpanId, is: SpanId, out: &mut Vec<u8>) {
     if !is.is_none() {
         fields::put_len_field(PARENT, &is.0, out);
     }
@@ -268,7 +326,6 @@ mod tests {
 
     use super::*;
     use crate::semantics::context::Builder;
-    use crate::wire::SpanId;
 
     const VENDOR: Settings =
         Settings { dialect: Dialect::Langfuse, properties: Settings::all(Dialect::Langfuse) };
@@ -301,12 +358,15 @@ mod tests {
     fn stamped(stamp: &mut Stamp<'_>, span: &[u8], mend: Option<Mend>, encoded: bool) -> Span {
         let has = Claims::of(span).has;
         let mut out = crate::wire::Rope::default();
-        let (cuts, tail) = if stamp.rewrites(has, mend) {
+        let own = stamp.particular(span).map_or(0, |particular| particular.tail.len());
+        let (cuts, tail) = if stamp.rewrites(has, mend) || own > 0 {
             stamp.rewrite(span, has, mend, encoded)
         } else {
             (Cuts::new(), stamp.tail(has).to_vec())
         };
-        assert!(tail.len() <= cuts.iter().map(|c| c.len as usize).sum::<usize>() + stamp.growth(has, mend));
+        assert!(
+            tail.len() <= cuts.iter().map(|c| c.len as usize).sum::<usize>() + own + stamp.growth(has, mend)
+        );
         cuts::put_item(cuts::Item::Plain(span), &cuts, &tail, &[], &mut out);
         let item = out.into_bytes();
         let body = crate::wire::attr::messages(&item, 2).next().unwrap();
@@ -416,6 +476,19 @@ mod tests {
         let mend = Mend { parent: None, unmark: true };
         let mut stamp = Stamp::new(VENDOR, None, false, false);
         assert_eq!(pairs(stamped(&mut stamp, &own, Some(mend), false)), []);
+    }
+
+    #[test]
+    fn what_is_one_spans_own_takes_the_place_of_what_was_there() {
+        let mut tail = Vec::new();
+        put("spandrel.trace.spans", Value::Int(2), &mut tail);
+        let particular = Particular { cut: vec!["spandrel.trace.spans".into()], tail };
+        let all = Particulars::from_iter([(SpanId([3; 8]), particular)]);
+        let mut stamp = Stamp::new(Settings::default(), None, false, false).with(all);
+        let once = stamped(&mut stamp, &span(&[("k", "v")]), None, false);
+        let again = stamped(&mut stamp, &once.encode_to_vec(), None, false);
+        let keys: Vec<String> = again.attributes.into_iter().map(|pair| pair.key).collect();
+        assert_eq!(keys, ["k", "spandrel.trace.spans"]);
     }
 
     #[test]

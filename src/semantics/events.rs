@@ -10,7 +10,8 @@
 
 use bytes::Bytes;
 
-use crate::wire::attr::{Attr, Value, messages};
+use super::score::RESPONSE_ID;
+use crate::wire::attr::{self, Attr, Value, messages};
 use crate::wire::fields::{put_len_field, put_len_prefix};
 use crate::wire::record::RecordView;
 use crate::wire::varint;
@@ -60,6 +61,15 @@ impl Event {
             varint::put(dropped, &mut out);
         }
         Self { field: with_prefix(out), time, rank: rank(name) }
+    }
+
+    /// The response it is about, where it says so.
+    pub fn response_id(&self) -> Option<&[u8]> {
+        let own = messages(&self.field, SPAN_EVENTS).next()?;
+        match attr::find(own, ATTRIBUTES, RESPONSE_ID.as_bytes())? {
+            Value::Str(id) => Some(id),
+            _ => None,
+        }
     }
 
     /// It is the last of its span, or one of the last.

@@ -37,6 +37,18 @@ pub fn observation_id(seed: &str) -> Result<SpanId, NotAnId> {
     first_bytes(seed).map(SpanId)
 }
 
+/// Either of the two, as text.
+///
+/// # Errors
+/// An empty seed.
+pub fn of_seed(seed: &str, observation: bool) -> Result<String, NotAnId> {
+    if observation {
+        observation_id(seed).map(|id| id.to_string())
+    } else {
+        trace_id(seed).map(|id| id.to_string())
+    }
+}
+
 fn first_bytes<const N: usize>(seed: &str) -> Result<[u8; N], NotAnId> {
     if seed.is_empty() {
         return Err(NotAnId::EmptySeed);

@@ -35,6 +35,7 @@ pub mod release;
 pub mod repair;
 pub mod rollup;
 pub mod roots;
+pub mod score;
 pub mod tags;
 #[cfg(test)]
 mod testing;

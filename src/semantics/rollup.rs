@@ -154,7 +154,7 @@ impl<'a> Trace<'a> {
             session: said.first(Observation::session),
             environment: said.first(Observation::environment),
             release: said.first(Observation::release),
-            version: said.first(Observation::version),
+            version: said.version(),
             tags: said.tags(),
             metadata: said.metadata(),
             public: rows.iter().any(|row| row.observation.public() == Some(true)),
@@ -344,6 +344,14 @@ impl<'r, 'a> Spoken<'r, 'a> {
     }
 
     /// Everybody's, each once.
+    /// What a span says, else the version of the root's service: that of another service is not the trace's.
+    fn version(&self) -> Option<Cow<'a, str>> {
+        let own = |observation: &Observation<'a>| {
+            observation.version().filter(|said| Some(&**said) != observation.around.service_version)
+        };
+        self.first(own).or_else(|| self.root()?.version())
+    }
+
     fn tags(&self) -> Tags<'a> {
         let mut all = Tags::default();
         for tags in self.speakers().map(Observation::tags) {

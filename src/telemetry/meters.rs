@@ -4,7 +4,9 @@
 //! upstream that takes it: received = delivered + refused + lost, once nothing is in flight. Log records that
 //! no upstream takes, and that are let in because they belong to spans, are in the books of whoever takes spans.
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// One row of the table, for the generated page.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +24,13 @@ macro_rules! make {
     (gauges, $name:expr, $help:expr, $labels:expr, $buckets:expr) => {
         IntGaugeVec::new(Opts::new($name, $help), &$labels).expect("a static metric is well formed")
     };
+    (amounts, $name:expr, $help:expr, $labels:expr, $buckets:expr) => {
+        CounterVec::new(Opts::new($name, $help), &$labels).expect("a static metric is well formed")
+    };
+    (histograms, $name:expr, $help:expr, $labels:expr, $buckets:expr) => {
+        HistogramVec::new(HistogramOpts::new($name, $help).buckets($buckets.to_vec()), &$labels)
+            .expect("a static metric is well formed")
+    };
     (gauge, $name:expr, $help:expr, $labels:expr, $buckets:expr) => {
         IntGauge::new($name, $help).expect("a static metric is well formed")
     };
@@ -34,6 +43,12 @@ macro_rules! make {
 macro_rules! kind {
     (counter) => {
         IntCounterVec
+    };
+    (amounts) => {
+        CounterVec
+    };
+    (histograms) => {
+        HistogramVec
     };
     (gauges) => {
         IntGaugeVec
@@ -76,6 +91,9 @@ macro_rules! meters {
 
 const SECONDS: [f64; 12] = [0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0, 10.0, 30.0];
 const SPANS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e5];
+/// Seconds, from a call in memory to an agent at work.
+const LATENCIES: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 /// For the rows that are no histograms; the macro drops it.
 #[expect(dead_code)]
 const NO: [f64; 0] = [];
@@ -111,6 +129,8 @@ meters! {
         "Batches an upstream refused whole and was sent in parts, by what it said: invalid, too_large.";
     relayed: counter "spandrel_relay_requests_total" ["what", "method", "outcome"] NO,
         "Requests that are not OTLP, handed on to the platform behind the upstream, by what they are about (scores, prompts, projects, …; page: a browser sent there) and by the reply: 2xx, 3xx, 4xx, 5xx, or busy, unreachable, silent.";
+    scores: counter "spandrel_scores_total" ["outcome"] NO,
+        "Evaluations (`scores.evaluations`), by what became of them: sent (as a score), refused (by the platform, for good), gave_up, queue_full, shutdown; or no_name, no_value where one is no score.";
     outbox_bytes: gauges "spandrel_exporter_queue_bytes" ["upstream"] NO,
         "Bytes of batches waiting for an upstream.";
     outbox_batches: gauges "spandrel_exporter_queue_batches" ["upstream"] NO,
@@ -148,9 +168,9 @@ meters! {
     memory_limit: gauge "spandrel_memory_limit_bytes" [] NO,
         "The byte budget.";
     watch_missed: counter "spandrel_watch_missed_traces_total" ["looker"] NO,
-        "Joined traces a looker (console, watch) was too slow for; they were forwarded all the same.";
+        "Joined traces a looker (console, watch, rollups) was too slow for; they were forwarded all the same.";
     lookers: gauge "spandrel_watch_lookers" [] NO,
-        "Who looks at joined traces now: the console and readers of the inspection API.";
+        "Who looks at joined traces now: the console, who counts them, and readers of the inspection API.";
     recent_traces: gauge "spandrel_recent_traces" [] NO,
         "Joined traces kept to be looked at.";
     recent_bytes: gauge "spandrel_recent_bytes" [] NO,
@@ -159,6 +179,16 @@ meters! {
         "Joined traces no longer kept to be looked at, because newer ones needed the room.";
     queue_requests: gauge "spandrel_queue_requests" [] NO,
         "Requests waiting for a lane.";
+    trace_seconds: histograms "spandrel_trace_duration_seconds" ["service", "environment"] LATENCIES,
+        "From a trace's earliest start to its latest end, by its root's service (`rollups.metrics`).";
+    trace_errors: counter "spandrel_trace_errors_total" ["service", "environment"] NO,
+        "Spans of joined traces whose level is an error (`rollups.metrics`).";
+    trace_tokens: counter "spandrel_trace_tokens_total" ["service", "environment", "model", "side"] NO,
+        "Tokens of joined traces, input and output, without what would count twice (`rollups.metrics`).";
+    trace_cost: amounts "spandrel_trace_cost_usd_total" ["service", "environment", "model"] NO,
+        "What joined traces cost, in USD (`rollups.metrics`).";
+    trace_other: counter "spandrel_trace_other_total" [] NO,
+        "Times that something of a trace was counted under `other`, because 1,000 sets of service, environment and model were known.";
 }
 
 /// docs/metrics.md, written from the table.
@@ -181,8 +211,13 @@ spans (`join.logs`); an upstream that takes their spans has taken them, and thos
 ",
     );
     for row in Meters::TABLE {
-        // Both kinds of gauge look alike from outside.
-        let kind = if row.kind == "gauges" { "gauge" } else { row.kind };
+        // With labels or without, whole numbers or not: from outside these look alike.
+        let kind = match row.kind {
+            "gauges" => "gauge",
+            "amounts" => "counter",
+            "histograms" => "histogram",
+            kind => kind,
+        };
         let labels: Vec<String> = row.labels.iter().map(|label| format!("`{label}`")).collect();
         let _ = writeln!(
             page,

@@ -102,6 +102,21 @@ pub fn put_item(item: &[u8], out: &mut Rope) {
     out.put_both(prefix(2, item.len()).bytes(), item);
 }
 
+/// Appends several items that lie side by side: `items` begins with the body of the first, of `first` bytes,
+/// and holds all others whole, tag and length included.
+pub fn put_items(first: usize, items: &[u8], out: &mut Rope) {
+    out.put_both(prefix(2, first).bytes(), items);
+}
+
+/// Whether `bytes` are the tag and length of a field 2 item of `len` bytes, as [`put_item`] writes them.
+/// Read, not written and compared: loads of bytes just stored one by one wait for them.
+pub fn is_item_prefix(bytes: &[u8], len: usize) -> bool {
+    let Some((0x12, mut length)) = bytes.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
+    length.len() == varint::len(len as u64)
+        && varint::read(&mut length) == Ok(len as u64)
+        && length.is_empty()
+}
+
 /// As [`put_item`], sharing the bytes of a large item.
 pub fn put_item_bytes(item: Bytes, out: &mut Rope) {
     put_prefix(2, item.len(), out);

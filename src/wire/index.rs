@@ -108,7 +108,8 @@ pub fn name_key(name: &[u8]) -> u64 {
     KEYS.hash_one(name)
 }
 
-/// One accepted log record that is an event of a span (`Detail::Spans` only; [`super::noted`] says which).
+/// One accepted log record that is an event of a span (`Detail::Spans` only; [`super::noted`] says which). The
+/// span may be none of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoteEntry {
     pub trace: TraceId,

@@ -12,6 +12,7 @@
 use super::attr::Attr;
 use super::check::{self, Broken};
 use super::fields::{self, Payload, between};
+use super::record::RecordView;
 use super::schema::{self, Table};
 use super::{Fault, Malformed, Signal, SpanId, TraceId, index, noted, plain};
 
@@ -326,7 +327,9 @@ impl<'a> Walker<'a> {
                 _ => {}
             }
         }
-        let belongs = noted && !trace.is_none() && !span.is_none();
+        let names_span =
+            || !span.is_none() || RecordView(record).event_name() == noted::EVALUATION.as_bytes();
+        let belongs = noted && !trace.is_none() && names_span();
         Ok(belongs.then(|| NoteEntry { trace, span, body: self.range(record) }))
     }
 

@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdout};
 
 use crate::harness::known_set::{LABELS, hex};
 use crate::harness::proxy::command;
-use crate::harness::{Metrics, PATIENCE, Proxy, Upstream, made};
+use crate::harness::{Metrics, PATIENCE, Proxy, Upstream, captures, made};
 
 fn tail(proxy: &Proxy, options: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut command = command();
@@ -66,4 +66,28 @@ async fn it_follows_a_running_instance_and_picks_what_was_asked_for() {
     }
     assert!(error_lines.next_line().await.unwrap().is_none(), "more than one trace failed");
     assert!(proxy.stop().await.success());
+}
+
+/// What was written, where it came from, and on how many spans.
+#[tokio::test]
+async fn why_spans_say_what_they_say_is_explained() {
+    let proxy = Proxy::with("context: user\njoin: {idle: 300ms}\n").await;
+    let (_why, mut lines) = tail(&proxy, &["--why"]);
+    let looks = |metrics: &Metrics| metrics.sum("spandrel_watch_lookers", &[]) == 2;
+    proxy.await_metrics("the console and one who follows", looks).await;
+    for part in ["xservice.http01", "xservice.grpc01", "xservice.http02"] {
+        let path = captures(".pb").into_iter().find(|path| path.file_stem().is_some_and(|stem| stem == part));
+        let body = std::fs::read(path.expect("a capture")).expect("a capture");
+        proxy.http_client().http(Signal::Traces, body).await.assert_taken();
+    }
+    let expect = "  why: user user-123: `user.id` of 8eafeb0bfd573dfb (handle_request), written on 5 spans";
+    let said = async {
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line == expect {
+                return;
+            }
+        }
+        panic!("it ended without saying why");
+    };
+    tokio::time::timeout(PATIENCE, said).await.expect("it says nothing of the user");
 }

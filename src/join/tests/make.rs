@@ -243,7 +243,7 @@ pub fn essence(leaving: &Leaving) -> Essence {
     };
     Essence {
         trace: leaving.trace,
-        origin: (*leaving.origin).clone(),
+        origin: (**leaving.origin).clone(),
         reason: leaving.reason,
         repairs: leaving.repairs,
         environment: leaving.context.environment.as_deref().map(str::to_owned),

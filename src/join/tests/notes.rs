@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, LogsData, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use proptest::prelude::*;
@@ -38,11 +38,16 @@ fn record(&(trace, span, time, name, text): &Said) -> LogRecord {
 
 /// Sends records as one request.
 fn log(join: &mut Join, at: u64, origin: &Arc<Origin>, said: &[Said]) {
-    let scope = ScopeLogs { log_records: said.iter().map(record).collect(), ..ScopeLogs::default() };
+    log_records(join, at, origin, said.iter().map(record).collect());
+}
+
+fn log_records(join: &mut Join, at: u64, origin: &Arc<Origin>, log_records: Vec<LogRecord>) {
+    let taken = log_records.len() as u64;
+    let scope = ScopeLogs { log_records, ..ScopeLogs::default() };
     let block = ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() };
     let body = Bytes::from(LogsData { resource_logs: vec![block] }.encode_to_vec());
     let index = walk(Signal::Logs, &body, Detail::Spans, &Limits::default()).unwrap();
-    assert_eq!(join.note(ms(at), origin, &body, &index, |_| true), said.len() as u64);
+    assert_eq!(join.note(ms(at), origin, &body, &index, |_| true), taken);
 }
 
 /// (span, name, text) of each event that leaves with a trace, in order.
@@ -216,6 +221,57 @@ fn records_are_part_of_what_is_held_until_their_trace_leaves() {
     give(&mut join, ms(0), &nobody, &chat(1));
     drop(run(&mut join, ms(60_000)));
     assert_eq!(join.notes.bytes(), 0);
+}
+
+/// An evaluation of a trace's span, or of none: then of the response.
+fn evaluation(span: u64, response: &'static str) -> LogRecord {
+    let value = Some(AnyValue { value: Some(Value::StringValue(response.into())) });
+    let named = KeyValue { key: "gen_ai.response.id".into(), value, ..KeyValue::default() };
+    let span_id = if span == 0 { Vec::new() } else { span_id(span).0.to_vec() };
+    LogRecord { span_id, attributes: vec![named], ..record(&(1, span, 7, "gen_ai.evaluation.result", "")) }
+}
+
+#[test]
+fn an_evaluation_that_names_a_response_leaves_with_the_span_that_has_it() {
+    let nobody = Origin::anonymous();
+    let [root, chat] = chat(1);
+    let spans = [root, chat.says("gen_ai.response.id", "r-1")];
+    for first in [true, false] {
+        let mut join = Join::new(Settings { evaluations: true, ..noting() }, 1);
+        let sent =
+            |join: &mut Join| log_records(join, 0, &nobody, vec![evaluation(0, "r-1"), evaluation(0, "r-2")]);
+        if first {
+            sent(&mut join);
+        }
+        give(&mut join, ms(0), &nobody, &spans);
+        if !first {
+            sent(&mut join);
+        }
+        let left = run(&mut join, ms(60_000));
+        let spans = left[0].1.blocks.iter().flat_map(|block| left[0].1.spans(block));
+        assert_eq!(spans.map(|span| span.events.len()).collect::<Vec<_>>(), [0, 1], "{first}");
+        assert_eq!(join.take_strays(ms(60_000)).len(), 0, "the other waits");
+        join.end_notes();
+        assert_eq!(join.take_strays(ms(60_000)).len(), 1);
+    }
+}
+
+#[test]
+fn an_evaluation_without_its_span_can_be_had_with_what_its_trace_left_with() {
+    let strays = |wanted: bool, records: Vec<LogRecord>| {
+        let mut join = Join::new(Settings { evaluations: wanted, ..noting() }, 1);
+        let owner = named(7, "owner");
+        give(&mut join, ms(0), &owner, &chat(1));
+        drop(run(&mut join, ms(60_000)));
+        log_records(&mut join, 60_000, &Origin::anonymous(), records);
+        let strays = join.take_strays(ms(60_000));
+        assert!(strays.iter().all(|stray| stray.origin == owner && stray.trace == trace_id(1)));
+        strays.into_iter().map(|stray| stray.span).collect::<Vec<_>>()
+    };
+    let answer = record(&(1, 2, 5, ANSWER, "hi"));
+    let records = vec![evaluation(2, "r"), answer, evaluation(0, "r"), evaluation(9, "not yet here")];
+    assert_eq!(strays(true, records.clone()), [span_id(2), span_id(0)]);
+    assert_eq!(strays(false, records), []);
 }
 
 /// Spans or records, each a request of its own.

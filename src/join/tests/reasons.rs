@@ -75,7 +75,7 @@ fn nobodys_spans_join_the_named_tenants_trace_in_either_order() {
         give(&mut join, ms(1), &second, &spans[1..]);
         let left = run(&mut join, ms(10_000));
         assert_eq!(left.len(), 1);
-        assert_eq!(left[0].1.origin, who);
+        assert_eq!(*left[0].1.origin, who);
         assert_eq!(left[0].1.span_count(), 2);
     }
 }
@@ -100,7 +100,7 @@ fn late_spans_go_on_at_once_labelled_like_their_trace() {
     give(&mut join, ms(2_000), &nobody(), &[span(1, 2, 1), span(2, 1, 0), span(1, 3, 2)]);
     let late = join.leave(ms(2_000)).unwrap();
     assert_eq!((late.reason, late.span_count()), (Reason::Late, 2));
-    assert_eq!(late.origin, who);
+    assert_eq!(*late.origin, who);
     assert_eq!(late.context.environment.as_deref(), Some("prod"));
     assert_eq!(late.context.release.as_deref(), Some("r7"));
     assert_eq!(late.repairs.orphans, 0);

@@ -12,7 +12,7 @@ use crate::pipeline::tally::LaneMeters;
 use crate::queue::batcher::{self, Batcher};
 use crate::queue::{Admitted, Budget, Outbox};
 use crate::rules::memo::Memo;
-use crate::rules::{labels, stamp};
+use crate::rules::{labels, particulars, stamp};
 use crate::semantics::Dialect;
 use crate::telemetry::Meters;
 use crate::wire::{Detail, Limits, Signal, Signals, walk};
@@ -87,9 +87,11 @@ pub fn plain(budget: &Arc<Budget>, meters: &Arc<Meters>, outlets: &[Outlet]) -> 
         labels: Memo::new(labels::Settings::default(), 1 << 16),
         rules: Ruler::new(Arc::default(), Clock::new(), Arc::default(), meters),
         stamps: stamp::Settings::default(),
+        particulars: particulars::Settings::default(),
         batcher: Batcher::new(batcher::Settings::default(), budget.clone()),
         held: budget.reserve(0),
         shelf: Shelf::new(outlets, meters),
+        scoring: None,
         watchers: Watchers::new(meters.clone(), 0),
         clock: Clock::new(),
         meters: LaneMeters::new(meters),

@@ -109,6 +109,8 @@ struct Log {
     paths: Vec<(String, Signal)>,
     /// What else was asked of it, where it is a platform.
     calls: Option<Vec<Call>>,
+    /// What the next of these calls are answered with, before what the platform says.
+    next_calls: VecDeque<Answer>,
 }
 
 impl Upstream {
@@ -124,7 +126,8 @@ impl Upstream {
 
     async fn start_as(calls: Option<Vec<Call>>) -> Self {
         let (requests, next, paths) = (Vec::new(), VecDeque::new(), Vec::new());
-        let log = Log { requests, next, standing: Answer::Ok, paths, calls };
+        let next_calls = VecDeque::new();
+        let log = Log { requests, next, standing: Answer::Ok, paths, calls, next_calls };
         let shared = Arc::new(Shared { log: Mutex::new(log), recorded: watch::Sender::new(0) });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -149,6 +152,11 @@ impl Upstream {
     /// Answers the next requests like this, one after the other, before what stands.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.shared.log().next.extend(answers);
+    }
+
+    /// Answers the next calls that are not OTLP like this, one after the other.
+    pub fn answer_next_calls(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.shared.log().next_calls.extend(answers);
     }
 
     /// Takes a signal at this path too, over HTTP.
@@ -190,6 +198,13 @@ impl Upstream {
     /// What was asked of a platform beside OTLP, in order of arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.shared.log().calls.clone().unwrap_or_default()
+    }
+
+    /// Waits until this many calls were made of a platform whose path ends like this, and returns them.
+    pub async fn await_calls(&self, path: &str, wanted: usize) -> Vec<Call> {
+        let calls = || self.calls().into_iter().filter(|call| call.path.ends_with(path)).collect::<Vec<_>>();
+        self.await_until(&format!("{wanted} calls to {path}"), |_| calls().len() >= wanted).await;
+        calls()
     }
 
     /// Forgets what it has recorded.
@@ -406,8 +421,21 @@ async fn beyond(head: Head, request: Request<hyper::body::Incoming>, shared: &Sh
     let Ok(body) = request.into_body().collect().await else { return empty(StatusCode::BAD_REQUEST) };
     let call = Call { method, path, query, headers, body: body.to_bytes() };
     let answer = platform::answer(&call);
+    let next = shared.log().next_calls.pop_front();
     shared.log().calls.iter_mut().for_each(|calls| calls.push(call.clone()));
-    answer
+    shared.recorded.send_modify(|count| *count += 1);
+    match next {
+        Some(Answer::Refuse { http, after, .. }) => refusal(http, after),
+        _ => answer,
+    }
+}
+
+fn refusal(status: u16, after: Option<Duration>) -> Response<Body> {
+    let mut response = empty(StatusCode::from_u16(status).expect("a test names a real status"));
+    if let Some(after) = after {
+        response.headers_mut().insert(header::RETRY_AFTER, after.as_secs().into());
+    }
+    response
 }
 
 fn empty(status: StatusCode) -> Response<Body> {

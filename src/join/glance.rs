@@ -1,0 +1,110 @@
+//! Looks at what is about to be needed, many things at once.
+//!
+//! A busy lane holds more than the processor's caches do: by the time a trace's next spans come, or it has to
+//! leave, it is far away, and most of what a span costs is waiting for it. Waiting for one after the other
+//! takes as long as each; reads that do not depend on each other are waited for together. So the traces of a
+//! request, and the next traces whose alarms ring, are read first and worked on then.
+//!
+//! It decides nothing. The one surprise: what was read is added up and kept, though nobody asks for it,
+//! because a compiler leaves out what is read for nothing.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::alarms::Alarms;
+use super::ledger::Ledger;
+use super::table::Table;
+use super::trace::{Record, Trace};
+use crate::model::Time;
+use crate::wire::TraceId;
+use crate::wire::walk::SpanEntry;
+
+/// Spans of a request looked at together: what they need stays well within a processor's own cache.
+pub(super) const SPANS: usize = 128;
+/// Traces that leave, looked at together.
+const TRACES: usize = 16;
+
+/// Bytes a processor's cache holds together.
+const LINE: usize = 64;
+/// So much of a span is looked at: it is about to be copied.
+const LINES_MAX: usize = 16;
+
+/// What is in view.
+#[derive(Debug, Default)]
+pub(super) struct Glance {
+    /// Places of the traces being looked at.
+    slots: Vec<u32>,
+    /// Alarms looked at that have not rung yet.
+    fresh: usize,
+    seen: u64,
+}
+
+impl Glance {
+    /// Looks at the traces that get these spans.
+    pub fn at_arrivals(
+        &mut self,
+        table: &Table,
+        ledger: &Ledger,
+        spans: &[SpanEntry],
+        mine: impl Fn(TraceId) -> bool,
+    ) {
+        self.slots.clear();
+        let mut seen = 0;
+        let mut last = TraceId::NONE;
+        for entry in spans {
+            if entry.trace == last || !mine(entry.trace) {
+                continue;
+            }
+            last = entry.trace;
+            match table.seat(last) {
+                Some(slot) => self.slots.push(slot),
+                None => seen += ledger.glance(last),
+            }
+        }
+        let traces = self.slots.iter().filter_map(|&slot| table.get(slot));
+        self.seen = self.seen.wrapping_add(seen).wrapping_add(traces.map(grows).sum());
+    }
+
+    /// An alarm is about to ring: looks at the traces of the next ones, unless it has. Those silent for
+    /// `quiet` are going to leave.
+    pub fn at_departures(
+        &mut self,
+        table: &Table,
+        ledger: &Ledger,
+        alarms: &Alarms,
+        (now, quiet): (Time, Duration),
+    ) {
+        if self.fresh > 0 {
+            self.fresh -= 1;
+            return;
+        }
+        self.slots.clear();
+        let upcoming = alarms.upcoming(now).take(TRACES);
+        self.slots.extend(upcoming.inspect(|_| self.fresh += 1).filter_map(|ticket| table.here(ticket)));
+        self.fresh = self.fresh.saturating_sub(1);
+        let traces = || self.slots.iter().filter_map(|&slot| table.get(slot));
+        // First what leads to the rest.
+        let mut seen: u64 = traces().map(grows).sum();
+        for trace in traces().filter(|trace| trace.last + quiet <= now) {
+            seen += u64::from(table.seat(trace.id).is_some()) + ledger.glance(trace.id) + leaves(trace);
+        }
+        self.seen = self.seen.wrapping_add(seen);
+    }
+}
+
+/// Reads what is written when a trace gets spans.
+fn grows(trace: &Trace) -> u64 {
+    let lists = trace.ids.len() + trace.pins.len() + trace.blocks.len() + trace.origins.len();
+    let blocks = trace.blocks.first().map_or(0, |(resource, _)| Rc::strong_count(resource));
+    let end = trace.records.last().map_or(0, |record| record.after_ms);
+    trace.last_request + u64::from(end) + (lists + blocks + trace.charged) as u64
+}
+
+/// Reads what is read when a trace leaves: its records and its spans.
+fn leaves(trace: &Trace) -> u64 {
+    let record = |record: &Record| {
+        let lines = trace.body(record.place).iter().step_by(LINE).take(LINES_MAX);
+        u64::from(record.after_ms) + lines.map(|byte| u64::from(*byte)).sum::<u64>()
+    };
+    trace.records.iter().take(SPANS).map(record).sum()
+}
