@@ -221,7 +221,7 @@ impl Join {
             let Some(left) = self.ledger.farewell(now, stray.origin.tenant, stray.trace) else { continue };
             stray.environment = left.context.environment.clone();
             if left.origin.key != 0 {
-                stray.origin = left.origin.clone();
+                stray.origin = Arc::clone(&left.origin);
             }
         }
         strays
