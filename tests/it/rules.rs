@@ -211,9 +211,9 @@ async fn a_sample_keeps_or_drops_whole_traces_across_services() {
     let mut expect = Vec::new();
     for number in 0..40_u64 {
         let mut trace = made::trace(number, 3);
-        // The last seven bytes decide; they are all the randomness that is looked at.
-        let random = (number << 56 | number << 48) / 40 << 2 | 0xffff;
-        let id = [&[7; 8][..], &(random.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_be_bytes()].concat();
+        // The last seven bytes decide.
+        let random = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let id = [&[7; 8][..], &random.to_be_bytes()].concat();
         trace.iter_mut().for_each(|span| span.trace_id = id.clone());
         let erring = number % 10 == 0;
         if erring {
@@ -270,6 +270,34 @@ async fn rules_run_behind_the_labels_with_or_without_the_join() {
             assert!(export.items().iter().all(|item| text(&item.scope.attributes, "x") == Some("y")));
         }
     }
+}
+
+/// With a vendor's dialect they see what its server is given, and what they drop takes no stamp along.
+#[tokio::test]
+async fn rules_see_what_the_trace_says_of_itself() {
+    let upstream = Upstream::start().await;
+    let config = format!(
+        "upstream: {}\ndialect: interactiveai\nkeys: {{public: pk, secret: sk}}\njoin: {{idle: 300ms}}\nrules:\n  \
+         - 'set(span.attributes[\"who\"], span.attributes[\"user.id\"])'\n  \
+         - 'set(span.attributes[\"said\"], trace.user)'\n  - 'drop() where span.name == \"SELECT orders 1\"'\n",
+        upstream.endpoint()
+    );
+    let proxy = Proxy::with(config).await;
+    let mut sent = made::trace(1, 3);
+    sent[2].attributes.push(attribute("user.id", "ann"));
+    send(&proxy, &Export::Traces(made::request(sent))).await;
+    upstream.await_spans(2).await;
+    let came = spans(&upstream);
+    assert_eq!(came.len(), 2);
+    for span in came {
+        for key in ["user.id", "who", "said"] {
+            assert_eq!(text(&span.attributes, key), Some("ann"), "{key} of {}", span.name);
+        }
+        let times = span.attributes.iter().filter(|pair| pair.key == "user.id").count();
+        assert_eq!(times, 1, "{:?}", span.attributes);
+    }
+    let ledger = proxy.await_settled(Signal::Traces, "default").await;
+    assert_eq!((ledger.received, ledger.delivered, ledger.lost), (3, 2, 1));
 }
 
 #[tokio::test]
