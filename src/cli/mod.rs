@@ -18,6 +18,7 @@ mod id;
 mod print_config;
 mod run;
 mod tail;
+mod trial;
 
 /// It could not be done: a port taken, an instance out of reach.
 pub const FAILED: u8 = 1;
@@ -62,6 +63,11 @@ enum Command {
         #[command(flatten)]
         options: tail::Options,
     },
+    /// Run rules over a captured export and show what they change; nothing is sent
+    Try {
+        #[command(flatten)]
+        options: trial::Options,
+    },
     /// Print the id that the InteractiveAI and Langfuse SDKs make of a seed
     Id {
         #[command(flatten)]
@@ -95,6 +101,7 @@ pub fn main() -> ExitCode {
             Some(admin) => tail::run(&admin.to_string(), &options),
             None => fail("`admin` is off in the configuration; name the instance's admin address"),
         }),
+        Command::Try { options } => trial::run(&options),
         Command::Id { options } => id::run(&options),
         Command::Url { trace } => with(&ask, |loaded| id::url(&trace, &loaded)),
         Command::Docs { page } => docs::run(page),

@@ -38,6 +38,7 @@ impl Check<'_> {
         let stamps = self.stamps(raw);
         let particulars = self.particulars(raw);
         let scores = self.scores(raw, notes, &upstreams);
+        let rules = self.rules(&raw.rules);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
@@ -51,9 +52,10 @@ impl Check<'_> {
             labels: labels(raw),
             stamps,
             particulars: particulars.clone(),
+            rules: rules.clone(),
             labels_from: self.labels_from(raw),
             join: self.join(raw, memory, stamps).map(|join| {
-                let context = join.context || particulars.of_usage();
+                let context = join.context || particulars.of_usage() || rules.reads().trace;
                 join::Settings { notes, context, evaluations: scores.is_some(), ..join }
             }),
             scores,

@@ -29,6 +29,11 @@ pub trait Field {
         Err("does not take a list".to_owned())
     }
 
+    /// Makes room for one more entry of a list whose entries have parts; `None` where lists hold texts.
+    fn entry(&mut self, _: &Source) -> Option<&mut dyn Field> {
+        None
+    }
+
     /// Whether keys may follow: in YAML, a mapping.
     fn has_keys(&self) -> bool {
         true
@@ -56,6 +61,11 @@ pub enum Seen<'a> {
     Group,
     /// A map whose keys the user chooses, before its entries.
     Map {
+        wants: &'static str,
+    },
+    /// A list, each entry as YAML on one line and where it stands.
+    List {
+        entries: &'a [(String, &'a Source)],
         wants: &'static str,
     },
     Leaf {

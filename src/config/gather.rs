@@ -26,6 +26,11 @@ struct FromFile<'a> {
 
 impl FromFile<'_> {
     fn fill(&mut self, node: &Node, field: &mut dyn Field, path: &str) {
+        if let Kind::List(items) = &node.kind
+            && self.entries(items, field, path)
+        {
+            return;
+        }
         let wrong = match &node.kind {
             Kind::Null => return,
             Kind::Map(entries) if field.has_keys() => {
@@ -64,6 +69,15 @@ impl FromFile<'_> {
         };
         let path = if path.is_empty() { "configuration" } else { path };
         self.note(node.at.clone(), path, &wrong);
+    }
+
+    /// Fills a list whose entries have parts; says whether it is one.
+    fn entries(&mut self, items: &[Node], field: &mut dyn Field, path: &str) -> bool {
+        for (nth, item) in items.iter().enumerate() {
+            let Some(entry) = field.entry(&item.at) else { return false };
+            self.fill(item, entry, &format!("{path}[{}]", nth + 1));
+        }
+        !items.is_empty()
     }
 
     /// The texts of a list; `None` when one is no text, which is noted.

@@ -6,18 +6,27 @@
 use std::fmt;
 
 use super::source::Source;
+use crate::model::nearest::escaped;
+pub use crate::model::nearest::{did_you_mean, quoted};
 
 /// One thing wrong. The text is lower case, quotes the value and ends in a hint where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     pub place: Source,
     pub text: String,
+    /// What is shown below instead of the line of the file.
+    pub below: Option<String>,
 }
 
 impl Mistake {
     /// Keys stand in texts too, and some are of the user's own making: nothing in a text speaks to the terminal.
     pub fn new(place: Source, text: impl Into<String>) -> Self {
-        Self { place, text: escaped(text.into().chars()) }
+        Self { place, text: escaped(text.into().chars()), below: None }
+    }
+
+    /// With lines of its own below it, which are shown as they are.
+    pub fn with_below(self, below: String) -> Self {
+        Self { below: Some(below), ..self }
     }
 }
 
@@ -39,6 +48,10 @@ impl fmt::Display for Mistakes {
                 writeln!(f)?;
             }
             write!(f, "{}: {}", mistake.place.place(&self.file), mistake.text)?;
+            if let Some(below) = &mistake.below {
+                write!(f, "\n{below}")?;
+                continue;
+            }
             let secret = mistake.text.starts_with("`receive.auth");
             if let Source::File { line, column } = mistake.place
                 && !secret
@@ -80,29 +93,3 @@ fn may_hold_secret(line: &str) -> bool {
         ["key_file", "release_key"].iter().fold(line.to_ascii_lowercase(), |l, own| l.replace(own, ""));
     is_secret(&line)
 }
-
-/// `; did you mean …?` for the known name nearest to `name`, when one is near enough to be meant.
-pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let near = known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4);
-    near.map(|(_, candidate)| format!("; did you mean `{candidate}`?")).unwrap_or_default()
-}
-
-/// A value from outside, fit to be quoted: no control characters, no more than a line.
-pub fn quoted(value: &str) -> String {
-    let more = if value.chars().nth(QUOTED_MAX).is_some() { "…" } else { "" };
-    format!("`{}{more}`", escaped(value.chars().take(QUOTED_MAX)))
-}
-
-fn escaped(text: impl Iterator<Item = char>) -> String {
-    let mut shown = String::new();
-    for c in text {
-        if c.is_control() { shown.extend(c.escape_debug()) } else { shown.push(c) }
-    }
-    shown
-}
-
-const QUOTED_MAX: usize = 80;

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::page::links::Links;
 use crate::semantics::Dialect;
@@ -26,6 +27,7 @@ mod print;
 mod proxy;
 mod raw;
 mod reference;
+mod rule_list;
 mod source;
 mod substitute;
 mod surroundings;
@@ -37,6 +39,7 @@ mod words;
 pub use found::cgroup_limit;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
+pub use rule_list::{RuleFile, rule_file};
 pub use source::Source;
 pub use surroundings::{Surroundings, Variables};
 
@@ -49,6 +52,8 @@ pub struct Plan {
     pub stamps: rules::stamp::Settings,
     /// What is written on single spans, and the prices that are shown.
     pub particulars: rules::particulars::Settings,
+    /// What the user wants changed beyond that.
+    pub rules: Arc<rules::Rules>,
     /// Where environment and release came from, for people: `env GITHUB_SHA`, `spandrel.yaml:3`.
     pub labels_from: LabelsFrom,
     /// `None`: pass through.

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::field::{Field, Row, Seen};
 use super::mistake::is_secret;
 use super::raw::Raw;
+use super::source::Source;
 
 const MASK: &str = "*****";
 /// Where the remarks stand, when the line is not longer.
@@ -15,6 +16,9 @@ pub fn print(raw: &Raw, file: &str) -> String {
     let mut out = String::new();
     let mut open: Vec<String> = Vec::new();
     raw.walk(Row { path: &[], doc: &[] }, &mut |row, seen| {
+        if let Seen::List { entries, .. } = seen {
+            return list(row.path, entries, file, &mut out);
+        }
         let Seen::Leaf { value: Some(value), from, .. } = seen else { return };
         let Some((leaf, groups)) = row.path.split_last() else { return };
         let shared = open.iter().zip(groups).take_while(|(a, b)| a == b).count();
@@ -35,6 +39,17 @@ pub fn print(raw: &Raw, file: &str) -> String {
         let _ = writeln!(out, "{line:REMARK_COLUMN$} # {}", from.describe(file));
     });
     out
+}
+
+/// Lists stand at the top, and nothing in them is a secret.
+fn list(path: &[String], entries: &[(String, &Source)], file: &str, out: &mut String) {
+    if !entries.is_empty() {
+        let _ = writeln!(out, "{}:", path.join("."));
+    }
+    for (entry, from) in entries {
+        let line = format!("{}- {}", indent(1), entry.replace('$', "$$"));
+        let _ = writeln!(out, "{line:REMARK_COLUMN$} # {}", from.describe(file));
+    }
 }
 
 fn indent(depth: usize) -> String {

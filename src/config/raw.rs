@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::field::{Named, Pairs, Slot, Texts, group};
+use super::rule_list::RuleList;
 use super::words::{
     AddressOrOff, Compression, Format, Level, ListenAt, Mode, Notes, Properties, Protocol, Scope, Size,
 };
@@ -57,6 +58,14 @@ group! {
         enforce: Slot<bool> = "false";
         /// Further attributes for every resource that lacks them.
         resource: Pairs;
+        /// What is to be changed, dropped or sampled, in OTTL, the language of the Collector's `transform` and
+        /// `filter` processors, with `drop()`, `sample(rate)`, `mask(target, what)` and paths to `root`, `parent`
+        /// and `trace` beside it. An entry is a statement, or a group: `name`, `context`, `conditions` (the
+        /// statements run where any of them holds), `statements`, and `error_mode`: `ignore` (the default: what
+        /// fails is counted and told once), `silent` (counted), `propagate` (the item goes on as it came). Rules
+        /// run in this order, on what is about to be sent: first those about resources, then about scopes, then
+        /// about items. `spandrel try` shows what they do to a captured export.
+        rules: RuleList;
         /// How spans of one trace are held until it is whole.
         join: Join;
         /// Tokens and cost of calls to models.

@@ -44,6 +44,9 @@ fn describe(page: &mut String, row: Row<'_>, seen: Seen<'_>) {
             }
             page.push_str("\n\n");
         }
+        Seen::List { wants, .. } => {
+            let _ = writeln!(page, "{wants} · `{}`: one statement\n", variable_of(row.path));
+        }
         Seen::Leaf { default, wants, range, .. } => {
             let _ = write!(page, "{wants}");
             if let Some((low, high)) = range {

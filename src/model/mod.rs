@@ -1,6 +1,7 @@
 //! The nouns everything above shares.
 
 pub mod every;
+pub mod nearest;
 pub mod origin;
 pub mod relay;
 pub mod time;

@@ -31,23 +31,23 @@ impl Paint {
         if self.on && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn bold(self, text: &str) -> String {
+    pub fn bold(self, text: &str) -> String {
         self.dress("1", text)
     }
 
-    fn dim(self, text: &str) -> String {
+    pub fn dim(self, text: &str) -> String {
         self.dress("2", text)
     }
 
-    fn red(self, text: &str) -> String {
+    pub fn red(self, text: &str) -> String {
         self.dress("31", text)
     }
 
-    fn green(self, text: &str) -> String {
+    pub fn green(self, text: &str) -> String {
         self.dress("32", text)
     }
 
-    fn yellow(self, text: &str) -> String {
+    pub fn yellow(self, text: &str) -> String {
         self.dress("33", text)
     }
 

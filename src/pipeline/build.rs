@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::journey::Journey;
 use super::keep::{self, PAGE};
 use super::lane::{Lane, Pulse};
+use super::ruler::{Ruler, Told};
 use super::scoring::Scoring;
 use super::shelf::{Outlet, Shelf};
 use super::tally::LaneMeters;
@@ -82,6 +83,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let lanes_give_up = Arc::new(AtomicBool::new(false));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
+    let told = Ruler::nothing_told(&plan.rules);
     let mut threads = Vec::new();
     for (number, work) in queues.into_iter().enumerate() {
         let lane = Lane {
@@ -94,7 +96,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
             meters: meters.clone(),
             outlets: outlets.clone(),
         };
-        let fresh = journeys(&plan, &budget, &meters, clock, &outlets, &scoring, &watchers);
+        let fresh = journeys(&plan, &budget, &meters, (clock, &told), &outlets, &scoring, &watchers);
         let thread = thread::Builder::new().name(format!("lane-{number}"));
         threads.push(thread.spawn(move || lane.run(fresh)).map_err(StartError::Thread)?);
     }
@@ -189,12 +191,13 @@ fn journeys(
     plan: &Plan,
     budget: &Arc<Budget>,
     meters: &Arc<Meters>,
-    clock: Clock,
+    (clock, told): (Clock, &Told),
     outlets: &[Outlet],
     scoring: &Option<Scoring>,
     watchers: &Arc<Watchers>,
 ) -> impl Fn() -> Journey + Send + use<> {
     let (labels, stamps, batch) = (plan.labels.clone(), plan.stamps, plan.batch);
+    let (rules, told) = (plan.rules.clone(), told.clone());
     let particulars = plan.particulars.clone();
     let lanes = plan.lanes.max(1);
     // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
@@ -208,6 +211,7 @@ fn journeys(
     move || Journey {
         join: join.clone().map(|settings| Join::new(settings, rand::random())),
         labels: Memo::new(labels.clone(), memo_bytes),
+        rules: Ruler::new(rules.clone(), clock, told.clone(), &meters),
         stamps,
         particulars: particulars.clone(),
         batcher: Batcher::new(batch, budget.clone()),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::RandomState;
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
@@ -18,11 +19,14 @@ use crate::rules::labels::Known;
 use crate::rules::memo::{Labelled, Memo};
 use crate::rules::particulars;
 use crate::rules::stamp::{self, Stamp};
+use crate::semantics::claims::Has;
 use crate::wire::block::{self, BlockHead, ScopeBlock};
+use crate::wire::index::{Head, Range, ResourceEntry};
 use crate::wire::split;
-use crate::wire::walk::ResourceEntry;
 use crate::wire::{Rope, Signal, TraceId};
 
+use super::ruled::RuledTrace;
+use super::ruler::Ruler;
 use super::scoring::Scoring;
 use super::shelf::Shelf;
 use super::tally::LaneMeters;
@@ -38,6 +42,7 @@ const PARTS_MAX: usize = 128;
 pub struct Journey {
     pub join: Option<Join>,
     pub labels: Memo,
+    pub rules: Ruler,
     pub stamps: stamp::Settings,
     pub particulars: particulars::Settings,
     pub batcher: Batcher,
@@ -51,6 +56,22 @@ pub struct Journey {
     pub meters: LaneMeters,
     /// Items taken and not yet in a closed batch: what a panic would lose.
     pub in_hand: [u64; 4],
+}
+
+/// A resource block on its way through, as it came or as the rules left it.
+#[derive(Debug)]
+pub(super) struct Passed<'a> {
+    pub body: &'a Bytes,
+    pub at: Range,
+    pub items: u64,
+    /// What it says besides its items, in the index of its request.
+    pub head: &'a Head,
+}
+
+impl<'a> Passed<'a> {
+    pub fn of(request: &'a Admitted, entry: &'a ResourceEntry) -> Self {
+        Self { body: &request.body, at: entry.block, items: u64::from(entry.items), head: &entry.head }
+    }
 }
 
 impl Journey {
@@ -147,34 +168,39 @@ impl Journey {
         for entry in &request.index.resources {
             let resource = block::first_body(&request.body, &request.index, &entry.head);
             let labelled = self.labels.label(&resource, Known::default());
-            self.pass_block(now, request, entry, &labelled);
+            let labelled = self.rules.resource(labelled);
+            if labelled.dropped || self.rules.concerns(request.signal) {
+                self.pass_ruled(now, request, entry, &labelled);
+            } else {
+                self.pass_block(now, request, &Passed::of(request, entry), &labelled);
+            }
         }
     }
 
-    fn pass_block(&mut self, now: Time, request: &Admitted, entry: &ResourceEntry, labelled: &Labelled) {
-        let len = entry.block.len as usize + labelled.body.len();
+    pub(super) fn pass_block(
+        &mut self,
+        now: Time,
+        request: &Admitted,
+        passed: &Passed<'_>,
+        labelled: &Labelled,
+    ) {
+        let len = passed.at.len as usize + labelled.body.len();
         if len > self.batcher.batch_bytes() {
-            return self.pass_parts(now, request, entry, labelled);
+            return self.pass_parts(now, request, passed, labelled);
         }
-        self.batcher.add_blocks(
-            now,
-            request.signal,
-            &request.origin,
-            (len, u64::from(entry.items)),
-            |rope| {
-                block::put_block_with(&request.body, entry.block, &labelled.body, rope);
-            },
-        );
+        self.batcher.add_blocks(now, request.signal, &request.origin, (len, passed.items), |rope| {
+            block::put_block_with(passed.body, passed.at, &labelled.body, rope);
+        });
     }
 
     /// A block larger than a batch goes in several: an upstream need not take it whole.
-    fn pass_parts(&mut self, now: Time, request: &Admitted, entry: &ResourceEntry, labelled: &Labelled) {
+    fn pass_parts(&mut self, now: Time, request: &Admitted, passed: &Passed<'_>, labelled: &Labelled) {
         let Admitted { signal, origin, body, index, .. } = request;
-        let head = BlockHead::of(body, index, &entry.head).with_first(&labelled.body);
+        let head = BlockHead::of(body, index, passed.head).with_first(&labelled.body);
         let head_len = head.first.len() + head.rest.len() + batcher::BLOCK_OVERHEAD;
         let batcher = &mut self.batcher;
         let room = batcher.batch_bytes().saturating_sub(head_len);
-        split::parts(*signal, body, entry.block, room, |part| {
+        split::parts(*signal, passed.body, passed.at, room, |part| {
             batcher.add_blocks(now, *signal, origin, (part.len + head_len, part.items), |rope| {
                 block::write_resource_block(&head, part.scopes, rope);
             });
@@ -196,13 +222,22 @@ impl Journey {
         let said = trace.context.said.clone();
         let particulars = particulars_of(&trace, &self.particulars);
         let mut stamp = stamp_of(self.stamps, &trace, said.as_deref()).with(particulars);
-        if self.watchers.wanted() {
-            self.watchers.offer(self.shown(now, &trace, &labelled, &mut stamp));
-        }
-        if let Some(scoring) = &self.scoring {
+        let ruled = self.rule(&trace, &labelled, &mut stamp);
+        if let Some(scoring) =
+            self.scoring.as_ref().filter(|_| !ruled.as_ref().is_some_and(RuledTrace::is_gone))
+        {
             scoring.score(&trace);
         }
-        self.batch(now, &trace, &labelled, &mut stamp);
+        if let Some(ruled) = ruled {
+            self.emit_ruled(now, &trace, ruled);
+        } else {
+            if self.watchers.wanted() {
+                let body = request_of(&trace, &labelled, &mut stamp).into_bytes();
+                let (spans, given) = (trace.span_count(), given(&trace, &mut stamp));
+                self.watchers.offer(self.shown(now, &trace, spans, given, body));
+            }
+            self.batch(now, &trace, &labelled, &mut stamp);
+        }
         if let Some(join) = &mut self.join {
             join.recycle(trace);
         }
@@ -214,9 +249,12 @@ impl Journey {
             environment: trace.context.environment.as_deref(),
             release: trace.context.release.as_deref(),
         };
-        let labels = &mut self.labels;
-        let labelled: SmallVec<[_; 4]> =
-            trace.blocks.iter().map(|block| labels.label(block.resource.body(), known)).collect();
+        let (labels, rules) = (&mut self.labels, &mut self.rules);
+        let labelled: SmallVec<[_; 4]> = trace
+            .blocks
+            .iter()
+            .map(|block| rules.resource(labels.label(block.resource.body(), known)))
+            .collect();
         trace.repairs.labelled =
             u32::try_from(labelled.iter().filter(|l| l.changed).count()).unwrap_or(u32::MAX);
         labelled
@@ -295,12 +333,13 @@ impl Journey {
     }
 
     /// The trace as a request of its own, for those who look.
-    fn shown(
+    pub(super) fn shown(
         &self,
         now: Time,
         trace: &Leaving,
-        labelled: &[Rc<Labelled>],
-        stamp: &mut Stamp<'_>,
+        spans: usize,
+        given: Box<[Has]>,
+        body: Bytes,
     ) -> JoinedTrace {
         JoinedTrace {
             trace: trace.trace,
@@ -308,13 +347,13 @@ impl Journey {
             held: now.since(trace.first_arrival),
             quiet: now.since(trace.last_arrival),
             left_unix_nano: self.clock.unix_nanos(),
-            spans: u32::try_from(trace.span_count()).unwrap_or(u32::MAX),
+            spans: u32::try_from(spans).unwrap_or(u32::MAX),
             requests: trace.requests,
             repairs: trace.repairs,
             said: trace.context.said.clone(),
-            given: given(trace, stamp),
+            given,
             mended: u32::try_from(trace.mended()).unwrap_or(u32::MAX),
-            body: request_of(trace, labelled, stamp).into_bytes(),
+            body,
         }
     }
 
@@ -336,7 +375,8 @@ impl Journey {
         self.shelf.retry();
         let join = self.join.as_ref().map_or(0, Join::held_bytes);
         let remembered = self.join.as_ref().map_or(0, Join::remembered_bytes);
-        self.held.resize(join + remembered + self.batcher.open_bytes() + self.labels.bytes());
+        self.held
+            .resize(join + remembered + self.batcher.open_bytes() + self.labels.bytes() + self.rules.bytes());
         self.meters.holding(join, self.join.as_ref().map_or(0, Join::held_traces));
     }
 
@@ -373,7 +413,7 @@ fn trace_len(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) 
 }
 
 /// What the heads of a block take, at most.
-fn heads_len(block: &LeavingBlock, labelled: &Labelled) -> usize {
+pub(super) fn heads_len(block: &LeavingBlock, labelled: &Labelled) -> usize {
     let scope = &block.scope.bytes;
     let rest = block.resource.bytes.rest.len() + scope.first.len() + scope.rest.len();
     batcher::BLOCK_OVERHEAD * 2 + labelled.body.len() + rest

@@ -4,6 +4,8 @@ pub mod build;
 pub mod journey;
 pub mod keep;
 pub mod lane;
+mod ruled;
+pub mod ruler;
 pub mod scoring;
 mod shelf;
 pub mod tally;

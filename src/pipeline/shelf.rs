@@ -92,6 +92,13 @@ impl Shelf {
         self.of_traces().for_each(|slot| slot.copies.inc_by(copies));
     }
 
+    /// Items that the user wants nobody to be given: lost for every upstream of their signal.
+    pub fn lose(&self, signal: Signal, reason: &str, items: u64) {
+        for slot in self.slots.iter().filter(|slot| items > 0 && slot.signals.has(signal)) {
+            self.lost.with_label_values(&[signal.name(), &slot.name, reason]).inc_by(items);
+        }
+    }
+
     /// Log records that were to go with spans and will not: lost for every upstream of traces.
     pub fn lose_notes(&self, reason: &str, notes: u64) {
         for slot in self.of_traces().filter(|_| notes > 0) {

@@ -88,6 +88,13 @@ impl<'s, 'a> Writer<'s, 'a> {
     }
 }
 
+impl Writer<'_, '_> {
+    /// Whether the span is laid down as it came.
+    pub fn leaves_alone(&mut self, span: &LeavingSpan<'_>) -> bool {
+        self.growth(span) == 0 && self.stamp.particular(span).is_none()
+    }
+}
+
 impl Pen for Writer<'_, '_> {
     fn growth(&mut self, span: &LeavingSpan<'_>) -> usize {
         let events: usize = span.events.iter().map(Bytes::len).sum();

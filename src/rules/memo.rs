@@ -19,6 +19,8 @@ pub struct Labelled {
     pub body: Bytes,
     /// The labels changed something.
     pub changed: bool,
+    /// A rule wants nothing of this resource to go out.
+    pub dropped: bool,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,7 @@ impl Memo {
         let body = self.settings.apply(resource, known);
         let changed = body != resource;
         self.next_id += 1;
-        let labelled = Rc::new(Labelled { id: self.next_id, body: body.into(), changed });
+        let labelled = Rc::new(Labelled { id: self.next_id, body: body.into(), changed, dropped: false });
         let entry = Entry {
             hash,
             resource: resource.into(),

@@ -1,7 +1,55 @@
 //! What the user wants written: settings compiled once into edits on bytes. Pure.
+//!
+//! [`labels`] is the short way for what everybody sets. The rest is OTTL, the language of the Collector's
+//! transform and filter processors: text (`syntax`) becomes a tree, the tree a program (`compile`), the
+//! program looks at one item through its bytes (`scene`) and says what has to become of them. What it decides
+//! is the caller's to carry out.
 
+mod arithmetic;
+mod civil;
+mod compare;
+mod compile;
+mod converters;
+mod draft;
+mod editors;
+mod engine;
+mod frame;
+mod functions;
+mod grok;
+mod group;
+mod inference;
+mod keys;
+mod kinship;
 pub mod labels;
+mod map;
+mod mask;
 pub mod memo;
+mod mistake;
 pub mod particulars;
+pub mod passing;
+mod patterns;
+mod points;
+mod program;
+mod reader;
+mod reading;
+mod render;
+mod sample;
+mod scene;
+mod spots;
 pub mod stamp;
 pub mod sums;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tracestate;
+mod trouble;
+mod types;
+mod value;
+pub mod whole;
+mod writing;
+
+pub use engine::{Outcome, Reads, Rules};
+pub use frame::{Frame, Request, TraceFacts};
+pub use group::{Context, ErrorMode, Group, Part};
+pub use mistake::Mistake;
+pub use trouble::Trouble;

@@ -18,6 +18,7 @@ pub mod index;
 pub mod json;
 mod keep;
 pub mod noted;
+pub mod patch;
 mod plain;
 pub mod record;
 pub mod reply;

@@ -181,7 +181,7 @@ fn head(scope: &[u8]) -> BlockHead {
 }
 
 /// Data points of a Metric.
-fn points(metric: &[u8]) -> u64 {
+pub fn points(metric: &[u8]) -> u64 {
     let data = Fields::of(metric).filter(|field| schema::METRIC.data(field.number).is_some());
     data.map(|field| match field.payload {
         Payload::Len(data) => Fields::of(data).filter(|field| field.number == 1).count() as u64,

@@ -34,6 +34,7 @@ mod meaning;
 mod page;
 mod passing;
 mod readme;
+mod rules;
 mod scores;
 mod sdk_go;
 mod sdk_java;

@@ -6,6 +6,7 @@ use crate::join::{self, Join, Scope};
 use crate::model::{Clock, Origin, Time};
 use crate::page::Watchers;
 use crate::pipeline::journey::Journey;
+use crate::pipeline::ruler::Ruler;
 use crate::pipeline::shelf::{Outlet, Shelf};
 use crate::pipeline::tally::LaneMeters;
 use crate::queue::batcher::{self, Batcher};
@@ -84,6 +85,7 @@ pub fn plain(budget: &Arc<Budget>, meters: &Arc<Meters>, outlets: &[Outlet]) -> 
     Journey {
         join: Some(Join::new(join::Settings::default(), 1)),
         labels: Memo::new(labels::Settings::default(), 1 << 16),
+        rules: Ruler::new(Arc::default(), Clock::new(), Arc::default(), meters),
         stamps: stamp::Settings::default(),
         particulars: particulars::Settings::default(),
         batcher: Batcher::new(batcher::Settings::default(), budget.clone()),

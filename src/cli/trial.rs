@@ -1,0 +1,154 @@
+//! `spandrel try`: runs rules over a captured export and shows what they change, field by field. Nothing is sent.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use apply::{Fate, Looked, Trial, Tried};
+use difference::Kind;
+
+use super::{WRONG, fail, print};
+use crate::config::{self, RuleFile};
+use crate::page::Form;
+use crate::page::tree::{Paint, printable};
+
+mod apply;
+mod capture;
+mod difference;
+
+/// Larger than any request that is taken.
+const CAPTURE_MAX: u64 = 1 << 30;
+
+/// What to run over what.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// A YAML file with `rules:`, or with the list alone
+    rules: PathBuf,
+
+    /// An OTLP export request in protobuf or JSON, or JSON lines of them; `-` reads standard input
+    capture: PathBuf,
+
+    /// Name the rules that did something to each item, and those that never did anything
+    #[arg(long)]
+    explain: bool,
+}
+
+pub fn run(options: &Options) -> ExitCode {
+    let file = match config::rule_file(&options.rules) {
+        Ok(file) => file,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return ExitCode::from(WRONG);
+        }
+    };
+    let requests = read(&options.capture).and_then(|bytes| capture::read(&bytes));
+    let now = crate::model::Clock::new().unix_nanos();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let tried = requests
+        .and_then(|requests| Trial { rules: &file.rules, now, tried: Tried::default() }.run(&requests));
+    match tried {
+        Ok(tried) => {
+            print(&Report { file, explain: options.explain, paint: Form::paint_for_stdout() }.of(&tried))
+        }
+        Err(wrong) => fail(format!("{}: {wrong}", options.capture.display())),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(|cause| format!("can't be read: {cause}"))?)
+    };
+    source.take(CAPTURE_MAX).read_to_end(&mut bytes).map_err(|cause| format!("can't be read: {cause}"))?;
+    Ok(bytes)
+}
+
+/// Says what was tried.
+struct Report {
+    file: RuleFile,
+    explain: bool,
+    paint: Paint,
+}
+
+impl Report {
+    fn of(&self, tried: &Tried) -> String {
+        let mut out = String::new();
+        tried.looked.iter().for_each(|looked| self.looked(looked, &mut out));
+        self.troubles(tried, &mut out);
+        if self.explain {
+            self.idle(tried, &mut out);
+        }
+        let items = || tried.looked.iter().filter(|looked| looked.kind == Kind::Item);
+        let count = |wanted: fn(&Looked) -> bool| items().filter(|looked| wanted(looked)).count();
+        let changed = count(|looked| looked.fate == Fate::Stays && looked.is.is_some());
+        let (dropped, sampled_out) =
+            (count(|looked| looked.fate == Fate::Dropped), count(|looked| looked.fate == Fate::SampledOut));
+        let all = items().count();
+        let rest = all - changed - dropped - sampled_out;
+        let _ = writeln!(
+            out,
+            "{all} items: {changed} changed, {dropped} dropped, {sampled_out} sampled out, {rest} as they were"
+        );
+        out
+    }
+
+    fn looked(&self, looked: &Looked, out: &mut String) {
+        let paint = self.paint;
+        let title = printable(&difference::title(looked.kind, looked.signal, &looked.was));
+        match (looked.fate, &looked.is) {
+            (Fate::Stays, None) => return,
+            (Fate::Stays, Some(is)) => {
+                let _ = writeln!(out, "{} {}", paint.yellow("~"), paint.bold(&title));
+                for changed in difference::between(looked.kind, looked.signal, &looked.was, is) {
+                    let path = printable(&changed.path);
+                    let shown = |value: &Option<String>| value.as_deref().map(printable).unwrap_or_default();
+                    let (was, is) = (shown(&changed.was), shown(&changed.is));
+                    let line = match (&changed.was, &changed.is) {
+                        (None, _) => paint.green(&format!("+ {path}: {is}")),
+                        (_, None) => paint.red(&format!("- {path}: {was}")),
+                        _ => format!("{} -> {}", paint.red(&format!("~ {path}: {was}")), paint.green(&is)),
+                    };
+                    let _ = writeln!(out, "    {line}");
+                }
+            }
+            (fate, _) => {
+                let how = if fate == Fate::Dropped { "dropped" } else { "sampled out with its trace" };
+                let _ = writeln!(out, "{} {}: {how}", paint.red("-"), paint.bold(&title));
+            }
+        }
+        if self.explain {
+            looked.matched.iter().for_each(|number| self.statement("by", *number, out));
+        }
+    }
+
+    fn troubles(&self, tried: &Tried, out: &mut String) {
+        let mut told = std::collections::BTreeSet::new();
+        for (number, trouble) in tried.troubles.iter().filter(|(number, _)| told.insert(*number)) {
+            let times = tried.troubles.iter().filter(|(other, _)| other == number).count();
+            let _ = writeln!(
+                out,
+                "{} {times} times: {}",
+                self.paint.yellow("failed"),
+                printable(&trouble.to_string())
+            );
+            self.statement("in", *number, out);
+        }
+    }
+
+    fn idle(&self, tried: &Tried, out: &mut String) {
+        let idle = (0..).zip(&self.file.statements).filter(|(number, _)| !tried.matched.contains(number));
+        for (number, _) in idle {
+            self.statement("never", number, out);
+        }
+    }
+
+    fn statement(&self, how: &str, number: u32, out: &mut String) {
+        if let Some((place, text)) = self.file.statements.get(number as usize) {
+            let text = printable(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+            let _ = writeln!(out, "    {}", self.paint.dim(&format!("{how} {place}  {text}")));
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! `rules:` of the file: a list of statements and of groups of them, compiled and checked at start.
+//!
+//! What the language says of a statement is shown below it as the user wrote it; where it stands in the file is
+//! said before. The one surprise: paths that the language knows and the journey can not fill yet are mistakes
+//! here, so that no rule is silently about nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::check::Check;
+use super::field::{Field, Row, Seen, Slot, Texts, group};
+use super::mistake::{Mistake, Mistakes, did_you_mean, quoted};
+use super::raw::Raw;
+use super::source::Source;
+use super::surroundings::Surroundings;
+use super::tree::{self, Entry, Kind, Node};
+use super::words::Word;
+use super::{file, gather};
+use crate::rules::{Context, ErrorMode, Group, Rules};
+
+group! {
+    /// A group of rules.
+    RuleGroup {
+        /// For messages and counters.
+        name: Slot<Option<String>> = "";
+        /// What the statements run on; else it is inferred from their paths.
+        context: Slot<Option<Context>> = "";
+        /// They run where any of these holds.
+        conditions: Statements;
+        statements: Statements;
+        /// What happens when one fails.
+        error_mode: Slot<ErrorMode> = "ignore";
+    }
+}
+
+/// Texts that may have commas in them.
+#[derive(Clone, Debug, Default)]
+pub struct Statements(Texts);
+
+impl Field for Statements {
+    fn child(&mut self, key: &str, from: &Source) -> Result<&mut dyn Field, String> {
+        self.0.child(key, from)
+    }
+
+    fn take(&mut self, text: &str, from: &Source) -> Result<(), String> {
+        self.0.take_list(vec![(text.trim().to_owned(), from.clone())], from)
+    }
+
+    fn take_list(&mut self, items: Vec<(String, Source)>, from: &Source) -> Result<(), String> {
+        self.0.take_list(items, from)
+    }
+
+    fn has_keys(&self) -> bool {
+        false
+    }
+
+    fn walk(&self, row: Row<'_>, see: &mut dyn FnMut(Row<'_>, Seen<'_>)) {
+        self.0.walk(row, see);
+    }
+}
+
+/// One entry of the list: a group, or a statement by itself.
+#[derive(Clone, Debug)]
+struct Rule {
+    from: Source,
+    group: RuleGroup,
+    alone: bool,
+}
+
+impl Field for Rule {
+    fn child(&mut self, key: &str, from: &Source) -> Result<&mut dyn Field, String> {
+        self.group.child(key, from)
+    }
+
+    fn take(&mut self, text: &str, from: &Source) -> Result<(), String> {
+        self.alone = true;
+        self.group.statements.take(text, from)
+    }
+
+    /// The list shows its entries itself.
+    fn walk(&self, _: Row<'_>, _: &mut dyn FnMut(Row<'_>, Seen<'_>)) {}
+}
+
+impl Rule {
+    fn group(&self) -> Group {
+        let RuleGroup { name, context, conditions, statements, error_mode } = &self.group;
+        let texts = |list: &Statements| list.0.entries.iter().map(|(text, _)| text.clone()).collect();
+        Group {
+            name: name.value.clone(),
+            context: context.value,
+            error_mode: error_mode.value,
+            conditions: texts(conditions),
+            statements: texts(statements),
+        }
+    }
+
+    /// As YAML on one line; JSON's quoting is YAML's.
+    fn show(&self) -> String {
+        let RuleGroup { name, context, conditions, statements, error_mode } = &self.group;
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let list = |list: &Statements| {
+            let all: Vec<String> = list.0.entries.iter().map(|(one, _)| text(one)).collect();
+            (!all.is_empty()).then(|| format!("[{}]", all.join(", ")))
+        };
+        if let ([(statement, _)], true) = (statements.0.entries.as_slice(), self.alone) {
+            return text(statement);
+        }
+        let parts = [
+            ("name", name.value.as_deref().map(text)),
+            ("context", context.value.show()),
+            ("conditions", list(conditions)),
+            ("statements", list(statements)),
+            ("error_mode", error_mode.value.show()),
+        ];
+        let parts = parts.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", value?)));
+        format!("{{{}}}", parts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The list, in the order of the file.
+#[derive(Clone, Debug, Default)]
+pub struct RuleList {
+    entries: Vec<Rule>,
+}
+
+impl Field for RuleList {
+    fn child(&mut self, key: &str, _: &Source) -> Result<&mut dyn Field, String> {
+        Err(format!("is a list of statements and groups; begin what {} belongs to with `- `", quoted(key)))
+    }
+
+    /// One statement, in the place of all that was.
+    fn take(&mut self, text: &str, from: &Source) -> Result<(), String> {
+        self.entries.clear();
+        self.entry(from).map_or(Ok(()), |entry| entry.take(text, from))
+    }
+
+    fn entry(&mut self, from: &Source) -> Option<&mut dyn Field> {
+        self.entries.push(Rule { from: from.clone(), group: RuleGroup::default(), alone: false });
+        self.entries.last_mut().map(|entry| entry as &mut dyn Field)
+    }
+
+    fn walk(&self, row: Row<'_>, see: &mut dyn FnMut(Row<'_>, Seen<'_>)) {
+        let entries: Vec<_> = self.entries.iter().map(|entry| (entry.show(), &entry.from)).collect();
+        see(row, Seen::List { entries: &entries, wants: "a list of statements and groups" });
+    }
+}
+
+impl Word for Context {
+    const WANTS: &'static str = "`resource`, `scope`, `span`, `spanevent`, `log`, `metric` or `datapoint`";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::of_name(text).ok_or_else(|| {
+            let hint = did_you_mean(text, Self::ALL.map(Self::name));
+            format!("is not one of {}{hint}", Self::WANTS)
+        })
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.name().to_owned())
+    }
+}
+
+impl Word for ErrorMode {
+    const WANTS: &'static str = "`ignore`, `silent` or `propagate`";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|mode| mode.name() == text).ok_or_else(|| {
+            let hint = did_you_mean(text, Self::ALL.map(Self::name));
+            format!("is not one of {}{hint}", Self::WANTS)
+        })
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.name().to_owned())
+    }
+}
+
+/// Rules read from a file of their own.
+#[derive(Debug)]
+pub struct RuleFile {
+    pub rules: Arc<Rules>,
+    /// Where each statement stands, and its text, by its number.
+    pub statements: Vec<(String, String)>,
+}
+
+/// Reads the rules of a file that holds the list, or `rules:` among other settings, which are not looked at.
+///
+/// # Errors
+/// Every mistake in it, not just the first.
+pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
+    let mut mistakes = Vec::new();
+    let (file, text) = (path.display().to_string(), file::read(path, &mut mistakes));
+    let surroundings = Surroundings::of_process();
+    let mut raw = Raw::default();
+    match tree::read(&text, &mut mistakes).and_then(only_rules) {
+        Ok(root) => gather::from_file(&root, &mut raw, &surroundings.variables, &mut mistakes),
+        Err(mistake) if mistakes.is_empty() => mistakes.push(mistake),
+        Err(_) => {}
+    }
+    let mut notes = Vec::new();
+    let mut check =
+        Check { file: &file, surroundings: &surroundings, mistakes: &mut mistakes, notes: &mut notes };
+    let rules = check.rules(&raw.rules);
+    if !mistakes.is_empty() {
+        return Err(Mistakes { file, text, list: mistakes });
+    }
+    let parts = (0..).map_while(|number| rules.part(number));
+    let written =
+        parts.filter_map(|part| raw.rules.entries.get(part.group)?.group.statements.0.entries.get(part.nth));
+    let statements = written.map(|(text, from)| (from.describe(&file), text.clone())).collect();
+    Ok(RuleFile { rules, statements })
+}
+
+/// The tree with nothing in it but `rules:`.
+fn only_rules(root: Node) -> Result<Node, Mistake> {
+    let at = root.at.clone();
+    let rules = match root.kind {
+        Kind::List(_) => Entry { key: "rules".to_owned(), at: at.clone(), value: root },
+        Kind::Map(entries) => entries
+            .into_iter()
+            .find(|entry| entry.key == "rules")
+            .ok_or_else(|| Mistake::new(at.clone(), "has no `rules`"))?,
+        _ => return Err(Mistake::new(at, "is not a list of rules, nor a mapping with `rules`")),
+    };
+    Ok(Node { at, kind: Kind::Map(vec![rules]) })
+}
+
+impl Check<'_> {
+    /// The rules, compiled.
+    pub(super) fn rules(&mut self, list: &RuleList) -> Arc<Rules> {
+        for (nth, entry) in list.entries.iter().enumerate() {
+            // What was written there and could not be taken has been told.
+            let told = self.mistakes.iter().any(|mistake| mistake.place == entry.from);
+            if entry.group.statements.0.entries.is_empty() && !told {
+                self.note(&entry.from, format!("`rules[{}]`: has no `statements`", nth + 1));
+            }
+        }
+        let groups: Vec<Group> = list.entries.iter().map(Rule::group).collect();
+        match Rules::compile(&groups) {
+            Ok(rules) => {
+                self.beyond_us(list, &groups, &rules);
+                Arc::new(rules)
+            }
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    let entry = list.entries.get(mistake.part.group);
+                    let at = entry.and_then(|entry| {
+                        let RuleGroup { conditions, statements, .. } = &entry.group;
+                        let list = if mistake.part.is_condition { conditions } else { statements };
+                        list.0.entries.get(mistake.part.nth).map(|(_, from)| from.clone())
+                    });
+                    let text = format!("`rules[{}]`: {}", mistake.part.group + 1, mistake.text);
+                    let place = at.unwrap_or_default();
+                    self.mistakes.push(Mistake::new(place, text).with_below(mistake.excerpt()));
+                }
+                Arc::default()
+            }
+        }
+    }
+
+    /// What the language can say and the journey can not do yet.
+    fn beyond_us(&mut self, list: &RuleList, groups: &[Group], rules: &Rules) {
+        let routes = rules.routes();
+        if !rules.reads().request && routes.is_empty() {
+            return;
+        }
+        for ((nth, entry), group) in list.entries.iter().enumerate().zip(groups) {
+            let Ok(alone) = Rules::compile(std::slice::from_ref(group)) else { continue };
+            if alone.reads().request {
+                let what = "`header` and `peer` can not be read yet: items do not remember their request";
+                self.note(&entry.from, format!("`rules[{}]`: {what}", nth + 1));
+            }
+            if !alone.routes().is_empty() {
+                let hint = "give each upstream its `signals` instead";
+                self.note(&entry.from, format!("`rules[{}]`: `route` can not be done yet; {hint}", nth + 1));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Surroundings, Variables, load_text};
+    use crate::rules::Context;
+    use crate::wire::Signal;
+
+    const RULES: &str = r#"
+rules:
+  - set(span.attributes["env"], "prod, test")
+  - name: pay
+    context: log
+    conditions: [severity_number > 8, 'IsMatch(body, "^a, b")']
+    statements: replace_pattern(body, "(a), b", "$$1")
+    error_mode: silent
+  - {statements: [drop() where datapoint.value_int == 0]}
+"#;
+
+    fn surroundings() -> Surroundings {
+        Surroundings { variables: Variables::default(), ..Surroundings::of_process() }
+    }
+
+    #[test]
+    fn statements_and_groups_stand_in_one_list() {
+        let one = r#"rules: delete_key(resource.attributes, "x")"#;
+        let plan = load_text(one, &surroundings()).unwrap().plan;
+        assert!(plan.rules.has_context(Context::Resource) && plan.rules.statements() == 1);
+        let plan = load_text(RULES, &surroundings()).unwrap_or_else(|wrong| panic!("{wrong}")).plan;
+        let has = Signal::ALL.map(|signal| plan.rules.has(signal));
+        assert_eq!((plan.rules.statements(), has), (3, [true, true, true, false]));
+    }
+
+    #[test]
+    fn what_is_printed_is_the_same_list() {
+        let printed = load_text(RULES, &surroundings()).unwrap().print();
+        let again = load_text(&printed, &surroundings()).unwrap_or_else(|wrong| panic!("{printed}\n{wrong}"));
+        let rules = |text: &str| {
+            text.lines()
+                .skip_while(|l| !l.starts_with("rules:"))
+                .take(4)
+                .map(|l| l.split(" # ").next().unwrap_or_default().trim_end().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rules(&printed), rules(&again.print()));
+        assert!(printed.contains(r#"- "set(span.attributes[\"env\"], \"prod, test\")""#), "{printed}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The user's rules as a lane runs them: those about resources and scopes once for each distinct one, failures
+//! counted by statement and told once.
+//!
+//! Rules run on the labelled resource, so that they see what goes out. The one surprise: what they change gets a
+//! name of its own, above all that the memo of labels and the join give, so that it shares no block of a batch
+//! with what they left alone.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ahash::RandomState;
+use hashbrown::HashMap;
+use prometheus::IntCounterVec;
+
+use crate::join::Head;
+use crate::model::Clock;
+use crate::rules::memo::Labelled;
+use crate::rules::{Context, ErrorMode, Frame, Rules, Trouble};
+use crate::telemetry::Meters;
+use crate::wire::Signal;
+use crate::wire::block::BlockHead;
+
+/// More than this is forgotten, and worked out anew.
+const BYTES_MAX: usize = 1 << 20;
+/// What is remembered of a resource or scope beside its bytes.
+const ENTRY: usize = 128;
+/// Names from here on are given here.
+const OURS: u64 = 1 << 63;
+
+/// Which statements' failures were told; shared by all lanes.
+pub type Told = Arc<[AtomicBool]>;
+
+/// A scope as the rules leave it.
+#[derive(Clone, Debug)]
+pub struct RuledScope {
+    /// Names its bytes, and whatever else its block says.
+    pub id: u64,
+    pub head: BlockHead,
+    pub dropped: bool,
+    pub changed: bool,
+}
+
+/// One lane's rules.
+#[derive(Debug)]
+pub struct Ruler {
+    pub rules: Arc<Rules>,
+    clock: Clock,
+    /// By the name of the labelled resource.
+    resources: HashMap<u64, Rc<Labelled>, RandomState>,
+    /// By the names of the resource, as ruled, and of the scope.
+    scopes: HashMap<(u64, u64), RuledScope, RandomState>,
+    bytes: usize,
+    names: u64,
+    errors: IntCounterVec,
+    told: Told,
+}
+
+impl Ruler {
+    pub fn new(rules: Arc<Rules>, clock: Clock, told: Told, meters: &Meters) -> Self {
+        Self {
+            rules,
+            clock,
+            resources: HashMap::default(),
+            scopes: HashMap::default(),
+            bytes: 0,
+            names: OURS,
+            errors: meters.rule_errors.clone(),
+            told,
+        }
+    }
+
+    /// For the lanes of one process.
+    pub fn nothing_told(rules: &Rules) -> Told {
+        (0..rules.statements()).map(|_| AtomicBool::new(false)).collect()
+    }
+
+    /// Whether any rule looks into the blocks of a signal.
+    pub fn concerns(&self, signal: Signal) -> bool {
+        self.rules.has(signal) || (signal != Signal::Profiles && self.rules.has_context(Context::Scope))
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Unix nanoseconds.
+    pub fn now(&self) -> i64 {
+        i64::try_from(self.clock.unix_nanos()).unwrap_or(i64::MAX)
+    }
+
+    fn frame(&self) -> Frame<'static> {
+        Frame { now: self.now(), random: rand::random(), ..Frame::default() }
+    }
+
+    /// A labelled resource as the rules leave it: itself, where they change nothing.
+    pub fn resource(&mut self, labelled: Rc<Labelled>) -> Rc<Labelled> {
+        if !self.rules.has_context(Context::Resource) {
+            return labelled;
+        }
+        if let Some(known) = self.resources.get(&labelled.id) {
+            return known.clone();
+        }
+        let rules = self.rules.clone();
+        let outcome = rules.apply_resource(&labelled.body, self.frame());
+        self.count(&outcome.troubles);
+        let ruled = if outcome.dropped || !outcome.edits.is_empty() {
+            Rc::new(Labelled {
+                id: self.name(),
+                body: outcome.edits.apply(&labelled.body).into(),
+                changed: labelled.changed,
+                dropped: outcome.dropped,
+            })
+        } else {
+            labelled.clone()
+        };
+        self.pay(ruled.body.len());
+        self.resources.insert(labelled.id, ruled.clone());
+        ruled
+    }
+
+    /// The scope of a joined block whose resource was ruled. An absent one has nothing to be changed.
+    pub fn scope(&mut self, resource: &Labelled, scope: &Head) -> RuledScope {
+        let as_it_came =
+            || RuledScope { id: scope.id, head: scope.bytes.clone(), dropped: false, changed: false };
+        if !self.rules.has_context(Context::Scope) || scope.body().is_empty() {
+            return as_it_came();
+        }
+        let key = (resource.id, scope.id);
+        if let Some(known) = self.scopes.get(&key) {
+            return known.clone();
+        }
+        let rules = self.rules.clone();
+        let frame = Frame { resource: &resource.body, ..self.frame() };
+        let outcome = rules.apply_scope(scope.body(), frame);
+        self.count(&outcome.troubles);
+        let ruled = if outcome.edits.is_empty() {
+            RuledScope { dropped: outcome.dropped, ..as_it_came() }
+        } else {
+            let head = scope.bytes.with_first(&outcome.edits.apply(scope.body()));
+            RuledScope { id: self.name(), head, dropped: outcome.dropped, changed: true }
+        };
+        self.pay(ruled.head.first.len() + ruled.head.rest.len());
+        self.scopes.insert(key, ruled.clone());
+        ruled
+    }
+
+    /// Counts what failed, and tells the first failure of each statement.
+    pub fn count(&self, troubles: &[(u32, Trouble)]) {
+        for (number, trouble) in troubles {
+            let Some(part) = self.rules.part(*number) else { continue };
+            let rule = match &part.name {
+                Some(name) => format!("{name}.{}", part.nth + 1),
+                None => format!("{}.{}", part.group + 1, part.nth + 1),
+            };
+            self.errors.with_label_values(&[&rule]).inc();
+            let told = self.told.get(*number as usize).is_none_or(|told| told.swap(true, Ordering::Relaxed));
+            if !told && self.rules.error_mode(*number) != ErrorMode::Silent {
+                tracing::warn!(
+                    rule,
+                    "a rule failed on an item, which goes on without it: {part}: {trouble}; further failures are counted only"
+                );
+            }
+        }
+    }
+
+    fn name(&mut self) -> u64 {
+        self.names += 1;
+        self.names
+    }
+
+    fn pay(&mut self, bytes: usize) {
+        if self.bytes + bytes + ENTRY > BYTES_MAX {
+            self.resources.clear();
+            self.scopes.clear();
+            self.bytes = 0;
+        }
+        self.bytes += bytes + ENTRY;
+    }
+}

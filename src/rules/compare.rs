@@ -1,0 +1,169 @@
+//! OTTL's table of comparisons (LANGUAGE.md, "Comparison Rules"): which types meet, and how.
+//!
+//! Whatever does not meet is "not equal": `!=` holds and nothing else does. Numbers meet as floats when one
+//! of them is one, but not inside lists and maps, where Go's DeepEqual asks for the same type.
+
+use std::cmp::Ordering;
+
+use super::map::Map;
+use super::syntax::tree::CompareOp;
+use super::value::{LEVELS_MAX, Value};
+
+/// Whether `left op right` holds.
+pub fn holds(op: CompareOp, left: &Value<'_>, right: &Value<'_>) -> bool {
+    let (left, right) = (left.borrowed().open(), right.borrowed().open());
+    let order = match (&left, &right) {
+        (Value::Nil, Value::Nil) => Some(Ordering::Equal),
+        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
+        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
+        (Value::Int(a), Value::Double(b)) => (*a as f64).partial_cmp(b),
+        (Value::Double(a), Value::Int(b)) => a.partial_cmp(&(*b as f64)),
+        (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
+        (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
+        (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
+        (Value::Time(a), Value::Time(b)) | (Value::Duration(a), Value::Duration(b)) => Some(a.cmp(b)),
+        (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_)) => {
+            // They are equal or not; neither is less.
+            let equal = same(&left, &right, 0);
+            return match op {
+                CompareOp::Eq => equal,
+                CompareOp::Ne => !equal,
+                _ => false,
+            };
+        }
+        _ => None,
+    };
+    match op {
+        CompareOp::Eq => order == Some(Ordering::Equal),
+        CompareOp::Ne => order != Some(Ordering::Equal),
+        CompareOp::Lt => order == Some(Ordering::Less),
+        CompareOp::Le => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+        CompareOp::Gt => order == Some(Ordering::Greater),
+        CompareOp::Ge => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+    }
+}
+
+/// Equality inside lists and maps: same type, same value.
+fn same(left: &Value<'_>, right: &Value<'_>, level: u32) -> bool {
+    if let (Value::Any(a), Value::Any(b)) = (left, right)
+        && a == b
+    {
+        return true;
+    }
+    match (left.borrowed().open(), right.borrowed().open()) {
+        _ if level > LEVELS_MAX => false,
+        (Value::List(a), Value::List(b)) => {
+            a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| same(a, b, level + 1))
+        }
+        (Value::Map(a), Value::Map(b)) => same_maps(&a, &b, level + 1),
+        (Value::List(_) | Value::Map(_), _) | (_, Value::List(_) | Value::Map(_)) => false,
+        (a, b) => a == b,
+    }
+}
+
+pub(super) fn same_maps(left: &Map<'_>, right: &Map<'_>, level: u32) -> bool {
+    let found =
+        |entry: &super::map::Entry<'_>| right.get(&entry.key).is_some_and(|v| same(&entry.value, v, level));
+    left.len() == right.len() && left.entries().iter().all(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    /// One value of each row of the table, in its order.
+    fn rows() -> Vec<Value<'static>> {
+        let map = |value| Value::Map([(Cow::Borrowed("k"), value)].into_iter().collect());
+        vec![
+            Value::Bool(true),
+            Value::Int(1),
+            Value::Double(1.0),
+            Value::text("1"),
+            Value::Bytes(Cow::Borrowed(b"1")),
+            Value::Nil,
+            Value::Time(1),
+            Value::Duration(1),
+            map(Value::Int(1)),
+            Value::List(vec![Value::Int(1)]),
+        ]
+    }
+
+    const OPS: [CompareOp; 6] =
+        [CompareOp::Eq, CompareOp::Ne, CompareOp::Lt, CompareOp::Le, CompareOp::Gt, CompareOp::Ge];
+
+    #[track_caller]
+    fn check(left: &Value<'_>, right: &Value<'_>, expect: [bool; 6]) {
+        let got = OPS.map(|op| holds(op, left, right));
+        assert_eq!(got, expect, "{left:?} against {right:?}, for {OPS:?}");
+        // The same values, as attributes hold them.
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        if left.put(&mut a).is_ok() && right.put(&mut b).is_ok() {
+            assert_eq!(
+                OPS.map(|op| holds(op, &Value::Any(&a), &Value::Any(&b))),
+                expect,
+                "{left:?} {right:?}"
+            );
+            assert_eq!(OPS.map(|op| holds(op, &Value::Any(&a), right)), expect, "{left:?} {right:?}");
+            assert_eq!(OPS.map(|op| holds(op, left, &Value::Any(&b))), expect, "{left:?} {right:?}");
+        }
+    }
+
+    const EQUAL: [bool; 6] = [true, false, false, true, false, true];
+    const LESS: [bool; 6] = [false, true, true, true, false, false];
+    const MORE: [bool; 6] = [false, true, false, false, true, true];
+    const APART: [bool; 6] = [false, true, false, false, false, false];
+
+    #[test]
+    fn types_that_do_not_meet_are_not_equal_and_nothing_else() {
+        let rows = rows();
+        for (i, left) in rows.iter().enumerate() {
+            for (j, right) in rows.iter().enumerate() {
+                let numbers = [1, 2].contains(&i) && [1, 2].contains(&j);
+                let whole = i >= 8;
+                match (i == j, whole) {
+                    (true, true) => check(left, right, [true, false, false, false, false, false]),
+                    (true, false) => check(left, right, EQUAL),
+                    _ if numbers => check(left, right, EQUAL),
+                    _ => check(left, right, APART),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_type_has_its_order() {
+        let text = |t: &'static str| Value::text(t);
+        let bytes = |b: &'static [u8]| Value::Bytes(Cow::Borrowed(b));
+        for (less, more) in [
+            (Value::Bool(false), Value::Bool(true)),
+            (Value::Int(-2), Value::Int(3)),
+            (Value::Int(1), Value::Double(1.5)),
+            (Value::Double(0.5), Value::Int(1)),
+            (Value::Double(0.5), Value::Double(1.5)),
+            (text("B"), text("a")),
+            (text(""), text("a")),
+            (bytes(b"\x00"), bytes(b"\xff")),
+            (Value::Time(1), Value::Time(2)),
+            (Value::Duration(-1), Value::Duration(2)),
+        ] {
+            check(&less, &more, LESS);
+            check(&more, &less, MORE);
+        }
+    }
+
+    #[test]
+    fn not_a_number_equals_nothing_and_neither_do_other_lists_and_maps() {
+        check(&Value::Double(f64::NAN), &Value::Double(f64::NAN), APART);
+        let one = |value| Value::List(vec![value]);
+        check(&one(Value::Int(1)), &one(Value::Int(2)), APART);
+        check(&one(Value::Int(1)), &one(Value::Double(1.0)), APART);
+        check(&one(Value::Int(1)), &Value::List(vec![]), APART);
+        let map = |pairs: &[(&'static str, i64)]| {
+            Value::Map(pairs.iter().map(|(k, v)| (Cow::Borrowed(*k), Value::Int(*v))).collect())
+        };
+        let equal = [true, false, false, false, false, false];
+        check(&map(&[("a", 1), ("b", 2)]), &map(&[("b", 2), ("a", 1)]), equal);
+        check(&map(&[("a", 1)]), &map(&[("a", 1), ("b", 2)]), APART);
+    }
+}

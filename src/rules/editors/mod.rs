@@ -1,0 +1,77 @@
+//! Everything that can begin a statement: OTTL's editors, and ours.
+
+pub mod deciding;
+mod keys;
+mod maps;
+mod masking;
+mod replacing;
+mod writing;
+
+use super::functions::{Deed, Editor, Takes};
+use super::keys::Key;
+use super::map::Map;
+use super::program::{Keys, Path};
+use super::spots::Spot;
+use super::trouble::Trouble;
+use super::types::Types;
+use super::value::Value;
+use crate::rules::functions::Argument;
+
+pub fn all() -> impl Iterator<Item = &'static Editor> + Clone {
+    let tables = [
+        writing::EDITORS,
+        keys::EDITORS,
+        maps::EDITORS,
+        replacing::EDITORS,
+        masking::EDITORS,
+        deciding::EDITORS,
+    ];
+    tables.into_iter().flatten()
+}
+
+const TEXT: Takes = Takes::Value(Types::STR);
+const COUNT: Takes = Takes::Constant(Types::INT);
+const STRINGS: Takes = Takes::Value(Types::LIST);
+
+/// Bytes that one statement may make of one value.
+pub const RESULT_MAX: usize = 4 << 20;
+
+/// The first argument of all editors that change something is where.
+impl<'a> Deed<'_, 'a> {
+    fn target(&self) -> Result<(&'a Path, Keys<'a>), Trouble> {
+        match self.arguments.first() {
+            Some(Argument::Place(path)) => Ok((path, path.keys(self.scene)?)),
+            _ => Err(Trouble::new("wanted a path")),
+        }
+    }
+
+    fn get(&self) -> Result<Value<'a>, Trouble> {
+        let (path, keys) = self.target()?;
+        Ok(self.scene.read(path.home, path.spot, &keys)?.open())
+    }
+
+    fn set(&mut self, value: Value<'a>) -> Result<(), Trouble> {
+        let (path, keys) = self.target()?;
+        let kept = matches!(path.spot, Spot::Cache | Spot::Moment(_));
+        if matches!(value, Value::Time(_) | Value::Duration(_)) && !kept {
+            let hint = "; write `UnixNano(…)`, `FormatTime(…)` or `Nanoseconds(…)` of it";
+            return Err(Trouble(format!("{} can not be stored{hint}", value.what())));
+        }
+        self.scene.write(path.home, path.spot, &keys, value)
+    }
+
+    fn edit_map(&mut self, edit: impl FnOnce(&mut Map<'a>) -> Result<(), Trouble>) -> Result<(), Trouble> {
+        let (path, keys): (_, Keys<'a>) = self.target()?;
+        let keys: &[Key<'a>] = &keys;
+        self.scene.edit_map(path.home, path.spot, keys, edit)
+    }
+}
+
+/// The strings of a list; what is no string is a trouble.
+fn strings<'a>(list: Vec<Value<'a>>) -> Result<Vec<std::borrow::Cow<'a, str>>, Trouble> {
+    let text = |value: Value<'a>| match value.open() {
+        Value::Str(text) => Ok(text),
+        other => Err(Trouble::wanted("a list of strings", &other)),
+    };
+    list.into_iter().map(text).collect()
+}

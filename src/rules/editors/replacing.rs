@@ -1,0 +1,197 @@
+//! The four `replace_…` editors: parts of a text by a pattern, whole texts by a glob.
+
+use hashbrown::HashMap;
+use regex::{Captures, Regex};
+
+use super::{RESULT_MAX, TEXT};
+use crate::rules::functions::{self, Argument, Converter, Deed, Editor, Parameter, Takes, may, must};
+use crate::rules::scene::Scene;
+use crate::rules::trouble::Trouble;
+use crate::rules::value::Value;
+
+const FUNCTION: Parameter = may("function", Takes::Converter);
+const FORMAT: Parameter = may("replacement_format", TEXT);
+const REPLACEMENT: Parameter = must("replacement", TEXT);
+
+pub const EDITORS: &[Editor] = &[
+    Editor {
+        name: "replace_pattern",
+        parameters: &[
+            must("target", Takes::Place),
+            must("regex", Takes::Pattern),
+            REPLACEMENT,
+            FUNCTION,
+            FORMAT,
+        ],
+        run: replace_pattern,
+    },
+    Editor {
+        name: "replace_all_patterns",
+        parameters: &[
+            must("target", Takes::MapPlace),
+            must("mode", Takes::Choice(&["key", "value"])),
+            must("regex", Takes::Pattern),
+            REPLACEMENT,
+            FUNCTION,
+            FORMAT,
+        ],
+        run: replace_all_patterns,
+    },
+    Editor {
+        name: "replace_match",
+        parameters: &[
+            must("target", Takes::Place),
+            must("pattern", Takes::Glob),
+            REPLACEMENT,
+            FUNCTION,
+            FORMAT,
+        ],
+        run: replace_match,
+    },
+    Editor {
+        name: "replace_all_matches",
+        parameters: &[
+            must("target", Takes::MapPlace),
+            must("pattern", Takes::Glob),
+            REPLACEMENT,
+            FUNCTION,
+            FORMAT,
+        ],
+        run: replace_all_matches,
+    },
+];
+
+/// What comes in the place of a match.
+struct Replacement {
+    text: String,
+    function: Option<&'static Converter>,
+    format: Option<String>,
+}
+
+impl Replacement {
+    /// The arguments from `nth` on.
+    fn of(deed: &mut Deed<'_, '_>, nth: usize) -> Result<Self, Trouble> {
+        let text = deed.text(nth)?.into_owned();
+        let function = match deed.arguments.get(nth + 1) {
+            Some(Argument::Converter(converter)) => Some(*converter),
+            _ => None,
+        };
+        let format = match deed.value(nth + 2) {
+            Value::Str(format) if format.matches("%s").count() == 1 && format.matches('%').count() == 1 => {
+                Some(format.into_owned())
+            }
+            Value::Nil => None,
+            _ => return Err(Trouble::new("a replacement format has `%s` in it once, and no other `%`")),
+        };
+        Ok(Self { text, function, format })
+    }
+
+    /// `expanded` as it will stand there: converted and formatted.
+    fn finish(&self, expanded: String, scene: &Scene<'_>) -> Result<String, Trouble> {
+        let Some(function) = self.function else { return Ok(expanded) };
+        let converted = match functions::convert(function, Value::text(expanded), scene)?.open() {
+            Value::Str(text) => text.into_owned(),
+            other => return Err(Trouble::wanted("a string from the function", &other)),
+        };
+        Ok(match &self.format {
+            Some(format) => format.replacen("%s", &converted, 1),
+            None => converted,
+        })
+    }
+
+    /// All matches of `pattern` in `text` replaced; `None` when there is none.
+    fn parts(&self, pattern: &Regex, text: &str, scene: &Scene<'_>) -> Result<Option<String>, Trouble> {
+        let mut out = String::new();
+        let mut copied = 0;
+        let mut found = false;
+        for captures in pattern.captures_iter(text) {
+            let Some(whole) = captures.get(0) else { continue };
+            found = true;
+            out.push_str(text.get(copied..whole.start()).unwrap_or_default());
+            out.push_str(&self.finish(self.expanded(&captures), scene)?);
+            copied = whole.end();
+            if out.len() > RESULT_MAX {
+                return Err(Trouble(format!("the result would be longer than {RESULT_MAX} bytes")));
+            }
+        }
+        out.push_str(text.get(copied..).unwrap_or_default());
+        Ok(found.then_some(out))
+    }
+
+    /// `$1` and `${name}` filled in.
+    fn expanded(&self, captures: &Captures<'_>) -> String {
+        if !self.text.contains('$') {
+            return self.text.clone();
+        }
+        let mut out = String::new();
+        captures.expand(&self.text, &mut out);
+        out
+    }
+}
+
+fn replace_pattern(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
+    let (pattern, replacement) = (deed.pattern(1)?, Replacement::of(deed, 2)?);
+    let Value::Str(text) = deed.get()? else { return Ok(()) };
+    match replacement.parts(pattern, &text, deed.scene)? {
+        Some(new) => deed.set(Value::text(new)),
+        None => Ok(()),
+    }
+}
+
+fn replace_match(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
+    let (pattern, replacement) = (deed.pattern(1)?, Replacement::of(deed, 2)?);
+    let Value::Str(text) = deed.get()? else { return Ok(()) };
+    if !pattern.is_match(&text) {
+        return Ok(());
+    }
+    let new = replacement.finish(replacement.text.clone(), deed.scene)?;
+    deed.set(Value::text(new))
+}
+
+fn replace_all_patterns(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
+    let side = if deed.text(1)? == "key" { Side::Keys } else { Side::Values };
+    let (pattern, replacement) = (deed.pattern(2)?, Replacement::of(deed, 3)?);
+    change_all(deed, side, |text, scene| replacement.parts(pattern, text, scene))
+}
+
+fn replace_all_matches(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
+    let (pattern, replacement) = (deed.pattern(1)?, Replacement::of(deed, 2)?);
+    change_all(deed, Side::Values, |text, scene| match pattern.is_match(text) {
+        true => replacement.finish(replacement.text.clone(), scene).map(Some),
+        false => Ok(None),
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Keys,
+    Values,
+}
+
+/// Changes the target's keys, or those of its values that are strings.
+fn change_all(
+    deed: &mut Deed<'_, '_>,
+    side: Side,
+    new: impl Fn(&str, &Scene<'_>) -> Result<Option<String>, Trouble>,
+) -> Result<(), Trouble> {
+    let Value::Map(map) = deed.get()? else { return Err(Trouble::new("wanted a map")) };
+    let mut changes: HashMap<String, String, ahash::RandomState> = HashMap::default();
+    for entry in map.entries() {
+        let text = match (side, entry.value.borrowed().open()) {
+            (Side::Keys, _) => new(&entry.key, deed.scene)?,
+            (Side::Values, Value::Str(text)) => new(&text, deed.scene)?,
+            (Side::Values, _) => None,
+        };
+        changes.extend(text.map(|text| (entry.key.clone().into_owned(), text)));
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    deed.edit_map(|map| {
+        match side {
+            Side::Keys => map.rename(|key| changes.remove(key)),
+            Side::Values => map.change(|key, _| changes.remove(key).map(Value::text)),
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,256 @@
+//! The rules of a configuration, compiled, and what they make of an item.
+
+use smallvec::SmallVec;
+
+use super::editors::deciding;
+use super::frame::Frame;
+use super::group::{Context, ErrorMode, Group, Part};
+use super::mistake::Mistake;
+use super::program::{Condition, Statement};
+use super::reader::Reader;
+use super::scene::Scene;
+use super::spots::{self, Home};
+use super::trouble::Trouble;
+use crate::wire::Signal;
+use crate::wire::patch::Patch;
+
+/// More statements than anybody writes: each is run on every item.
+const STATEMENTS_MAX: usize = 4096;
+
+/// Compiled once, run on every item. Shared freely between threads.
+#[derive(Debug, Default)]
+pub struct Rules {
+    groups: Vec<Ready>,
+    /// Where each statement was written, by its number.
+    pub(super) parts: Vec<Part>,
+    pub(super) reads: Reads,
+}
+
+/// What rules look at beside the item itself; what none of them reads need not be found out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    pub root: bool,
+    pub parent: bool,
+    pub trace: bool,
+    /// Headers or the peer.
+    pub request: bool,
+    /// The same, by rules about resources or scopes: equal resources of different requests may then differ.
+    pub request_by_resource: bool,
+}
+
+/// A group, ready to run.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub context: Context,
+    pub error_mode: ErrorMode,
+    pub conditions: Vec<Condition>,
+    pub statements: Vec<(u32, Statement)>,
+}
+
+/// What the rules make of one item.
+#[derive(Debug, Default)]
+pub struct Outcome<'a> {
+    /// What has to become of its bytes; empty when nothing has.
+    pub edits: Patch,
+    /// The item goes; its children move (`kinship`).
+    pub dropped: bool,
+    /// The trace it belongs to was not drawn: all of it goes.
+    pub sampled_out: bool,
+    /// Events or data points that go, while the item stays.
+    pub parts_dropped: u32,
+    /// The upstream it goes to, and no other.
+    pub route: Option<&'a str>,
+    /// Numbers of the statements whose conditions held.
+    pub matched: SmallVec<[u32; 8]>,
+    /// Statements that failed, and why.
+    pub troubles: Vec<(u32, Trouble)>,
+}
+
+impl Rules {
+    /// # Errors
+    /// Everything that is wrong, at most one reason for each thing written. Never empty.
+    pub fn compile(groups: &[Group]) -> Result<Self, Vec<Mistake>> {
+        let (mut rules, mut mistakes) = (Self::default(), Vec::new());
+        for (nth, group) in groups.iter().enumerate() {
+            let mut reader = Reader { group, nth, mistakes: &mut mistakes };
+            if let Some(ready) = reader.read(&mut rules) {
+                rules.groups.push(ready);
+            }
+        }
+        if rules.parts.len() > STATEMENTS_MAX {
+            let Some(part) = rules.parts.get(STATEMENTS_MAX).cloned() else { return Ok(rules) };
+            let text = format!("more than {STATEMENTS_MAX} statements");
+            mistakes.push(Mistake { part, source: String::new(), at: 0..0, text });
+        }
+        if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
+    }
+
+    /// Whether any rule looks at the items of `signal`.
+    pub fn has(&self, signal: Signal) -> bool {
+        self.groups.iter().any(|group| group.context.signal() == Some(signal))
+    }
+
+    /// Whether any rule is about resources, or about scopes.
+    pub fn has_context(&self, context: Context) -> bool {
+        self.groups.iter().any(|group| group.context == context)
+    }
+
+    pub fn reads(&self) -> Reads {
+        self.reads
+    }
+
+    /// Where statement `number` was written.
+    pub fn part(&self, number: u32) -> Option<&Part> {
+        self.parts.get(number as usize)
+    }
+
+    /// How many statements there are: their numbers are below this.
+    pub fn statements(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// What happens when statement `number` fails.
+    pub fn error_mode(&self, number: u32) -> ErrorMode {
+        let has = |group: &&Ready| group.statements.iter().any(|(own, _)| *own == number);
+        self.groups.iter().find(has).map(|group| group.error_mode).unwrap_or_default()
+    }
+
+    /// The upstreams that statements send items to.
+    pub fn routes(&self) -> Vec<&str> {
+        let statements = self.groups.iter().flat_map(|group| &group.statements);
+        statements
+            .filter_map(|(_, statement)| {
+                deciding::destination(&statement.arguments).filter(|_| statement.editor.name == "route")
+            })
+            .collect()
+    }
+
+    /// What becomes of a Resource message's body. Dropping one drops all that is in its block.
+    pub fn apply_resource<'a>(&'a self, resource: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+        self.apply(Context::Resource, resource, frame)
+    }
+
+    /// What becomes of an InstrumentationScope's body.
+    pub fn apply_scope<'a>(&'a self, scope: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+        self.apply(Context::Scope, scope, frame)
+    }
+
+    /// What becomes of the body of a Span, LogRecord or Metric. Profiles have no rules.
+    pub fn apply_item<'a>(&'a self, signal: Signal, item: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+        match signal {
+            Signal::Traces => self.apply(Context::Span, item, frame),
+            Signal::Logs => self.apply(Context::Log, item, frame),
+            Signal::Metrics => self.apply(Context::Metric, item, frame),
+            Signal::Profiles => Outcome::default(),
+        }
+    }
+
+    fn apply<'a>(&'a self, context: Context, item: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+        let mut outcome = Outcome::default();
+        let mut scene = Scene::of(context, item, frame);
+        for group in &self.groups {
+            let ran = match (context, group.context) {
+                (_, own) if own == context => group.run(&mut scene, &mut outcome),
+                (Context::Span, Context::SpanEvent) | (Context::Metric, Context::DataPoint) => {
+                    group.run_inside(&mut scene, &mut outcome)
+                }
+                _ => continue,
+            };
+            if ran.is_err() {
+                // The item goes on as it came, and nothing was decided about it.
+                return Outcome { troubles: outcome.troubles, ..Outcome::default() };
+            }
+            if scene.dropped || scene.sampled_out {
+                break;
+            }
+        }
+        outcome.route = scene.route;
+        outcome.sampled_out = scene.sampled_out;
+        match scene.patch() {
+            Ok((edits, gone)) => {
+                let parts = scene.inners.as_ref().map_or(0, Vec::len);
+                let empty = context == Context::Metric && gone > 0 && gone as usize == parts;
+                outcome.dropped = scene.dropped || empty;
+                outcome.parts_dropped = if outcome.dropped { 0 } else { gone };
+                outcome.edits = edits;
+            }
+            Err(trouble) => outcome.troubles.push((outcome.matched.last().copied().unwrap_or(0), trouble)),
+        }
+        outcome
+    }
+}
+
+/// A failed statement whose group says that nothing may run behind it.
+struct Stop;
+
+impl Ready {
+    fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+        scene.current = None;
+        scene.cache = Default::default();
+        self.run_on(scene, outcome)
+    }
+
+    /// On each event or point of the item.
+    fn run_inside<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+        let count = scene.load_inners(self.context);
+        for nth in 0..count {
+            scene.current = Some(nth);
+            scene.cache = Default::default();
+            if scene.inner().is_some_and(|inner| !inner.dropped) {
+                self.run_on(scene, outcome)?;
+            }
+        }
+        scene.current = None;
+        Ok(())
+    }
+
+    fn run_on<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+        let first = self.statements.first().map_or(0, |(number, _)| *number);
+        let mut meant = self.conditions.is_empty();
+        for condition in &self.conditions {
+            match condition.holds(scene) {
+                Ok(holds) => meant |= holds,
+                Err(trouble) => self.failed(first, trouble, outcome)?,
+            }
+            if meant {
+                break;
+            }
+        }
+        if !meant {
+            return Ok(());
+        }
+        for (number, statement) in &self.statements {
+            match statement.run(scene) {
+                Ok(true) if outcome.matched.last() != Some(number) => outcome.matched.push(*number),
+                Ok(_) => {}
+                Err(trouble) => self.failed(*number, trouble, outcome)?,
+            }
+            let gone = scene.inner().map_or(scene.dropped, |inner| inner.dropped);
+            if gone || scene.sampled_out {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, number: u32, trouble: Trouble, outcome: &mut Outcome<'_>) -> Result<(), Stop> {
+        outcome.troubles.push((number, trouble));
+        if self.error_mode == ErrorMode::Propagate { Err(Stop) } else { Ok(()) }
+    }
+}
+
+impl Reads {
+    /// Notes what a path of a rule about `context` leads to.
+    pub(super) fn note(&mut self, home: Home, spot: spots::Spot, context: Context) {
+        match (home, spot) {
+            (Home::Root, _) => self.root = true,
+            (Home::Parent, _) => self.parent = true,
+            (_, spots::Spot::Trace(_)) => self.trace = true,
+            (_, spots::Spot::Header | spots::Spot::PeerAddress) => {
+                self.request = true;
+                self.request_by_resource |= matches!(context, Context::Resource | Context::Scope);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a group is about, when it does not say: the paths tell.
+
+use super::group::Context;
+use super::syntax::tree;
+
+/// The context that the paths ask for: the one furthest in, as the Collector infers it.
+pub fn inferred<'t>(
+    conditions: impl Iterator<Item = &'t tree::Expr>,
+    statements: impl Iterator<Item = &'t tree::Statement>,
+) -> Option<Context> {
+    const ORDER: [Context; 7] = [
+        Context::Log,
+        Context::DataPoint,
+        Context::Metric,
+        Context::SpanEvent,
+        Context::Span,
+        Context::Resource,
+        Context::Scope,
+    ];
+    let mut named = Vec::new();
+    let mut note = |first: &str| {
+        named.extend(match first {
+            "root" | "parent" | "trace" => Some(Context::Span),
+            name => Context::of_name(name),
+        });
+    };
+    conditions.for_each(|condition| gather(condition, &mut note));
+    for statement in statements {
+        gather_call(&statement.editor, &mut note);
+        statement.condition.iter().for_each(|condition| gather(condition, &mut note));
+    }
+    ORDER.into_iter().find(|context| named.contains(context))
+}
+
+/// Calls `note` with the first name of every path.
+fn gather(expr: &tree::Expr, note: &mut dyn FnMut(&str)) {
+    use tree::Node;
+    match &expr.node {
+        Node::Path(segments) => {
+            segments.first().into_iter().for_each(|first| note(&first.name));
+            segments.iter().flat_map(|segment| &segment.keys).for_each(|key| gather(key, note));
+        }
+        Node::Call(call) => gather_call(call, note),
+        Node::List(all) => all.iter().for_each(|one| gather(one, note)),
+        Node::Map(all) => all.iter().for_each(|(_, one)| gather(one, note)),
+        Node::Not(inner) => gather(inner, note),
+        Node::Math(_, left, right)
+        | Node::Compare(_, left, right)
+        | Node::And(left, right)
+        | Node::Or(left, right) => {
+            gather(left, note);
+            gather(right, note);
+        }
+        Node::Nil
+        | Node::Bool(_)
+        | Node::Int(_)
+        | Node::Float(_)
+        | Node::Text(_)
+        | Node::Bytes(_)
+        | Node::Name(_) => {}
+    }
+}
+
+pub fn gather_call(call: &tree::Call, note: &mut dyn FnMut(&str)) {
+    if call.name == "IsRootSpan" {
+        note("span");
+    }
+    call.arguments.iter().for_each(|argument| gather(&argument.value, note));
+    call.keys.iter().for_each(|key| gather(key, note));
+}

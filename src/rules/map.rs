@@ -1,0 +1,217 @@
+//! A map being read or edited: attributes, a map inside them, the cache.
+//!
+//! Each entry remembers which KeyValue of the message it was, so that what nobody touched is not written
+//! again. A key stands once: of two the last counts, as everywhere in this program (conformance D03).
+
+use std::borrow::Cow;
+
+use hashbrown::HashMap;
+
+use super::value::Value;
+use crate::wire::attr::{self, Attr};
+use crate::wire::patch::{Fate, Patch};
+
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    pub key: Cow<'a, str>,
+    pub value: Value<'a>,
+    /// The occurrence of the field this entry was read from.
+    from: Option<u32>,
+    /// It says something else than what was read.
+    changed: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Map<'a> {
+    entries: Vec<Entry<'a>>,
+    /// How many occurrences of the field there were.
+    occurrences: u32,
+}
+
+/// Maps up to this long are searched for doubled keys, longer ones hashed.
+const SEARCHED_MAX: usize = 32;
+
+impl<'a> Map<'a> {
+    /// The KeyValue list of `message` at `field`.
+    pub fn of(message: &'a [u8], field: u32) -> Self {
+        let mut map = Map::default();
+        for key_value in attr::messages(message, field) {
+            let key = match Value::of_utf8(Attr::key_of(key_value)) {
+                Value::Str(key) => key,
+                _ => Cow::Borrowed(""),
+            };
+            let from = Some(map.occurrences);
+            map.occurrences += 1;
+            map.entries.push(Entry { key, value: Value::of_entry(key_value), from, changed: false });
+        }
+        map.drop_doubles();
+        map
+    }
+
+    fn drop_doubles(&mut self) {
+        let entries = &self.entries;
+        let doubled = |at: usize, key: &str| entries.iter().skip(at + 1).any(|later| later.key == key);
+        let keep: Vec<bool> = if entries.len() <= SEARCHED_MAX {
+            entries.iter().enumerate().map(|(at, entry)| !doubled(at, &entry.key)).collect()
+        } else {
+            // Keys are the sender's choice: the hash is seeded, the effort stays linear.
+            let mut last = HashMap::with_capacity_and_hasher(entries.len(), ahash::RandomState::new());
+            last.extend(entries.iter().enumerate().map(|(at, entry)| (entry.key.as_ref(), at)));
+            entries.iter().enumerate().map(|(at, entry)| last.get(entry.key.as_ref()) == Some(&at)).collect()
+        };
+        if keep.contains(&false) {
+            let mut keep = keep.into_iter();
+            self.entries.retain(|_| keep.next().unwrap_or(true));
+        }
+    }
+
+    pub fn entries(&self) -> &[Entry<'a>] {
+        &self.entries
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Value<'a>> {
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value<'a>> {
+        let entry = self.entries.iter_mut().find(|entry| entry.key == key)?;
+        entry.changed = true;
+        Some(&mut entry.value)
+    }
+
+    /// Writes `key`: in its place where it is, else at the end.
+    pub fn set(&mut self, key: impl Into<Cow<'a, str>> + AsRef<str>, value: Value<'a>) {
+        match self.get_mut(key.as_ref()) {
+            Some(old) => *old = value,
+            None => self.push(key.into(), value),
+        }
+    }
+
+    /// Appends an entry whose key is known to be new.
+    pub fn push(&mut self, key: Cow<'a, str>, value: Value<'a>) {
+        self.entries.push(Entry { key, value, from: None, changed: true });
+    }
+
+    pub fn remove(&mut self, key: &str) {
+        self.entries.retain(|entry| entry.key != key);
+    }
+
+    /// Removes what `keep` does not want.
+    pub fn retain(&mut self, keep: impl FnMut(&Entry<'a>) -> bool) {
+        self.entries.retain(keep);
+    }
+
+    /// Changes values: `new` gives another one, or `None` to leave it.
+    pub fn change(&mut self, mut new: impl FnMut(&str, &Value<'a>) -> Option<Value<'a>>) {
+        for entry in &mut self.entries {
+            if let Some(value) = new(&entry.key, &entry.value) {
+                entry.value = value;
+                entry.changed = true;
+            }
+        }
+    }
+
+    /// Gives keys other names; a name that is taken then replaces what had it.
+    pub fn rename(&mut self, mut new: impl FnMut(&str) -> Option<String>) {
+        let mut renamed = false;
+        for entry in &mut self.entries {
+            if let Some(key) = new(&entry.key).filter(|key| *key != entry.key) {
+                entry.key = Cow::Owned(key);
+                entry.changed = true;
+                renamed = true;
+            }
+        }
+        if renamed {
+            self.drop_doubles();
+        }
+    }
+
+    /// Replaces everything.
+    pub fn replace(&mut self, with: Map<'a>) {
+        self.entries = with.into_detached();
+    }
+
+    /// The entries as such, tied to no message.
+    pub fn into_detached(self) -> Vec<Entry<'a>> {
+        let loose = |entry| Entry { from: None, changed: true, ..entry };
+        self.entries.into_iter().map(loose).collect()
+    }
+
+    pub fn borrowed(&'a self) -> Map<'a> {
+        let entry = |e: &'a Entry<'_>| Entry {
+            key: Cow::Borrowed(&e.key),
+            value: e.value.borrowed(),
+            from: None,
+            changed: true,
+        };
+        Map { entries: self.entries.iter().map(entry).collect(), occurrences: 0 }
+    }
+
+    /// Whether anything differs from what was read.
+    pub fn is_touched(&self) -> bool {
+        self.entries.len() != self.occurrences as usize || self.entries.iter().any(|entry| entry.changed)
+    }
+
+    /// What has to become of field `field` of `message`, which this was read from. Entries that the message
+    /// has under a key that `stays` names stay as they are.
+    ///
+    /// # Errors
+    /// As [`Value::put`].
+    pub fn patch(
+        &self,
+        field: u32,
+        message: &[u8],
+        stays: &impl Fn(&str) -> bool,
+        patch: &mut Patch,
+    ) -> Result<(), &'static str> {
+        if !self.is_touched() {
+            return Ok(());
+        }
+        let mut kept: Vec<bool> = attr::messages(message, field)
+            .map(|key_value| std::str::from_utf8(Attr::key_of(key_value)).is_ok_and(stays))
+            .collect();
+        for entry in &self.entries {
+            let place = entry.from.and_then(|nth| Some((nth, kept.get_mut(nth as usize)?)));
+            match place {
+                Some((nth, kept)) => {
+                    if entry.changed && !*kept {
+                        let mut new = Vec::new();
+                        entry.put(field, 0, &mut new)?;
+                        patch.decide(field, nth, Fate::Put(new));
+                    }
+                    *kept = true;
+                }
+                None if stays(&entry.key) => {}
+                None => entry.put(field, 0, patch.tail())?,
+            }
+        }
+        let gone = kept.iter().zip(0..).filter(|(kept, _)| !**kept);
+        gone.for_each(|(_, nth)| patch.decide(field, nth, Fate::Cut));
+        Ok(())
+    }
+}
+
+impl<'a> FromIterator<(Cow<'a, str>, Value<'a>)> for Map<'a> {
+    /// Of a key that comes twice the last value counts.
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Value<'a>)>>(pairs: I) -> Self {
+        let mut map = Map::default();
+        pairs.into_iter().for_each(|(key, value)| map.push(key, value));
+        map.drop_doubles();
+        map
+    }
+}
+
+/// Equal keys and values, in whatever order.
+impl PartialEq for Map<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        super::compare::same_maps(self, other, 0)
+    }
+}

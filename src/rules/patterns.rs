@@ -1,0 +1,179 @@
+//! Patterns as the Collector's users write them, compiled for an engine that is linear in the text.
+//!
+//! Two dialects differ from ours. Go's `\d \w \s \b` are ASCII, and `[` in a class is a bracket: patterns are
+//! rewritten to mean the same here. Globs are those of gobwas/glob, where `*` also matches a slash.
+
+use regex::{Regex, RegexBuilder};
+
+/// Bytes a compiled pattern may take. A counted repetition of a counted repetition wants more.
+const SIZE_MAX: usize = 1 << 20;
+
+/// # Errors
+/// What is wrong with the pattern, in one line.
+pub fn compile(pattern: &str) -> Result<Regex, String> {
+    let build = RegexBuilder::new(&translated(pattern)).size_limit(SIZE_MAX).build();
+    build.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => format!("the pattern takes more than {SIZE_MAX} bytes"),
+        error => {
+            // The last line of a syntax error says what; those before it draw a caret.
+            let told = error.to_string();
+            let last = told.lines().last().unwrap_or_default();
+            format!("not a pattern: {}", last.strip_prefix("error: ").unwrap_or(last))
+        }
+    })
+}
+
+/// Go's dialect in the words of ours.
+fn translated(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut letters = pattern.chars().peekable();
+    let mut class_letters: Option<u32> = None;
+    while let Some(letter) = letters.next() {
+        let place = class_letters;
+        class_letters = class_letters.map(|count| count + 1);
+        match (letter, place) {
+            ('\\', _) => match (letters.next(), place) {
+                (Some('d'), _) => out.push_str("[0-9]"),
+                (Some('D'), _) => out.push_str("[^0-9]"),
+                (Some('w'), _) => out.push_str("[0-9A-Za-z_]"),
+                (Some('W'), _) => out.push_str("[^0-9A-Za-z_]"),
+                (Some('s'), _) => out.push_str(r"[\t\n\f\r ]"),
+                (Some('S'), _) => out.push_str(r"[^\t\n\f\r ]"),
+                (Some('b'), None) => out.push_str(r"(?-u:\b)"),
+                (Some('Q'), None) => {
+                    let rest: String = letters.clone().collect();
+                    let quoted = rest.split("\\E").next().unwrap_or_default();
+                    out.push_str(&regex::escape(quoted));
+                    let skip = quoted.chars().count() + if quoted.len() < rest.len() { 2 } else { 0 };
+                    letters.by_ref().take(skip).for_each(drop);
+                }
+                (Some(other), _) => out.extend(['\\', other]),
+                (None, _) => out.push('\\'),
+            },
+            ('[', None) => {
+                out.push('[');
+                class_letters = Some(0);
+                if letters.next_if_eq(&'^').is_some() {
+                    out.push('^');
+                }
+            }
+            // A bracket that closes at once is a letter of the class.
+            (']', Some(0)) => out.push_str(r"\]"),
+            (']', Some(_)) => {
+                out.push(']');
+                class_letters = None;
+            }
+            ('[', Some(_)) if letters.peek() == Some(&':') => {
+                // [:alpha:]
+                out.push('[');
+                for inner in letters.by_ref() {
+                    out.push(inner);
+                    if inner == ']' {
+                        break;
+                    }
+                }
+            }
+            ('[' | '&' | '~', Some(_)) => out.extend(['\\', letter]),
+            ('-', Some(_)) if letters.peek() == Some(&'-') => out.push_str(r"\-"),
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
+/// A glob that must match the whole text.
+///
+/// # Errors
+/// As [`compile`].
+pub fn glob(pattern: &str) -> Result<Regex, String> {
+    let mut out = String::from(r"(?s)\A");
+    let mut letters = pattern.chars().peekable();
+    let mut choices = 0_u32;
+    while let Some(letter) = letters.next() {
+        match letter {
+            '*' => {
+                while letters.next_if_eq(&'*').is_some() {}
+                out.push_str(".*");
+            }
+            '?' => out.push('.'),
+            '{' => {
+                choices += 1;
+                out.push_str("(?:");
+            }
+            '}' if choices > 0 => {
+                choices -= 1;
+                out.push(')');
+            }
+            ',' if choices > 0 => out.push('|'),
+            '[' => {
+                let mut class: String = letters.by_ref().take_while(|c| *c != ']').collect();
+                let not = class.starts_with(['!', '^']);
+                if not {
+                    class.remove(0);
+                }
+                let escaped =
+                    class.replace('\\', r"\\").replace('[', r"\[").replace('&', r"\&").replace('^', r"\^");
+                out.push_str(if not { "[^" } else { "[" });
+                out.push_str(&escaped);
+                out.push(']');
+            }
+            '\\' => out.push_str(&regex::escape(&letters.next().unwrap_or('\\').to_string())),
+            other => out.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    out.push_str(r"\z");
+    compile_plain(&out).map_err(|_| format!("`{pattern}` is not a glob"))
+}
+
+fn compile_plain(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(SIZE_MAX).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, matched: &[&str], not: &[&str]) {
+        let pattern = compile(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        matched.iter().for_each(|text| assert!(pattern.is_match(text), "{pattern} on {text:?}"));
+        not.iter().for_each(|text| assert!(!pattern.is_match(text), "{pattern} on {text:?}"));
+    }
+
+    #[test]
+    fn classes_are_ascii_as_in_go() {
+        check(r"^\d+$", &["12"], &["١٢", "x"]);
+        check(r"^[^\s]\w\W$", &["ab ", "abü"], &[" b "]);
+        check(r"\bab\b", &["x ab", "übab ab"], &["xab"]);
+        check(r"^.$", &["ü"], &["ab"]);
+    }
+
+    #[test]
+    fn brackets_in_classes_are_letters() {
+        check(r"^[[]$", &["["], &["x"]);
+        check(r"^[]a]$", &["]", "a"], &["x"]);
+        check(r"^[^]a]$", &["x"], &["]", "a"]);
+        check(r"^[[:alpha:]&&]+$", &["a&"], &["1"]);
+        check(r"^[A-Za-z0-9-_]+$", &["a-_"], &["."]);
+        check(r"^[a\]]$", &["]"], &["\\"]);
+        check(r"\Qa.b[\E+", &["a.b["], &["axb["]);
+        check(r"password\=[^\s]*(\s?)", &["x password=1 y"], &["password 1"]);
+    }
+
+    #[test]
+    fn what_is_no_pattern_or_too_large_says_so() {
+        assert_eq!(compile("a(").unwrap_err(), "not a pattern: unclosed group");
+        assert!(compile("((a{1000}){1000}){1000}").unwrap_err().contains("more than"));
+    }
+
+    #[test]
+    fn globs_match_whole_texts() {
+        let is = |pattern: &str, text: &str| glob(pattern).expect(pattern).is_match(text);
+        assert!(is("/user/*/list/*", "/user/1/list/a/b"));
+        assert!(!is("/user/*", "x/user/1"));
+        assert!(is("a?c", "abc") && !is("a?c", "ac"));
+        assert!(is("{GET,PUT} [!x-z]", "PUT a") && !is("{GET,PUT} [!x-z]", "PUT x"));
+        assert!(is(r"a\*", "a*") && !is(r"a\*", "ab"));
+        assert!(is("a.c", "a.c") && !is("a.c", "abc"));
+    }
+}

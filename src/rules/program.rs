@@ -1,0 +1,150 @@
+//! Statements made ready to run: names looked up, patterns compiled, constants worked out.
+
+use smallvec::SmallVec;
+
+use super::arithmetic::calculate;
+use super::compare;
+use super::functions::{Argument, Converter, Deed, Editor, Given};
+use super::keys::{self, Key};
+use super::scene::Scene;
+use super::spots::{Home, Spot};
+use super::syntax::tree::{CompareOp, MathOp};
+use super::trouble::Trouble;
+use super::value::Value;
+
+#[derive(Debug)]
+pub enum Expr {
+    Constant(Value<'static>),
+    Path(Path),
+    List(Vec<Expr>),
+    Map(Vec<(String, Expr)>),
+    Math(MathOp, Box<(Expr, Expr)>),
+    Call(Box<Call>),
+}
+
+#[derive(Debug)]
+pub struct Path {
+    pub home: Home,
+    pub spot: Spot,
+    pub keys: Vec<Expr>,
+}
+
+#[derive(Debug)]
+pub struct Call {
+    pub converter: &'static Converter,
+    pub arguments: Vec<Argument>,
+    pub keys: Vec<Expr>,
+}
+
+#[derive(Debug)]
+pub enum Condition {
+    Constant(bool),
+    Compare(CompareOp, Expr, Expr),
+    /// A value that has to be true or false.
+    Truth(Expr),
+    Not(Box<Condition>),
+    And(Box<(Condition, Condition)>),
+    Or(Box<(Condition, Condition)>),
+}
+
+#[derive(Debug)]
+pub struct Statement {
+    pub editor: &'static Editor,
+    pub arguments: Vec<Argument>,
+    pub condition: Option<Condition>,
+}
+
+pub type Keys<'a> = SmallVec<[Key<'a>; 2]>;
+
+impl Expr {
+    /// # Errors
+    /// Whatever stands in the way of a value: types that do not go together, converters that fail.
+    pub fn value<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
+        match self {
+            Expr::Constant(value) => Ok(value.borrowed()),
+            Expr::Path(path) => path.read(scene),
+            Expr::List(all) => {
+                all.iter().map(|one| one.value(scene)).collect::<Result<_, _>>().map(Value::List)
+            }
+            Expr::Map(all) => {
+                let pair = |(key, value): &'a (String, Expr)| Ok((key.as_str().into(), value.value(scene)?));
+                all.iter().map(pair).collect::<Result<_, _>>().map(Value::Map)
+            }
+            Expr::Math(op, sides) => calculate(*op, sides.0.value(scene)?, sides.1.value(scene)?),
+            Expr::Call(call) => call.value(scene),
+        }
+    }
+}
+
+impl Path {
+    /// # Errors
+    /// As [`Expr::value`].
+    pub fn keys<'a>(&'a self, scene: &Scene<'a>) -> Result<Keys<'a>, Trouble> {
+        evaluated(&self.keys, scene)
+    }
+
+    /// # Errors
+    /// As [`Expr::value`].
+    pub fn read<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
+        scene.read(self.home, self.spot, &self.keys(scene)?)
+    }
+}
+
+fn evaluated<'a>(keys: &'a [Expr], scene: &Scene<'a>) -> Result<Keys<'a>, Trouble> {
+    keys.iter().map(|key| Key::of(key.value(scene)?)).collect()
+}
+
+impl Call {
+    fn value<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
+        let values = values(&self.arguments, scene)?;
+        let value = (self.converter.run)(&mut Given { values, arguments: &self.arguments, scene })
+            .map_err(|trouble| Trouble(format!("{}: {trouble}", self.converter.name)))?;
+        if self.keys.is_empty() { Ok(value) } else { keys::get(value, &evaluated(&self.keys, scene)?) }
+    }
+}
+
+fn values<'a>(arguments: &'a [Argument], scene: &Scene<'a>) -> Result<SmallVec<[Value<'a>; 4]>, Trouble> {
+    let value = |argument: &'a Argument| match argument {
+        Argument::Value(expr) => expr.value(scene),
+        _ => Ok(Value::Nil),
+    };
+    arguments.iter().map(value).collect()
+}
+
+impl Condition {
+    /// # Errors
+    /// As [`Expr::value`]; what `and` and `or` need not look at is not looked at.
+    pub fn holds<'a>(&'a self, scene: &Scene<'a>) -> Result<bool, Trouble> {
+        Ok(match self {
+            Condition::Constant(truth) => *truth,
+            Condition::Compare(op, left, right) => {
+                compare::holds(*op, &left.value(scene)?, &right.value(scene)?)
+            }
+            Condition::Truth(expr) => match expr.value(scene)?.open() {
+                Value::Bool(truth) => truth,
+                other => return Err(Trouble::wanted("a boolean", &other)),
+            },
+            Condition::Not(inner) => !inner.holds(scene)?,
+            Condition::And(sides) => sides.0.holds(scene)? && sides.1.holds(scene)?,
+            Condition::Or(sides) => sides.0.holds(scene)? || sides.1.holds(scene)?,
+        })
+    }
+}
+
+impl Statement {
+    /// Carries it out, if its condition holds; says whether it did.
+    ///
+    /// # Errors
+    /// What stood in the way. Nothing has been written then.
+    pub fn run<'a>(&'a self, scene: &mut Scene<'a>) -> Result<bool, Trouble> {
+        if let Some(condition) = &self.condition
+            && !condition.holds(scene)?
+        {
+            return Ok(false);
+        }
+        let values = values(&self.arguments, scene)?;
+        (self.editor.run)(&mut Deed { values, arguments: &self.arguments, scene })
+            .map_err(|trouble| Trouble(format!("{}: {trouble}", self.editor.name)))?;
+        Ok(true)
+    }
+}

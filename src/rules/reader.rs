@@ -1,0 +1,101 @@
+//! One group, read and compiled; what is wrong with it is gathered.
+
+use super::compile::Compiler;
+use super::engine::{Ready, Rules};
+use super::group::{Context, Group, Part};
+use super::inference::{gather_call, inferred};
+use super::mistake::Mistake;
+use super::syntax::{self, Unreadable, tree};
+use crate::model::nearest::did_you_mean;
+
+/// Reads and compiles one group.
+pub struct Reader<'g> {
+    pub group: &'g Group,
+    pub nth: usize,
+    pub mistakes: &'g mut Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn part(&self, is_condition: bool, nth: usize) -> Part {
+        Part { group: self.nth, name: self.group.name.clone(), is_condition, nth }
+    }
+
+    fn wrong(&mut self, part: Part, source: &str, fault: Unreadable) {
+        self.mistakes.push(Mistake { part, source: source.to_owned(), at: fault.at, text: fault.text });
+    }
+
+    pub fn read(&mut self, rules: &mut Rules) -> Option<Ready> {
+        let (mut conditions, mut statements) = (Vec::new(), Vec::new());
+        for (nth, text) in self.group.conditions.iter().enumerate() {
+            match syntax::condition(text) {
+                Ok(condition) => conditions.push((nth, condition)),
+                Err(fault) => self.wrong(self.part(true, nth), text, fault),
+            }
+        }
+        for (nth, text) in self.group.statements.iter().enumerate() {
+            match syntax::statement(text) {
+                Ok(statement) => statements.push((nth, statement)),
+                Err(fault) => self.wrong(self.part(false, nth), text, fault),
+            }
+        }
+        let trees = conditions.iter().map(|(_, condition)| condition);
+        let context = self.group.context.or_else(|| inferred(trees, statements.iter().map(|(_, s)| s)));
+        let Some(context) = context else {
+            self.aimless(&statements);
+            return None;
+        };
+        let bare = self.group.context.is_some();
+        let mut ready = Ready {
+            context,
+            error_mode: self.group.error_mode,
+            conditions: Vec::new(),
+            statements: Vec::new(),
+        };
+        for (nth, condition) in &conditions {
+            let text = self.group.conditions.get(*nth).map_or("", String::as_str);
+            let compiled =
+                self.compiled(context, bare, self.part(true, *nth), text, rules, |c| c.condition(condition));
+            ready.conditions.extend(compiled);
+        }
+        for (nth, statement) in &statements {
+            let text = self.group.statements.get(*nth).map_or("", String::as_str);
+            let part = self.part(false, *nth);
+            let compiled =
+                self.compiled(context, bare, part.clone(), text, rules, |c| c.statement(statement));
+            if let Some(statement) = compiled {
+                ready.statements.push((rules.parts.len() as u32, statement));
+                rules.parts.push(part);
+            }
+        }
+        Some(ready)
+    }
+
+    /// Says that the statements name no context, and which one the first path may have meant.
+    fn aimless(&mut self, statements: &[(usize, tree::Statement)]) {
+        let Some((nth, statement)) = statements.first() else { return };
+        let source = self.group.statements.get(*nth).cloned().unwrap_or_default();
+        let mut names = Vec::new();
+        gather_call(&statement.editor, &mut |first| names.push(first.to_owned()));
+        let known = || Context::ALL.map(Context::name);
+        let meant = names.iter().map(|name| did_you_mean(name, known())).find(|hint| !hint.is_empty());
+        let hint = meant.unwrap_or_else(|| format!("; begin one with its context ({})", known().join(", ")));
+        let text = format!("no path says what this is about{hint}");
+        self.wrong(self.part(false, *nth), &source, Unreadable { at: statement.editor.at.clone(), text });
+    }
+
+    fn compiled<T>(
+        &mut self,
+        context: Context,
+        bare: bool,
+        part: Part,
+        text: &str,
+        rules: &mut Rules,
+        compile: impl FnOnce(&mut Compiler) -> Option<T>,
+    ) -> Option<T> {
+        let mut compiler = Compiler { context, bare, mistakes: Vec::new(), reads: rules.reads };
+        let compiled = compile(&mut compiler);
+        rules.reads = compiler.reads;
+        compiler.mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));
+        compiled
+    }
+}

@@ -1,0 +1,9 @@
+//! Rules from the outside: a statement, an item made with prost, and what it has become.
+
+mod bad;
+mod converters;
+mod editors;
+mod fixture;
+mod paths;
+mod properties;
+mod shapes;

@@ -1,0 +1,196 @@
+//! What an expression has as its value: borrowed from the item or the program wherever it can be.
+//!
+//! An attribute's value is not decoded until somebody looks into it ([`Value::Any`], opened one level at a
+//! time by [`Value::open`]), so what is only moved stays bit for bit what it was.
+
+use std::borrow::Cow;
+
+use super::map::{Entry, Map};
+use super::render;
+use crate::wire::attr::{self, Attr};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value<'a> {
+    #[default]
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Str(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
+    /// Unix nanoseconds: 1677 to 2262.
+    Time(i64),
+    /// Nanoseconds.
+    Duration(i64),
+    List(Vec<Value<'a>>),
+    Map(Map<'a>),
+    /// The body of an AnyValue, unread.
+    Any(&'a [u8]),
+}
+
+/// Levels of lists and maps that are looked into; what lies deeper reads as nil. Items have been checked
+/// for less (`wire::Limits`), so only parsed text comes near it.
+pub const LEVELS_MAX: u32 = 64;
+
+impl<'a> Value<'a> {
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Value::Str(text.into())
+    }
+
+    /// A string out of a message; what is not UTF-8 (a walked item has none) is replaced, never trusted.
+    pub fn of_utf8(bytes: &'a [u8]) -> Self {
+        Value::Str(match simdutf8::basic::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        })
+    }
+
+    /// The value with its outermost level read: never [`Value::Any`].
+    pub fn open(self) -> Self {
+        match self {
+            Value::Any(body) => Self::read(attr::Value::of(body)),
+            value => value,
+        }
+    }
+
+    /// The value of a KeyValue, unread where it is written as everybody writes it.
+    pub fn of_entry(key_value: &'a [u8]) -> Self {
+        let mut bodies = attr::messages(key_value, 2);
+        match (bodies.next(), bodies.next()) {
+            (Some(body), None) => Value::Any(body),
+            // Several merge, as protobuf has it.
+            _ => Self::read(Attr::of(key_value).value),
+        }
+    }
+
+    pub(super) fn read(value: attr::Value<'a>) -> Self {
+        match value {
+            attr::Value::Empty => Value::Nil,
+            attr::Value::Str(text) => Self::of_utf8(text),
+            attr::Value::Bool(truth) => Value::Bool(truth),
+            attr::Value::Int(number) => Value::Int(number),
+            attr::Value::Double(number) => Value::Double(number),
+            attr::Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
+            attr::Value::Array(body) => Value::List(attr::messages(body, 1).map(Value::Any).collect()),
+            attr::Value::Map(body) => Value::Map(Map::of(body, 1)),
+        }
+    }
+
+    /// The same value, borrowing strings instead of copying them.
+    pub fn borrowed(&'a self) -> Value<'a> {
+        match self {
+            Value::Str(text) => Value::Str(Cow::Borrowed(text)),
+            Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
+            Value::List(all) => Value::List(all.iter().map(Value::borrowed).collect()),
+            Value::Map(map) => Value::Map(map.borrowed()),
+            value => value.clone(),
+        }
+    }
+
+    /// What it is, for messages: `a string`.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Value::Nil => "nil",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) => "an integer",
+            Value::Double(_) => "a float",
+            Value::Str(_) => "a string",
+            Value::Bytes(_) => "bytes",
+            Value::Time(_) => "a time",
+            Value::Duration(_) => "a duration",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+            Value::Any(_) => "a value",
+        }
+    }
+
+    /// Appends the body of an AnyValue that says this.
+    ///
+    /// # Errors
+    /// Times and durations have no place in OTLP; the name of what has none is given.
+    pub fn put(&self, out: &mut Vec<u8>) -> Result<(), &'static str> {
+        self.put_at(0, out)
+    }
+
+    pub(super) fn put_at(&self, level: u32, out: &mut Vec<u8>) -> Result<(), &'static str> {
+        match self {
+            Value::Any(body) => out.extend_from_slice(body),
+            Value::Nil => {}
+            Value::Bool(truth) => attr::Value::Bool(*truth).put(out),
+            Value::Int(number) => attr::Value::Int(*number).put(out),
+            Value::Double(number) => attr::Value::Double(*number).put(out),
+            Value::Str(text) => attr::Value::Str(text.as_bytes()).put(out),
+            Value::Bytes(bytes) => attr::Value::Bytes(bytes).put(out),
+            Value::Time(_) => return Err("a time (store `UnixNano(…)` or `FormatTime(…)` of it)"),
+            Value::Duration(_) => return Err("a duration (store `Nanoseconds(…)` or `Seconds(…)` of it)"),
+            Value::List(_) | Value::Map(_) if level >= LEVELS_MAX => {}
+            Value::List(all) => {
+                let (mut body, mut one) = (Vec::new(), Vec::new());
+                for value in all {
+                    one.clear();
+                    value.put_at(level + 1, &mut one)?;
+                    crate::wire::fields::put_len_field(1, &one, &mut body);
+                }
+                attr::Value::Array(&body).put(out);
+            }
+            Value::Map(map) => {
+                let mut body = Vec::new();
+                map.entries().iter().try_for_each(|entry| entry.put(1, level + 1, &mut body))?;
+                attr::Value::Map(&body).put(out);
+            }
+        }
+        Ok(())
+    }
+
+    /// As a string, the way OTLP values are shown: nothing for nil, base64 for bytes, JSON for lists and maps.
+    pub fn to_text(&self) -> String {
+        match self.borrowed().open() {
+            Value::Str(text) => text.into_owned(),
+            Value::Nil => String::new(),
+            Value::Bytes(bytes) => render::base64(&bytes),
+            value => render::json(&value),
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// Appends the whole entry as field `field`.
+    ///
+    /// # Errors
+    /// As [`Value::put`].
+    pub(super) fn put(&self, field: u32, level: u32, out: &mut Vec<u8>) -> Result<(), &'static str> {
+        let (mut body, mut value) = (Vec::new(), Vec::new());
+        self.value.put_at(level, &mut value)?;
+        crate::wire::fields::put_len_field(1, self.key.as_bytes(), &mut body);
+        crate::wire::fields::put_len_field(2, &value, &mut body);
+        crate::wire::fields::put_len_field(field, &body, out);
+        Ok(())
+    }
+}
+
+impl Value<'_> {
+    /// The same value, borrowing from nobody.
+    pub fn into_owned(self) -> Value<'static> {
+        self.owned_at(0)
+    }
+
+    fn owned_at(self, level: u32) -> Value<'static> {
+        match self.open() {
+            _ if level > LEVELS_MAX => Value::Nil,
+            Value::Nil | Value::Any(_) => Value::Nil,
+            Value::Bool(truth) => Value::Bool(truth),
+            Value::Int(number) => Value::Int(number),
+            Value::Double(number) => Value::Double(number),
+            Value::Str(text) => Value::text(text.into_owned()),
+            Value::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
+            Value::Time(nanos) => Value::Time(nanos),
+            Value::Duration(nanos) => Value::Duration(nanos),
+            Value::List(all) => Value::List(all.into_iter().map(|one| one.owned_at(level + 1)).collect()),
+            Value::Map(map) => {
+                let pairs = map.into_detached().into_iter();
+                let owned = |e: Entry<'_>| (Cow::Owned(e.key.into_owned()), e.value.owned_at(level + 1));
+                Value::Map(pairs.map(owned).collect())
+            }
+        }
+    }
+}
