@@ -76,7 +76,7 @@ pub async fn hand_on(
 /// where its sender could not see a reply before: see [`lingers`].
 struct Rest {
     body: Option<Incoming>,
-    lingers: bool,
+    lingers: usize,
 }
 
 impl Body for Rest {
@@ -104,10 +104,10 @@ impl Body for Rest {
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        if let Some(body) = self.body.take().filter(|body| self.lingers && !body.is_end_stream())
+        if let Some(body) = self.body.take().filter(|body| self.lingers > 0 && !body.is_end_stream())
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(drain(body));
+            runtime.spawn(drain(body, self.lingers));
         }
     }
 }

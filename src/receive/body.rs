@@ -118,13 +118,15 @@ pub fn pay_for(paid: &mut Reservation, wanted: usize) -> bool {
 }
 
 /// Bytes of a refused body that are read and thrown away, so that its sender gets to the reply.
-const DRAIN_MAX: usize = 256 << 20;
+pub const DRAIN_MAX: usize = 256 << 20;
+/// A body this small is read to its end on HTTP/2 too.
+pub const SMALL_BODY: usize = 64 << 10;
 const DRAIN_FOR: Duration = Duration::from_secs(5);
 
-/// Reads a body to its end and keeps nothing.
-pub async fn drain(mut body: Incoming) {
+/// Reads a body to its end, or at most so many bytes, and keeps nothing.
+pub async fn drain(mut body: Incoming, most: usize) {
     let all = async {
-        let mut left = DRAIN_MAX;
+        let mut left = most;
         while let Some(Ok(frame)) = body.frame().await {
             let len = frame.data_ref().map_or(0, Bytes::len);
             match left.checked_sub(len) {

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::admit::{Gate, Parcel};
 use super::beyond;
-use super::body::Reader;
+use super::body::{DRAIN_MAX, Reader, SMALL_BODY, drain};
 use super::credentials::Shown;
 use super::doors::Doors;
 use super::grpc::{self, Method};
@@ -204,20 +204,24 @@ fn names_grpc(parts: &Parts) -> bool {
     parts.headers.get(CONTENT_TYPE).is_some_and(|value| grpc::is_ours(value.as_bytes()))
 }
 
-/// Whether the rest of a body is to be read after an early reply. A caller that writes its whole body over
-/// HTTP/1.1 before it reads would otherwise find a reset instead of the reason. One that waits for
-/// `100 Continue` has sent nothing to read.
-pub fn lingers(parts: &Parts) -> bool {
-    parts.version != Version::HTTP_2 && !parts.headers.contains_key(EXPECT)
+/// How much of a body is to be read after an early reply. A caller that writes its whole body over HTTP/1.1
+/// before it reads would otherwise find a reset instead of the reason. Over HTTP/2 a stream that is not read
+/// to its end is reset after the reply, which tells the sender of a large body to stop; but curl forgets a
+/// reply that a reset follows at once, so a small body is read. One that waits for `100 Continue` has sent
+/// nothing to read.
+pub fn lingers(parts: &Parts) -> usize {
+    match parts.version {
+        _ if parts.headers.contains_key(EXPECT) => 0,
+        Version::HTTP_2 => SMALL_BODY,
+        _ => DRAIN_MAX,
+    }
 }
 
 /// Reads on for a while after an early refusal.
 fn linger(parts: &Parts, response: &Response<Reply>, body: Incoming) {
-    if response.status().is_success() || !lingers(parts) {
+    let most = lingers(parts);
+    if response.status().is_success() || most == 0 || http_body::Body::is_end_stream(&body) {
         return;
     }
-    if http_body::Body::is_end_stream(&body) {
-        return;
-    }
-    tokio::spawn(super::body::drain(body));
+    tokio::spawn(drain(body, most));
 }

@@ -10,6 +10,7 @@ use spandrel::wire::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, RST_STREAM, frame, post};
 use crate::harness::{Proxy, made};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -124,4 +125,28 @@ async fn g15_a_string_by_index_is_taken_and_told_of_once() {
     }
     proxy.await_stderr("a word about it", |line| line.contains("strings by index")).await;
     assert_eq!(proxy.stderr().matches("strings by index").count(), 1);
+}
+
+/// curl forgets a reply that a reset of its stream follows at once.
+#[tokio::test]
+async fn a_refusal_over_http2_is_not_followed_by_a_reset_while_a_small_body_comes() {
+    let proxy = receiving("auth: {bearer: [secret]}").await;
+    let mut frames = Frames::to(proxy.http()).await;
+    frames.write(&frame(HEADERS, END_HEADERS, 1, &post("/v1/traces", "application/json"))).await;
+    let mut ended = false;
+    while !ended {
+        let frame = frames.next().await.expect("a reply");
+        assert_ne!(frame.kind, RST_STREAM, "before the body was sent");
+        ended = frame.stream == 1 && frame.flags & END_STREAM != 0;
+    }
+    frames.write(&frame(DATA, END_STREAM, 1, b"{}")).await;
+    // A second stream is answered after whatever there was to say of the first.
+    frames.write(&frame(HEADERS, END_HEADERS | END_STREAM, 3, &post("/v1/traces", "application/json"))).await;
+    loop {
+        let frame = frames.next().await.expect("a reply");
+        assert_ne!((frame.kind, frame.stream), (RST_STREAM, 1));
+        if frame.stream == 3 && frame.flags & END_STREAM != 0 {
+            return;
+        }
+    }
 }
