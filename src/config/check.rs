@@ -56,7 +56,8 @@ impl Check<'_> {
             labels_from: self.labels_from(raw),
             join: self.join(raw, memory, stamps).map(|join| {
                 let context = join.context || particulars.of_usage() || rules.reads().trace;
-                join::Settings { notes, context, evaluations: scores.is_some(), ..join }
+                let named = join.mend || stamps.properties.has(Has::NAME) || rules.reads().trace;
+                join::Settings { notes, context, named, evaluations: scores.is_some(), ..join }
             }),
             scores,
             batch: self.batch(raw, memory),

@@ -255,7 +255,7 @@ pub(super) fn let_go(
     let mut context = context(&trace, root, &settings.release_key);
     if settings.context || reason == Reason::Late {
         has.resize(trace.records.len(), Has::NONE);
-        let said = said(&trace, order, root, &mut has);
+        let said = said(&trace, order, root.filter(|_| settings.named), &mut has);
         context.said = said.filter(|_| settings.context);
     }
     let origin = origin(&trace, root);
@@ -351,7 +351,7 @@ fn blocks(trace: &Trace, order: &Order, has: &[Has], mends: &[(u32, Mend)], atta
 }
 
 /// What the spans claim of their trace, the root first; an earlier part goes before them if it had the
-/// root. Notes in `has` what each span has of its own.
+/// root. `root`, if given, is said to speak for it and lends its name. Notes in `has` what each span has of its own.
 fn said(trace: &Trace, order: &Order, root: Option<&Record>, has: &mut [Has]) -> Option<Arc<Said>> {
     let mut builder = Builder::default();
     let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell);

@@ -32,6 +32,8 @@ pub struct Settings {
     pub shapes_max: usize,
     /// Work out what the trace says of itself beside environment and release.
     pub context: bool,
+    /// With it, which span speaks for a trace and what that is called, though no span claims anything.
+    pub named: bool,
     /// Keep log records that belong to spans, and let them go as events of their spans.
     pub notes: bool,
     /// Hand out evaluations that go with no span: see [`Stray`](super::Stray).
@@ -53,6 +55,7 @@ impl Default for Settings {
             ledger_max: 65_536,
             shapes_max: 4_096,
             context: false,
+            named: true,
             notes: false,
             evaluations: false,
             mend: false,

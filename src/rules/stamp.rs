@@ -63,11 +63,21 @@ pub struct Stamp<'a> {
     particulars: Particulars,
     /// What was laid down so far, by what it was laid down for.
     tails: SmallVec<[(Has, Vec<u8>); 4]>,
+    /// Neighbours mostly have the same.
+    last: Option<(Has, usize)>,
 }
 
 impl<'a> Stamp<'a> {
     pub fn new(settings: Settings, said: Option<&'a Said>, late: bool, encoded: bool) -> Self {
-        Self { settings, said, late, encoded, particulars: Particulars::default(), tails: SmallVec::new() }
+        Self {
+            settings,
+            said,
+            late,
+            encoded,
+            particulars: Particulars::default(),
+            tails: SmallVec::new(),
+            last: None,
+        }
     }
 
     /// The same, with what single spans are given.
@@ -115,17 +125,21 @@ impl<'a> Stamp<'a> {
 
     /// What stands behind a span that has these of its own.
     pub fn tail(&mut self, has: Has) -> &[u8] {
-        let lacks = self.lacks(has);
-        let at = match self.tails.iter().position(|(known, _)| *known == lacks) {
-            Some(at) => at,
-            None => {
-                let mut tail = Vec::new();
-                self.lay_down(lacks, &mut tail);
-                self.tails.push((lacks, tail));
-                self.tails.len() - 1
-            }
+        let at = match self.last {
+            Some((same, at)) if same == has => at,
+            _ => self.tail_for(self.lacks(has)),
         };
+        self.last = Some((has, at));
         self.tails.get(at).map(|(_, tail)| tail.as_slice()).unwrap_or_default()
+    }
+
+    fn tail_for(&mut self, lacks: Has) -> usize {
+        self.tails.iter().position(|(known, _)| *known == lacks).unwrap_or_else(|| {
+            let mut tail = Vec::new();
+            self.lay_down(lacks, &mut tail);
+            self.tails.push((lacks, tail));
+            self.tails.len() - 1
+        })
     }
 
     /// What a span that has these of its own is given, by the bits that say that it then has it.
