@@ -51,7 +51,7 @@ fn main() {
             .collect()
     };
     let context = std::env::args().any(|arg| arg == "--context");
-    let mut join = Join::new(Settings { context, mend: context, ..Settings::default() }, 1);
+    let mut join = Join::new(Settings { context, named: context, mend: context, ..Settings::default() }, 1);
     let origin = Origin::anonymous();
     let mut now = Time::default();
     once(&mut join, &load(LEARN), &origin, &mut now);

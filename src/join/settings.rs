@@ -55,7 +55,7 @@ impl Default for Settings {
             ledger_max: 65_536,
             shapes_max: 4_096,
             context: false,
-            named: true,
+            named: false,
             notes: false,
             evaluations: false,
             mend: false,

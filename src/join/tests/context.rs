@@ -8,7 +8,7 @@ use crate::semantics::roots::Mend;
 use crate::wire::SpanId;
 
 fn speaking() -> Settings {
-    Settings { context: true, mend: true, ..settings() }
+    Settings { context: true, named: true, mend: true, ..settings() }
 }
 
 /// A trace that leaves idle, whose spans come one by one in this order.

@@ -20,7 +20,8 @@ const SILENCE: Manner = Manner { scope: Scope::Trace, drained: false };
 
 /// A whole stay: the spans in requests as given, then out. Traces stand by id.
 fn stay(requests: &[Vec<(u8, Span)>], manner: Manner) -> Vec<Leaving> {
-    let mut join = Join::new(Settings { scope: manner.scope, context: true, mend: true, ..settings() }, 1);
+    let mut join =
+        Join::new(Settings { scope: manner.scope, context: true, named: true, mend: true, ..settings() }, 1);
     for (at, spans) in requests.iter().enumerate() {
         for one in spans.chunk_by(|a, b| a.0 == b.0) {
             let origin = match one[0].0 {

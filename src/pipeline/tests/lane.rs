@@ -29,7 +29,7 @@ pub struct Lane {
 
 impl Lane {
     pub fn gateway() -> Self {
-        let join = join::Settings { context: true, mend: true, ..join::Settings::default() };
+        let join = join::Settings { context: true, named: true, mend: true, ..join::Settings::default() };
         let labels = labels::Settings { environment: Some("fallback".into()), ..labels::Settings::default() };
         let properties = stamp::Settings::all(Dialect::Langfuse);
         Self::new(join, labels, stamp::Settings { dialect: Dialect::Langfuse, properties })
