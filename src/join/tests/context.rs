@@ -73,6 +73,24 @@ fn a_phantom_parent_of_a_span_given_by_hand_is_taken_away() {
     assert_eq!(text(&leaving, Text::Name).as_deref(), Some("pay"));
 }
 
+/// The JS SDKs have no other mark: their documentation has users invent a parent's id.
+#[test]
+fn an_app_root_whose_parent_never_came_speaks_before_other_orphans_and_after_one_given_by_hand() {
+    let plain = span(1, 3, 97).named("plain");
+    let app = span(1, 5, 98).named("app").app_root();
+    let leaving = leave(&[plain.clone(), app.clone()]);
+    assert_eq!(text(&leaving, Text::Name).as_deref(), Some("app"));
+    let expect = [
+        (3, Mend { parent: parent(97, 5), unmark: false }),
+        (5, Mend { parent: parent(98, 0), unmark: false }),
+    ];
+    assert_eq!(mends(&leaving), expect);
+    let leaving = leave(&[plain, app, span(1, 7, 99).named("by hand").marked_root()]);
+    assert_eq!(text(&leaving, Text::Name).as_deref(), Some("by hand"));
+    // With a root here it stands where it is, below a parent it has.
+    assert_eq!(mends(&leave(&[span(1, 1, 0), span(1, 2, 1).app_root()])), []);
+}
+
 #[test]
 fn a_mark_on_a_span_whose_parent_is_here_is_no_root() {
     let leaving = leave(&[span(1, 1, 0).named("front"), span(1, 2, 1).named("agent").marked_root()]);

@@ -37,6 +37,8 @@ pub struct Span {
     pub zero_parent: bool,
     pub attributes: Vec<(&'static str, String)>,
     pub marked_root: bool,
+    /// `langfuse.internal.is_app_root`
+    pub app_root: bool,
 }
 
 pub fn span(trace: u64, id: u64, parent: u64) -> Span {
@@ -53,6 +55,7 @@ pub fn span(trace: u64, id: u64, parent: u64) -> Span {
         zero_parent: false,
         attributes: Vec::new(),
         marked_root: false,
+        app_root: false,
     }
 }
 
@@ -81,9 +84,17 @@ impl Span {
         self.marked_root = true;
         self
     }
+    pub fn app_root(mut self) -> Self {
+        self.app_root = true;
+        self
+    }
     pub fn body(&self) -> Vec<u8> {
-        let mark = self.marked_root.then(|| KeyValue {
-            key: "langfuse.internal.as_root".into(),
+        let marks = [
+            ("langfuse.internal.as_root", self.marked_root),
+            ("langfuse.internal.is_app_root", self.app_root),
+        ];
+        let mark = marks.into_iter().filter(|(_, marked)| *marked).map(|(key, _)| KeyValue {
+            key: key.into(),
             value: Some(AnyValue { value: Some(any_value::Value::BoolValue(true)) }),
             ..Default::default()
         });
