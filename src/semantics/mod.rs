@@ -151,6 +151,21 @@ mod tests {
     }
 
     #[test]
+    fn a_span_is_called_what_the_table_of_conventions_calls_it() {
+        let keys = ["gen_ai.tool.name", "genkit:name", "logfire.msg", "ai.toolCall.name", "ai.operationId"];
+        for said in
+            [&[][..], &[(keys[0], "a")], &[(keys[4], "e"), (keys[1], "b")], &[(keys[3], "d"), (keys[2], "c")]]
+        {
+            let span = span(said);
+            assert_eq!(
+                display_name(&span),
+                Observation::of(&span, around::Around::default()).name(),
+                "{said:?}"
+            );
+        }
+    }
+
+    #[test]
     fn only_true_marks_a_root() {
         let marked = |value| {
             let value = Some(AnyValue { value: Some(value) });
