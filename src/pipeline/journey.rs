@@ -10,8 +10,8 @@ use ahash::RandomState;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::join::{HeldTrace, Join, Leaving, LeavingBlock};
-use crate::model::{Clock, Reason, Time};
+use crate::join::{HeldTrace, Join, Leaving, LeavingBlock, LeavingSpan};
+use crate::model::{Clock, Origin, Reason, Time};
 use crate::page::{JoinedTrace, Watchers};
 use crate::queue::batcher::{self, Batcher, BlockKey, Pen};
 use crate::queue::{Admitted, Reservation};
@@ -267,8 +267,7 @@ impl Journey {
         if !whole {
             self.meters.split.inc();
         }
-        // A collapsed duplicate settles with the spans of its trace.
-        let mut copies = (u64::from(trace.repairs.duplicates), u64::from(trace.note_copies));
+        let mut copies = copies_of(trace);
         let as_they_came =
             whole && trace.mended() == 0 && trace.event_count() == 0 && stamp.changes_nothing();
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
@@ -281,21 +280,36 @@ impl Journey {
                 self.batcher.close_if_full(Signal::Traces, &trace.origin);
                 continue;
             }
+            let part = Part { key, len: heads_len(block, labelled), whole };
             let mut pen = Writer::of(block, stamp);
-            let mut spans = trace.spans(block).peekable();
-            while let Some(next) = spans.peek() {
-                if !whole {
-                    // A span too large for the rest of a batch must not take what is in it along.
-                    let grown = next.len() + pen.growth(next) + batcher::ITEM_OVERHEAD;
-                    let len = heads_len(block, labelled) + grown;
-                    self.batcher.make_room(Signal::Traces, &trace.origin, len);
-                }
-                let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
-                let (spans_too, notes_too) = std::mem::take(&mut copies);
-                place.settle_too(spans_too, notes_too);
-                place.fill(&mut spans, &mut pen);
-                self.batcher.close_if_full(Signal::Traces, &trace.origin);
+            let heads = || heads(block, labelled);
+            self.fill(now, &trace.origin, part, heads, trace.spans(block), (&mut pen, &mut copies));
+        }
+    }
+
+    /// Puts the spans of one block into the open batch, and into further ones as each is full. The first takes
+    /// the trace's copies along.
+    pub(super) fn fill<'s>(
+        &mut self,
+        now: Time,
+        origin: &Arc<Origin>,
+        part: Part,
+        heads: impl Fn() -> (BlockHead, BlockHead),
+        spans: impl Iterator<Item = LeavingSpan<'s>>,
+        (pen, copies): (&mut impl Pen, &mut (u64, u64)),
+    ) {
+        let mut spans = spans.peekable();
+        while let Some(next) = spans.peek() {
+            if !part.whole {
+                // A span too large for the rest of a batch must not take what is in it along.
+                let grown = next.len() + pen.growth(next) + batcher::ITEM_OVERHEAD;
+                self.batcher.make_room(Signal::Traces, origin, part.len + grown);
             }
+            let mut place = self.batcher.block(now, origin, part.key, &heads);
+            let (spans_too, notes_too) = std::mem::take(copies);
+            place.settle_too(spans_too, notes_too);
+            place.fill(&mut spans, pen);
+            self.batcher.close_if_full(Signal::Traces, origin);
         }
     }
 
@@ -396,6 +410,21 @@ impl Journey {
         let held = self.join.as_ref().map_or(0, Join::held_bytes);
         budget.used() / 7 > budget.limit() / 8 && held > budget.limit() / 4 && self.shelf.flows()
     }
+}
+
+/// Where spans of one block go.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub key: BlockKey,
+    /// What its heads take, at most.
+    pub len: usize,
+    /// Its trace fits a batch, which has been made room in.
+    pub whole: bool,
+}
+
+/// What settles with the spans of a trace: collapsed duplicates, and copies of log records.
+pub(super) fn copies_of(trace: &Leaving) -> (u64, u64) {
+    (trace.repairs.duplicates.into(), trace.note_copies.into())
 }
 
 /// What a whole trace takes in a batch, at most.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::journey::{Journey, Passed, heads_len};
+use super::journey::{Journey, Part, Passed, copies_of, heads_len};
 use super::write::{Writer, given};
 use crate::join::{Leaving, LeavingSpan, SpanBytes};
 use crate::model::Time;
@@ -137,8 +137,8 @@ impl Journey {
         let mut notes = (trace.event_count() - kept_notes) as u64;
         if ruled.is_gone() {
             // What would have settled with its spans.
-            lost += u64::from(trace.repairs.duplicates);
-            notes += u64::from(trace.note_copies);
+            let copies = copies_of(trace);
+            (lost, notes) = (lost + copies.0, notes + copies.1);
         }
         self.lose(Signal::Traces, reason, lost);
         if !self.shelf.takes(Signal::Logs) {
@@ -161,20 +161,12 @@ impl Journey {
         if !whole {
             self.meters.split.inc();
         }
-        let mut copies = (u64::from(trace.repairs.duplicates), u64::from(trace.note_copies));
+        let mut copies = copies_of(trace);
         for block in &ruled.blocks {
-            let mut spans = ruled.of(block).iter().cloned().peekable();
-            while let Some(next) = spans.peek() {
-                if !whole {
-                    let len = block.len + next.len() + batcher::ITEM_OVERHEAD;
-                    self.batcher.make_room(Signal::Traces, &trace.origin, len);
-                }
-                let mut place = self.batcher.block(now, &trace.origin, block.key, || block.heads.clone());
-                let (spans_too, notes_too) = std::mem::take(&mut copies);
-                place.settle_too(spans_too, notes_too);
-                place.fill(&mut spans, &mut AsRuled);
-                self.batcher.close_if_full(Signal::Traces, &trace.origin);
-            }
+            let part = Part { key: block.key, len: block.len, whole };
+            let spans = ruled.of(block).iter().cloned();
+            let heads = || block.heads.clone();
+            self.fill(now, &trace.origin, part, heads, spans, (&mut AsRuled, &mut copies));
         }
     }
 

@@ -16,8 +16,8 @@ pub struct Mend {
 /// Langfuse's and InteractiveAI's SDKs write it, as true, on a span whose ids were given by hand
 /// (`trace_context`): its parent was made in another process, or not at all, though its flags say local.
 ///
-/// `langfuse.internal.is_app_root` is not read: it stands on the first span of a kind the backend wants,
-/// whose parent is often a plain one of the same process.
+/// `langfuse.internal.is_app_root` does not say as much: it stands on the first span of a kind the backend wants,
+/// whose parent is often a plain one of the same process. It is believed of orphans alone (`join::root`).
 pub const AS_ROOT: &str = "langfuse.internal.as_root";
 
 /// Whether the body of a Span message is marked as a root.
