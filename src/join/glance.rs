@@ -9,12 +9,13 @@
 //! because a compiler leaves out what is read for nothing.
 
 use std::rc::Rc;
-use std::time::Duration;
 
+use super::Settings;
 use super::alarms::Alarms;
 use super::ledger::Ledger;
 use super::table::Table;
 use super::trace::{Record, Trace};
+use super::whole;
 use crate::model::Time;
 use crate::wire::TraceId;
 use crate::wire::walk::SpanEntry;
@@ -66,13 +67,13 @@ impl Glance {
     }
 
     /// An alarm is about to ring: looks at the traces of the next ones, unless it has. Those silent for
-    /// `quiet` are going to leave.
+    /// long enough are going to leave.
     pub fn at_departures(
         &mut self,
         table: &Table,
         ledger: &Ledger,
         alarms: &Alarms,
-        (now, quiet): (Time, Duration),
+        (now, settings): (Time, &Settings),
     ) {
         if self.fresh > 0 {
             self.fresh -= 1;
@@ -85,7 +86,7 @@ impl Glance {
         let traces = || self.slots.iter().filter_map(|&slot| table.get(slot));
         // First what leads to the rest.
         let mut seen: u64 = traces().map(grows).sum();
-        for trace in traces().filter(|trace| trace.last + quiet <= now) {
+        for trace in traces().filter(|trace| trace.last + whole::quiet_for(trace, settings) <= now) {
             seen += u64::from(table.seat(trace.id).is_some()) + ledger.glance(trace.id) + leaves(trace);
         }
         self.seen = self.seen.wrapping_add(seen);

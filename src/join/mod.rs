@@ -176,6 +176,7 @@ impl Join {
                 }
                 let slot = self.seat(now, &origin, id);
                 taken += self.take_run(slot, request, &mut spans);
+                self.rouse(now, slot);
                 self.settle_cost(slot);
             }
         }
@@ -242,7 +243,7 @@ impl Join {
             return Some(leaving);
         }
         loop {
-            self.glance.at_departures(&self.table, &self.ledger, &self.alarms, (now, self.settings.quiet));
+            self.glance.at_departures(&self.table, &self.ledger, &self.alarms, (now, &self.settings));
             let (at, ticket) = self.alarms.due(now)?;
             let Some(trace) = self.table.of(ticket).filter(|trace| trace.alarm == at) else { continue };
             let mut judge = Judge {
@@ -351,18 +352,25 @@ impl Join {
             }
         };
         let request = self.requests;
-        let quiet_until = now + self.settings.quiet;
-        let Some(trace) = self.table.get_mut(slot) else { return slot };
-        if trace.last_request != request {
+        if let Some(trace) = self.table.get_mut(slot).filter(|trace| trace.last_request != request) {
             trace.last_request = request;
             trace.requests += 1;
             trace.last = now;
         }
-        let ring = if trace.late { now } else { quiet_until };
+        slot
+    }
+
+    /// Spans have come: sees to it that their trace is asked soon whether it may leave.
+    fn rouse(&mut self, now: Time, slot: u32) {
+        let Some(trace) = self.table.get(slot) else { return };
+        let ring = match trace {
+            Trace { late: true, .. } => now,
+            Trace { steady: true, .. } => now + whole::haste(&self.settings),
+            _ => now + self.settings.quiet,
+        };
         if trace.alarm > ring {
             self.set_alarm(now, slot, ring);
         }
-        slot
     }
 
     /// A trace not open: new, late, or the next part of one that left before it was whole.
@@ -397,6 +405,7 @@ impl Join {
                 block = trace.block_index(&heads.resource, &heads.scope);
             }
             let shape = self.shapes.of(heads, entry.name_key, entry.kind, || entry.name.of(body));
+            trace.steady &= self.shapes.is_steady(shape);
             let incoming = Incoming { request: body, entry, block, shape, arrival, pin };
             trace.add(incoming, &mut self.spares, &self.hasher);
             taken += 1;

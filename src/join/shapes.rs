@@ -177,6 +177,16 @@ impl Shapes {
         self.get(id).map_or(Expect::Unknown, |shape| shape.habit.expect(tally, quiet))
     }
 
+    /// Whether all spans of this shape have had the same children.
+    pub fn is_steady(&self, id: ShapeId) -> bool {
+        self.get(id).is_some_and(|shape| shape.habit.is_steady())
+    }
+
+    /// Whether a span of this shape has just the children that all had.
+    pub fn is_usual(&self, id: ShapeId, tally: &Tally) -> bool {
+        self.get(id).is_some_and(|shape| shape.habit.is_usual(tally))
+    }
+
     /// A span of this shape has left.
     pub fn observe(&mut self, id: ShapeId, tally: &Tally) {
         let (now, nth) = (self.now, self.traces);

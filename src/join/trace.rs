@@ -175,6 +175,8 @@ pub(super) struct Trace {
     pub earlier: Option<Box<Earlier>>,
     /// Came after its trace had left whole: goes on at once.
     pub late: bool,
+    /// Its spans so far are of shapes whose children are always the same.
+    pub steady: bool,
     /// Bytes the join counts for it.
     pub charged: usize,
     /// Capacity of all chunks.
@@ -203,6 +205,7 @@ impl Trace {
             roots: 0,
             earlier: None,
             late: false,
+            steady: true,
             charged: 0,
             stored: 0,
             kin: None,
@@ -223,7 +226,7 @@ impl Trace {
     /// A new trace, in the room of one that was cleared.
     pub fn begin(&mut self, id: TraceId, tenant: TenantKey, scope: Scope, now: Time) {
         (self.id, self.tenant, self.scope, self.first, self.last) = (id, tenant, scope, now, now);
-        (self.alarm, self.late) = (Time(u64::MAX), false);
+        (self.alarm, self.late, self.steady) = (Time(u64::MAX), false, true);
         (self.requests, self.last_request, self.roots, self.charged) = (0, 0, 0, 0);
         self.repairs = Repairs::default();
     }

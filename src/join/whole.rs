@@ -60,11 +60,28 @@ impl Judge<'_> {
         if self.order.orphans > 0 {
             return Verdict::Wait(idle.min(aged));
         }
-        match self.expected(trace).map(|(_, until)| until).max() {
+        let wait = match self.is_usual(trace) {
+            true => None,
+            false => {
+                let patient = trace.last + unsure_quiet(trace, self.settings);
+                self.expected(trace).map(|(_, until)| until).chain([patient]).max()
+            }
+        };
+        match wait {
             Some(until) if until > now => Verdict::Wait(until.min(idle).min(aged)),
             _ if self.without_notes(trace).is_some() => Verdict::Wait(idle.min(aged)),
             _ => Verdict::Leave(Reason::Complete),
         }
+    }
+
+    /// Whether it is just like all traces of its shapes were. The trace must have been linked.
+    fn is_usual(&mut self, trace: &Trace) -> bool {
+        if !trace.steady {
+            return false;
+        }
+        self.tallies.count(trace, self.order);
+        let usual = |(record, at): (&Record, u32)| self.shapes.is_usual(record.shape, &self.tallies.of(at));
+        trace.records.iter().zip(0..).all(usual)
     }
 
     /// A span that experience says is to have log records, and has not.
@@ -97,7 +114,19 @@ impl Judge<'_> {
     }
 }
 
+/// Silence after which it is worth asking whether a trace may leave.
 pub(super) fn quiet_for(trace: &Trace, settings: &Settings) -> Duration {
+    let hasty = trace.steady && !trace.is_large();
+    if hasty { haste(settings) } else { unsure_quiet(trace, settings) }
+}
+
+/// The same of a trace of which nothing ever varied: it only has to outlast requests that are under way
+/// together, and what varies for the first time.
+pub(super) fn haste(settings: &Settings) -> Duration {
+    settings.quiet / 10
+}
+
+fn unsure_quiet(trace: &Trace, settings: &Settings) -> Duration {
     if !trace.is_large() {
         return settings.quiet;
     }
