@@ -21,6 +21,7 @@ use crate::semantics::roots::Mend;
 use crate::semantics::{SPAN_ATTRIBUTES, display_name, facts};
 use crate::wire::TraceId;
 use crate::wire::block::is_item_prefix;
+use crate::wire::noted;
 
 /// Facts about a trace, as its own spans state them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -401,7 +402,10 @@ fn context(trace: &Trace, root: Option<&Record>, release_key: &str) -> Context {
 
 fn own_context(trace: &Trace, root: &Record, release_key: &str) -> Context {
     let Some((resource, _)) = trace.blocks.get(root.block as usize) else { return Context::default() };
-    let (span, resource) = (facts(trace.body(root.place), SPAN_ATTRIBUTES, release_key), resource.facts());
+    // A release key of the user's own is not among what the walk marks.
+    let may_say = root.marks.has(Marks::NOTED) || !noted::begins(release_key.as_bytes());
+    let span = if may_say { trace.body(root.place) } else { &[] };
+    let (span, resource) = (facts(span, SPAN_ATTRIBUTES, release_key), resource.facts());
     Context {
         environment: best(span.environment, &resource.environment),
         release: best(span.release, &resource.release),

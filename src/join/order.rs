@@ -18,8 +18,8 @@ pub(super) const KEEP_MAX: usize = 4096;
 pub(super) struct Order {
     /// Each record's parent, `NONE` when it is not here.
     parent: Vec<u32>,
-    /// Records by (start, id).
-    sorted: Vec<u32>,
+    /// Records by (start, id), which stand beside the index so that sorting looks nowhere else.
+    sorted: Vec<(u64, u64, u32)>,
     first_child: Vec<u32>,
     next_sibling: Vec<u32>,
     /// The result: records in the order they leave.
@@ -84,11 +84,11 @@ impl Order {
         self.placed.clear();
         self.placed.resize(count, false);
         self.sorted.clear();
-        self.sorted.extend(0..count as u32);
-        let rank = |&at: &u32| records.get(at as usize).map(|r| (r.start, r.id));
-        self.sorted.sort_unstable_by_key(rank);
+        let rank = |(record, at): (&Record, u32)| (record.start, u64::from_be_bytes(record.id.0), at);
+        self.sorted.extend(records.iter().zip(0..).map(rank));
+        self.sorted.sort_unstable();
         // Backwards, each pushed to the front: every list of children ends up sorted.
-        for &at in self.sorted.iter().rev() {
+        for &(_, _, at) in self.sorted.iter().rev() {
             let parent = self.parent[at as usize];
             if parent != NONE {
                 self.next_sibling[at as usize] = self.first_child[parent as usize];
@@ -100,7 +100,7 @@ impl Order {
     fn walk_from_tops(&mut self, records: &[Record]) {
         for roots in [true, false] {
             for nth in 0..self.sorted.len() {
-                let top = self.sorted[nth];
+                let (_, _, top) = self.sorted[nth];
                 let is_root = records[top as usize].parent.is_none();
                 if self.parent[top as usize] == NONE && is_root == roots {
                     self.walk(top);
@@ -134,9 +134,9 @@ impl Order {
         // Which walk up the parents came by, so that a walk knows its own trail from older ones.
         let mut trail = vec![NONE; self.sorted.len()];
         let mut place = vec![0u32; self.sorted.len()];
-        self.sorted.iter().zip(0..).for_each(|(&at, nth)| place[at as usize] = nth);
+        self.sorted.iter().zip(0..).for_each(|(&(_, _, at), nth)| place[at as usize] = nth);
         for nth in 0..self.sorted.len() {
-            let mut at = self.sorted[nth];
+            let (_, _, mut at) = self.sorted[nth];
             while !self.placed[at as usize] && trail[at as usize] == NONE {
                 trail[at as usize] = nth as u32;
                 at = self.parent[at as usize];

@@ -161,8 +161,10 @@ pub(super) struct Trace {
     pub requests: u32,
     pub last_request: u64,
     pub records: Vec<Record>,
-    /// Their ids once more, side by side: every arrival looks for its own among them.
+    /// Their ids once more, side by side.
     pub ids: SmallVec<[SpanId; 16]>,
+    /// A bit for each of them, by its last six: an arrival whose bit is not set is no copy of what is here.
+    id_bits: u64,
     pub chunks: Vec<Vec<u8>>,
     /// Requests its spans lie in.
     pub pins: SmallVec<[Pin; 4]>,
@@ -197,6 +199,7 @@ impl Trace {
             last_request: 0,
             records: Vec::new(),
             ids: SmallVec::new(),
+            id_bits: 0,
             chunks: Vec::new(),
             pins: SmallVec::new(),
             blocks: SmallVec::new(),
@@ -214,7 +217,7 @@ impl Trace {
 
     /// Lets go of everything, but not of the room it took. [`Trace::begin`] makes it a trace again.
     pub fn clear(&mut self) {
-        (self.earlier, self.kin, self.stored) = (None, None, 0);
+        (self.earlier, self.kin, self.stored, self.id_bits) = (None, None, 0, 0);
         self.records.clear();
         self.ids.clear();
         self.chunks.clear();
@@ -321,7 +324,8 @@ impl Trace {
             self.repairs.duplicates += 1;
             return;
         }
-        match self.find(entry.span) {
+        let known = if self.id_bits & id_bit(entry.span) == 0 { None } else { self.find(entry.span) };
+        match known {
             Some(at) => self.collapse(at, record, body, incoming, spares),
             None => {
                 record.place = self.store(body, incoming, spares);
@@ -338,6 +342,7 @@ impl Trace {
         }
         self.records.push(record);
         self.ids.push(record.id);
+        self.id_bits |= id_bit(record.id);
         if self.records.len() == SCAN_MAX + 1 {
             self.kin = Some(Box::new(self.build_kin(hasher)));
         } else if let Some(kin) = &mut self.kin {
@@ -502,6 +507,10 @@ impl Trace {
     pub fn is_large(&self) -> bool {
         self.kin.is_some()
     }
+}
+
+fn id_bit(id: SpanId) -> u64 {
+    1 << (id.0[7] & 63)
 }
 
 /// Bytes a list takes outside its trace.

@@ -250,6 +250,7 @@ fn is_usage(key: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{environment, release};
     use super::*;
     use crate::wire::noted;
 
@@ -266,7 +267,8 @@ mod tests {
         let texts = Text::ALL.into_iter().flat_map(|which| which.keys().0.iter().copied());
         let marks = [AS_ROOT, APP_ROOT].map(|mark| std::str::from_utf8(mark).unwrap());
         let all = texts.chain(TAG_KEYS).chain(marks).chain([METADATA, METADATA_SHORT, "spandrel.late"]);
-        for key in all.chain(super::super::environment::KEYS.into_iter().take(1)) {
+        let facts = environment::KEYS.into_iter().chain(release::keys(release::SERVICE_VERSION));
+        for key in all.chain(facts) {
             assert!(noted::begins(key.as_bytes()), "{key}");
         }
     }

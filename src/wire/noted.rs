@@ -28,26 +28,24 @@ const TAG: u32 = start(b"tag.");
 const ENDUSER: u32 = start(b"endu");
 /// `spandrel.*`
 const OURS: u32 = start(b"span");
+/// `deployment.environment.name`
+const DEPLOYMENT: u32 = start(b"depl");
+/// `service.version`
+const SERVICE: u32 = start(b"serv");
 
 /// Whether `key` begins like one that matters.
 #[inline(always)]
 pub fn begins(key: &[u8]) -> bool {
     let Some(start) = key.first_chunk::<4>() else { return false };
     // As numbers the compiler searches them in halves: a handful of instructions for each attribute.
-    matches!(
-        u32::from_le_bytes(*start),
-        LANGFUSE
-            | USER
-            | SESSION
-            | GEN_AI
-            | LLM
-            | OPENINFERENCE
-            | TRACELOOP
-            | AI_TELEMETRY
-            | TAG
-            | ENDUSER
-            | OURS
-    )
+    match u32::from_le_bytes(*start) {
+        // Every HTTP span says `user_agent.original` and `server.address`.
+        USER => key.get(4) == Some(&b'.'),
+        SERVICE => key.get(4) == Some(&b'i'),
+        LANGFUSE | SESSION | GEN_AI | LLM | OPENINFERENCE | TRACELOOP | AI_TELEMETRY | TAG | ENDUSER
+        | OURS | DEPLOYMENT => true,
+        _ => false,
+    }
 }
 
 /// The same of a KeyValue's body with the key in front, as encoders write it.
@@ -90,10 +88,14 @@ mod tests {
 
     #[test]
     fn keys_are_told_by_their_beginnings() {
-        for key in ["langfuse.trace.name", "user.id", "gen_ai.usage.input_tokens", "tag.tags"] {
+        for key in
+            ["langfuse.trace.name", "user.id", "gen_ai.usage.input_tokens", "tag.tags", "service.version"]
+        {
             assert!(begins(key.as_bytes()), "{key}");
         }
-        for key in ["", "url", "http.request.method", "server.address", "Langfuse.x"] {
+        for key in
+            ["", "url", "http.request.method", "server.address", "user_agent.original", "user", "Langfuse.x"]
+        {
             assert!(!begins(key.as_bytes()), "{key}");
         }
         assert!(begins_plain(b"\x0a\x07user.id\x12\x03\x0a\x01x"));
