@@ -15,7 +15,9 @@ use super::fail;
 
 /// Runs until SIGTERM or SIGINT, then drains.
 pub fn run(plan: Plan) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("io").build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().thread_name("io").worker_threads(io_threads(cores(), plan.lanes));
+    let runtime = match builder.build() {
         Ok(runtime) => runtime,
         Err(cause) => return fail(format!("can't start the runtime: {cause}")),
     };
@@ -26,6 +28,16 @@ pub fn run(plan: Plan) -> ExitCode {
             Err(cause) => fail(cause),
         }
     })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Threads for sockets: the cores that lanes leave free, as far as their lanes can take what they read. A thread
+/// more than there are cores costs a tenth of all (`cargo bench --bench journey`), because threads then take turns.
+fn io_threads(cores: usize, lanes: usize) -> usize {
+    cores.saturating_sub(lanes).clamp(1, 4 * lanes.max(1))
 }
 
 async fn until_told(running: Running, banner: Banner) -> ExitCode {

@@ -141,7 +141,7 @@ pub struct Stretch<'a> {
 
 /// Where a span lies, and what it has of its own.
 #[derive(Clone, Copy, Debug, Default)]
-struct Placed {
+pub(super) struct Placed {
     place: Place,
     has: Has,
 }
@@ -237,14 +237,18 @@ impl Leaving {
         &self.held
     }
 
-    pub(super) fn into_trace(self) -> Box<Trace> {
+    /// What it was held in, and the lists it left in.
+    pub(super) fn into_trace(mut self) -> Box<Trace> {
+        self.spans.clear();
+        self.blocks.clear();
+        self.held.lists = (self.blocks, self.spans);
         self.held
     }
 }
 
 /// Takes a trace apart, in the order worked out for it; with what is to be remembered of it.
 pub(super) fn let_go(
-    trace: Box<Trace>,
+    mut trace: Box<Trace>,
     order: &Order,
     attached: Attached,
     reason: Reason,
@@ -268,7 +272,9 @@ pub(super) fn let_go(
     };
     let root_known = trace.roots > 0 || trace.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
     let farewell = Farewell { context: context.clone(), origin: origin.clone(), reason, root_known };
-    let Blocks { blocks, spans, mends, noted } = blocks(&trace, order, &has, &roots.mends, &attached);
+    let lists = std::mem::take(&mut trace.lists);
+    let Blocks { blocks, spans, mends, noted } =
+        blocks(&trace, lists, order, (&has, &roots.mends), &attached);
     let leaving = Leaving {
         trace: trace.id,
         origin,
@@ -294,6 +300,9 @@ fn count<'a>(records: impl Iterator<Item = &'a Record>) -> u32 {
     u32::try_from(records.count()).unwrap_or(u32::MAX)
 }
 
+/// Blocks and spans of a trace that leaves; kept empty with what it is held in, for the next.
+pub(super) type Lists = (Vec<LeavingBlock>, Vec<Placed>);
+
 /// Spans gathered by block, and what goes by their index then.
 #[derive(Default)]
 struct Blocks {
@@ -304,10 +313,15 @@ struct Blocks {
 }
 
 /// Spans in the order of their ranks, gathered by block; blocks in the order of their first span.
-fn blocks(trace: &Trace, order: &Order, has: &[Has], mends: &[(u32, Mend)], attached: &Attached) -> Blocks {
+fn blocks(
+    trace: &Trace,
+    (mut blocks, mut spans): Lists,
+    order: &Order,
+    (has, mends): (&[Has], &[(u32, Mend)]),
+    attached: &Attached,
+) -> Blocks {
     const UNSEEN: u32 = u32::MAX;
     let mut rank_of: SmallVec<[u32; 8]> = smallvec![UNSEEN; trace.blocks.len()];
-    let mut blocks: Vec<LeavingBlock> = Vec::with_capacity(trace.blocks.len());
     let records = || order.ranked().iter().filter_map(|&at| Some((at, trace.records.get(at as usize)?)));
     for (_, record) in records() {
         let Some(rank) = rank_of.get_mut(record.block as usize) else { continue };
@@ -327,7 +341,7 @@ fn blocks(trace: &Trace, order: &Order, has: &[Has], mends: &[(u32, Mend)], atta
         (block.from, block.to) = (at, at);
         at += count;
     }
-    let mut spans = vec![Placed::default(); at as usize];
+    spans.resize(at as usize, Placed::default());
     let (mut mended, mut noted) = (Vec::with_capacity(mends.len()), Vec::new());
     for (of, record) in records() {
         let rank = rank_of.get(record.block as usize).copied().unwrap_or(UNSEEN);

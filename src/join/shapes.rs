@@ -36,7 +36,7 @@ pub struct ShapeInfo<'a> {
     pub name: &'a str,
     /// `Span.kind`.
     pub kind: u8,
-    /// Traces it was seen in, of those that are remembered.
+    /// Traces it was learned from, of those that are remembered: once nothing changes, one in eight is.
     pub seen: u32,
     /// Moments, seconds or longer, in which a child came later than the span.
     pub late: u32,
@@ -166,10 +166,11 @@ impl Shapes {
         state.finish()
     }
 
-    /// A trace is about to be observed.
-    pub fn next_trace(&mut self, now: Time) {
+    /// A trace is about to be observed. Returns which one it is.
+    pub fn next_trace(&mut self, now: Time) -> u64 {
         self.traces += 1;
         self.now = now;
+        self.traces
     }
 
     /// What a span of this shape with these children still has to come.

@@ -14,17 +14,25 @@ use crate::model::{Reason, Time};
 
 /// One tally for each record of a trace; kept between traces.
 #[derive(Debug, Default)]
-pub(super) struct Tallies(Vec<Tally>);
+pub(super) struct Tallies {
+    each: Vec<Tally>,
+    /// The trace was found to be just like all of its shapes.
+    pub usual: bool,
+}
+
+/// Of traces that are just like all others one in so many is learned from: they say nothing new.
+const USUAL_SHARE: u64 = 8;
 
 impl Tallies {
     /// Counts the children of every span, with the parents `order` has linked.
     pub fn count(&mut self, trace: &Trace, order: &Order) {
-        self.0.clear();
-        self.0.resize(trace.records.len(), Tally::default());
+        self.usual = false;
+        self.each.clear();
+        self.each.resize(trace.records.len(), Tally::default());
         for (child, at) in trace.records.iter().zip(0..) {
             let Some(parent) = order.parent_of(at).filter(|&parent| parent != at) else { continue };
             let Some(span) = trace.records.get(parent as usize) else { continue };
-            let Some(tally) = self.0.get_mut(parent as usize) else { continue };
+            let Some(tally) = self.each.get_mut(parent as usize) else { continue };
             let remote = resource(trace, child) != resource(trace, span);
             tally.all += 1;
             tally.remote += u32::from(remote);
@@ -39,13 +47,13 @@ impl Tallies {
     }
 
     pub fn of(&self, at: u32) -> Tally {
-        self.0.get(at as usize).copied().unwrap_or_default()
+        self.each.get(at as usize).copied().unwrap_or_default()
     }
 
     /// Gives back what an unusually large trace needed.
     pub fn trim(&mut self) {
-        if self.0.capacity() > super::order::KEEP_MAX {
-            self.0 = Vec::new();
+        if self.each.capacity() > super::order::KEEP_MAX {
+            self.each = Vec::new();
         }
     }
 }
@@ -57,8 +65,9 @@ fn resource(trace: &Trace, record: &Record) -> u64 {
 /// A trace that had its time leaves: every span's habit is seen once more. One that was cut short
 /// says nothing of what would have come.
 pub(super) fn learn(shapes: &mut Shapes, now: Time, trace: &Trace, tallies: &Tallies, reason: Reason) {
-    shapes.next_trace(now);
-    if !matches!(reason, Reason::Complete | Reason::Idle) {
+    let nth = shapes.next_trace(now);
+    let told = !tallies.usual || nth.is_multiple_of(USUAL_SHARE);
+    if !told || !matches!(reason, Reason::Complete | Reason::Idle) {
         return;
     }
     for (record, at) in trace.records.iter().zip(0..) {

@@ -12,6 +12,7 @@ use smallvec::{Array, SmallVec, smallvec};
 use super::Scope;
 use super::heads::Head;
 use super::kin::{Kin, SCAN_MAX};
+use super::leaving::{LeavingBlock, Lists, Placed};
 use super::ledger::Earlier;
 use super::origins::Shared;
 use super::pins::{self, Pin, PinId, Pins};
@@ -184,6 +185,8 @@ pub(super) struct Trace {
     /// Capacity of all chunks.
     stored: usize,
     kin: Option<Box<Kin>>,
+    /// What it is going to leave in, empty.
+    pub lists: Lists,
 }
 
 impl Trace {
@@ -212,6 +215,7 @@ impl Trace {
             charged: 0,
             stored: 0,
             kin: None,
+            lists: Lists::default(),
         }
     }
 
@@ -240,6 +244,8 @@ impl Trace {
             + self.stored
             + self.records.capacity() * size_of::<Record>()
             + self.chunks.capacity() * size_of::<Vec<u8>>()
+            + self.lists.0.capacity() * size_of::<LeavingBlock>()
+            + self.lists.1.capacity() * size_of::<Placed>()
             + spilled(&self.ids)
             + spilled(&self.blocks)
             + spilled(&self.pins)

@@ -80,8 +80,10 @@ impl Judge<'_> {
             return false;
         }
         self.tallies.count(trace, self.order);
-        let usual = |(record, at): (&Record, u32)| self.shapes.is_usual(record.shape, &self.tallies.of(at));
-        trace.records.iter().zip(0..).all(usual)
+        let (shapes, tallies) = (self.shapes, &*self.tallies);
+        let usual = |(record, at): (&Record, u32)| shapes.is_usual(record.shape, &tallies.of(at));
+        self.tallies.usual = trace.records.iter().zip(0..).all(usual);
+        self.tallies.usual
     }
 
     /// A span that experience says is to have log records, and has not.
