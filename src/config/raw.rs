@@ -19,8 +19,8 @@ group! {
     Raw {
         /// Where requests come in.
         receive: Receive;
-        /// Short for one upstream: the `endpoint` of `upstreams.default`. Without any upstream, joined
-        /// traces are shown and kept here, and nothing is forwarded.
+        /// Short for one upstream: the `endpoint` of `upstreams.default`, or as a map all of it. Without any
+        /// upstream, joined traces are shown and kept here, and nothing is forwarded.
         upstream: Slot<Option<String>> = "";
         /// Where data goes, by a name of your choice, which is also the `upstream` label of metrics. Every
         /// upstream gets everything of its `signals`, through a queue and retries of its own. The same
@@ -202,6 +202,10 @@ group! {
         /// a port, the protocol's own port. For HTTP, `/v1/traces` and the like are appended. An address
         /// of our own is refused: data would go round for ever. Empty: there is no such upstream.
         endpoint: Slot<Option<String>> = "";
+        /// In place of an endpoint, several gateways behind one name, like
+        /// `dns:spandrel-gateway.observability:4317`: each trace goes to the one that owns it, whichever sidecar
+        /// its spans come from. The name is asked for every five seconds. With `tls` files given, TLS.
+        gateway: Slot<Option<String>> = "";
         /// What it is given. What none of the upstreams takes is refused to callers, who are told so
         /// (UNIMPLEMENTED, 404).
         signals: Slot<Signals> = "traces,metrics,logs,profiles";

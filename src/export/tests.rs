@@ -3,6 +3,7 @@
 mod book;
 mod divide;
 mod faults;
+mod fleet;
 mod grpc;
 mod http;
 mod proxies;
@@ -48,6 +49,7 @@ pub(super) fn settings(port: u16) -> Settings {
         },
         parallel: 4,
         request_max: 64 << 20,
+        gateways: None,
     }
 }
 

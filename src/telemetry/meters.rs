@@ -131,6 +131,14 @@ meters! {
         "Requests that are not OTLP, handed on to the platform behind the upstream, by what they are about (scores, prompts, projects, …; page: a browser sent there) and by the reply: 2xx, 3xx, 4xx, 5xx, or busy, unreachable, silent.";
     scores: counter "spandrel_scores_total" ["outcome"] NO,
         "Evaluations (`scores.evaluations`), by what became of them: sent (as a score), refused (by the platform, for good), gave_up, queue_full, shutdown; or no_name, no_value where one is no score.";
+    gateways: gauges "spandrel_gateway_addresses" ["upstream", "state"] NO,
+        "Gateways an upstream's name stands for (`gateway`), those that can be reached (up) and those that can not (down).";
+    gateway_lookups: counter "spandrel_gateway_lookups_total" ["upstream", "outcome"] NO,
+        "Times the name was asked for; after `failed` the gateways stay as they were.";
+    gateway_splits: counter "spandrel_gateway_split_traces_total" ["upstream"] NO,
+        "Traces whose parts went to several gateways, because the first could not be reached or they went on for longer than it is known.";
+    gateway_moved: counter "spandrel_gateway_moved_items_total" ["signal", "upstream"] NO,
+        "Items that one gateway was to have and another was sent.";
     outbox_bytes: gauges "spandrel_exporter_queue_bytes" ["upstream"] NO,
         "Bytes of batches waiting for an upstream.";
     outbox_batches: gauges "spandrel_exporter_queue_batches" ["upstream"] NO,
