@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::map::Map;
 use super::value::Value;
+use super::wholes::Wholes;
 use crate::wire::attr;
 use crate::wire::fields::{Fields, Payload, put_len_field};
 use crate::wire::patch::{Fate, Patch};
@@ -39,7 +40,7 @@ pub enum Raw<'a> {
 }
 
 impl Raw<'_> {
-    fn put(&self, field: u32, out: &mut Vec<u8>) {
+    pub fn put(&self, field: u32, out: &mut Vec<u8>) {
         let tag = |wire_type, out: &mut Vec<u8>| varint::put(u64::from(field) << 3 | wire_type, out);
         match self {
             Raw::Absent => {}
@@ -67,11 +68,12 @@ pub struct Draft<'a> {
     maps: SmallVec<[(u32, Map<'a>); 1]>,
     /// The AnyValue field that was written to: a log record's body.
     any: Option<(u32, Value<'a>)>,
+    pub whole: Wholes<'a>,
 }
 
 impl<'a> Draft<'a> {
     pub fn of(base: &'a [u8]) -> Self {
-        Self { base, scalars: SmallVec::new(), maps: SmallVec::new(), any: None }
+        Self { base, scalars: SmallVec::new(), maps: SmallVec::new(), any: None, whole: Wholes::default() }
     }
 
     /// The message as it came.
@@ -82,6 +84,9 @@ impl<'a> Draft<'a> {
     pub fn read(&self, place: Place) -> Raw<'a> {
         if let Some((_, raw)) = self.scalars.iter().find(|(written, _)| *written == place) {
             return raw.clone();
+        }
+        if let Some(raw) = self.whole.read(place) {
+            return raw;
         }
         let last = |message, number| {
             let fields = Fields::of(message).filter(move |field| field.number == number);
@@ -101,7 +106,36 @@ impl<'a> Draft<'a> {
         said.filter(|raw| *raw != Raw::Absent).last().unwrap_or(Raw::Absent)
     }
 
+    /// The message at `field`, with what was written to it; several are one, as protobuf has it.
+    pub fn merged(&self, field: u32) -> Cow<'a, [u8]> {
+        if let Some(fields) = self.whole.get(field) {
+            return Cow::Owned(attr::messages(fields, field).collect::<Vec<_>>().concat());
+        }
+        let mut written = Vec::new();
+        self.scalars
+            .iter()
+            .filter(|(place, _)| place.field == field)
+            .for_each(|(place, raw)| raw.put(place.within, &mut written));
+        let mut bodies = attr::messages(self.base, field);
+        match (bodies.next(), bodies.next()) {
+            (first, None) if written.is_empty() => Cow::Borrowed(first.unwrap_or_default()),
+            _ => {
+                let bodies = attr::messages(self.base, field).chain([written.as_slice()]);
+                Cow::Owned(bodies.collect::<Vec<_>>().concat())
+            }
+        }
+    }
+
+    /// Replaces all of `field` by `fields`, whole fields of that number, which read as `value`.
+    pub fn replace(&mut self, field: u32, fields: Vec<u8>, value: Option<Value<'a>>) {
+        self.scalars.retain(|(place, _)| place.field != field);
+        self.whole.put(field, fields, value);
+    }
+
     pub fn write(&mut self, place: Place, raw: Raw<'a>) {
+        if self.whole.merge(place, &raw) {
+            return;
+        }
         match self.scalars.iter_mut().find(|(written, _)| *written == place) {
             Some((_, old)) => *old = raw,
             None => self.scalars.push((place, raw)),
@@ -155,6 +189,14 @@ impl<'a> Draft<'a> {
             self.patch_scalar(*place, raw, &mut patch);
         }
         self.maps.iter().try_for_each(|(field, map)| map.patch(*field, self.base, &stays, &mut patch))?;
+        for (field, fields) in self.whole.all() {
+            let mut put = Some(fields.to_vec());
+            let occurrences = Fields::of(self.base).filter(|found| found.number == field).count() as u32;
+            for nth in 0..occurrences {
+                patch.decide(field, nth, put.take().map_or(Fate::Cut, Fate::Put));
+            }
+            patch.tail().extend(put.unwrap_or_default());
+        }
         if let Some((field, value)) = &self.any {
             let mut body = Vec::new();
             value.put(&mut body)?;

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::clash;
 use super::editors::deciding;
 use super::frame::Frame;
 use super::group::{Context, ErrorMode, Group, Part};
@@ -77,6 +78,7 @@ impl Rules {
                 rules.groups.push(ready);
             }
         }
+        mistakes.extend(clash::between(&rules.groups, &rules.parts, groups));
         if rules.parts.len() > STATEMENTS_MAX {
             let Some(part) = rules.parts.get(STATEMENTS_MAX).cloned() else { return Ok(rules) };
             let text = format!("more than {STATEMENTS_MAX} statements");

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use regex::Regex;
 use smallvec::SmallVec;
 
+use super::lambda::Lambda;
 use super::program::{Expr, Path};
 use super::scene::Scene;
 use super::trouble::Trouble;
@@ -30,6 +31,10 @@ pub enum Takes {
     Mask,
     /// The name of a converter from a string to a string.
     Converter,
+    /// A lambda with so many parameters, whose body can have a value of these types.
+    Lambda(usize, Types),
+    /// As `Value`, worked out only when the function asks for it.
+    Later(Types),
     /// A path that can be written to.
     Place,
     /// The same, where a map is.
@@ -80,6 +85,8 @@ pub enum Argument {
     Grok(Box<Grok>),
     Mask(Box<Mask>),
     Converter(&'static Converter),
+    Lambda(Box<Lambda>),
+    Later(Expr),
     Place(Path),
 }
 
@@ -163,7 +170,27 @@ macro_rules! take_arguments {
 take_arguments!(Given);
 take_arguments!(Deed);
 
-impl Given<'_, '_> {
+impl<'a> Given<'_, 'a> {
+    /// # Errors
+    /// When the argument is no lambda, which the compiler sees to.
+    pub fn lambda(&self, nth: usize) -> Result<&'a Lambda, Trouble> {
+        match self.arguments.get(nth) {
+            Some(Argument::Lambda(lambda)) => Ok(lambda),
+            _ => Err(Trouble::new("wanted a lambda")),
+        }
+    }
+
+    /// Works out an argument that was left for later.
+    ///
+    /// # Errors
+    /// As [`Expr::value`].
+    pub fn later(&self, nth: usize) -> Result<Value<'a>, Trouble> {
+        match self.arguments.get(nth) {
+            Some(Argument::Later(expr)) => expr.value(self.scene),
+            _ => Ok(Value::Nil),
+        }
+    }
+
     /// # Errors
     /// When it is no time.
     pub fn time(&mut self, nth: usize) -> Result<i64, Trouble> {

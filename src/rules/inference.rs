@@ -41,6 +41,15 @@ fn gather(expr: &tree::Expr, note: &mut dyn FnMut(&str)) {
             segments.iter().flat_map(|segment| &segment.keys).for_each(|key| gather(key, note));
         }
         Node::Call(call) => gather_call(call, note),
+        Node::Lambda(parameters, body) => {
+            // A parameter hides a context of its name.
+            let is_own = |first: &str| parameters.iter().any(|parameter| parameter.name == first);
+            gather(body, &mut |first| {
+                if !is_own(first) {
+                    note(first)
+                }
+            });
+        }
         Node::List(all) => all.iter().for_each(|one| gather(one, note)),
         Node::Map(all) => all.iter().for_each(|(_, one)| gather(one, note)),
         Node::Not(inner) => gather(inner, note),

@@ -48,6 +48,18 @@ impl<'a> Map<'a> {
         map
     }
 
+    /// A message's fields under their names, as they were read.
+    pub fn of_fields(fields: impl Iterator<Item = (&'static str, Value<'a>)>) -> Self {
+        let entry = |(from, (key, value)): (u32, (&'static str, _))| Entry {
+            key: Cow::Borrowed(key),
+            value,
+            from: Some(from),
+            changed: false,
+        };
+        let entries: Vec<_> = (0..).zip(fields).map(entry).collect();
+        Map { occurrences: entries.len() as u32, entries }
+    }
+
     fn drop_doubles(&mut self) {
         let entries = &self.entries;
         let doubled = |at: usize, key: &str| entries.iter().skip(at + 1).any(|later| later.key == key);

@@ -7,6 +7,7 @@
 
 mod arithmetic;
 mod civil;
+mod clash;
 mod compare;
 mod compile;
 mod converters;
@@ -21,9 +22,11 @@ mod inference;
 mod keys;
 mod kinship;
 pub mod labels;
+mod lambda;
 mod map;
 mod mask;
 pub mod memo;
+mod messages;
 mod mistake;
 pub mod particulars;
 pub mod passing;
@@ -46,6 +49,7 @@ mod trouble;
 mod types;
 mod value;
 pub mod whole;
+mod wholes;
 mod writing;
 
 pub use engine::{Outcome, Reads, Rules};

@@ -1,6 +1,7 @@
 //! A metric's data: which kind it is, and where each kind of point keeps what.
 
 use super::draft::Place;
+use super::messages::{Form, Numbers};
 use super::spots::{PointSpot, Spot};
 use crate::wire::fields::{Fields, Payload};
 
@@ -13,6 +14,10 @@ pub enum Kind {
     Exponential = 10,
     Summary = 11,
 }
+
+/// The buckets of an exponential histogram.
+const POSITIVE: u32 = 8;
+const NEGATIVE: u32 = 9;
 
 impl Kind {
     /// The data a Metric message has: the last one it names.
@@ -62,6 +67,18 @@ impl Kind {
             (PointSpot::Sum, Histogram | Exponential | Summary) => Spot::Double(5),
             (PointSpot::Scale, Exponential) => Spot::Zigzag(6),
             (PointSpot::ZeroCount, Exponential) => Spot::Fixed(7),
+            (PointSpot::BucketCounts, Histogram) => Spot::Numbers(6, Numbers::Fixed),
+            (PointSpot::ExplicitBounds, Histogram) => Spot::Numbers(7, Numbers::Double),
+            (PointSpot::Exemplars, Gauge | Sum) => Spot::Messages(5, Form::Exemplar),
+            (PointSpot::Exemplars, Histogram) => Spot::Messages(8, Form::Exemplar),
+            (PointSpot::Exemplars, Exponential) => Spot::Messages(11, Form::Exemplar),
+            (PointSpot::QuantileValues, Summary) => Spot::Messages(6, Form::Quantile),
+            (PointSpot::Positive, Exponential) => Spot::Message(POSITIVE, Form::Buckets),
+            (PointSpot::PositiveOffset, Exponential) => Spot::Part(POSITIVE, Form::Buckets, "offset"),
+            (PointSpot::PositiveCounts, Exponential) => Spot::Part(POSITIVE, Form::Buckets, "bucket_counts"),
+            (PointSpot::Negative, Exponential) => Spot::Message(NEGATIVE, Form::Buckets),
+            (PointSpot::NegativeOffset, Exponential) => Spot::Part(NEGATIVE, Form::Buckets, "offset"),
+            (PointSpot::NegativeCounts, Exponential) => Spot::Part(NEGATIVE, Form::Buckets, "bucket_counts"),
             _ => return None,
         })
     }

@@ -16,6 +16,8 @@ use super::value::Value;
 pub enum Expr {
     Constant(Value<'static>),
     Path(Path),
+    /// A parameter of a lambda around this, by its place among all that are bound.
+    Local(usize, Vec<Expr>),
     List(Vec<Expr>),
     Map(Vec<(String, Expr)>),
     Math(MathOp, Box<(Expr, Expr)>),
@@ -60,9 +62,19 @@ impl Expr {
     /// # Errors
     /// Whatever stands in the way of a value: types that do not go together, converters that fail.
     pub fn value<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
+        let value = self.worth(scene)?;
+        scene.locals.account(&value, || match self {
+            Expr::Path(_) => scene.item.base().len(),
+            _ => 0,
+        })?;
+        Ok(value)
+    }
+
+    fn worth<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
         match self {
             Expr::Constant(value) => Ok(value.borrowed()),
             Expr::Path(path) => path.read(scene),
+            Expr::Local(nth, keys) => keys::get(scene.locals.get(*nth), &evaluated(keys, scene)?),
             Expr::List(all) => {
                 all.iter().map(|one| one.value(scene)).collect::<Result<_, _>>().map(Value::List)
             }

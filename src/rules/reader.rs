@@ -92,7 +92,8 @@ impl Reader<'_> {
         rules: &mut Rules,
         compile: impl FnOnce(&mut Compiler) -> Option<T>,
     ) -> Option<T> {
-        let mut compiler = Compiler { context, bare, mistakes: Vec::new(), reads: rules.reads };
+        let mut compiler =
+            Compiler { context, bare, locals: Vec::new(), mistakes: Vec::new(), reads: rules.reads };
         let compiled = compile(&mut compiler);
         rules.reads = compiler.reads;
         compiler.mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));

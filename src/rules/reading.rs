@@ -6,15 +6,15 @@ use super::draft::{Draft, Place, Raw};
 use super::frame::{Frame, TraceFacts};
 use super::keys::{self, Key};
 use super::map::Map;
+use super::messages::{self, Form};
 use super::points::Kind;
 use super::render::hex;
 use super::scene::name_of;
-use super::spots::{PointSpot, Spot, TraceSpot};
+use super::spots::{Spot, TraceSpot};
 use super::tracestate;
 use super::trouble::Trouble;
 use super::value::Value;
 use super::writing::resolve;
-use crate::wire::fields::{Fields, Payload};
 
 /// Where a value is read from.
 pub struct Reading<'d, 'a> {
@@ -25,13 +25,15 @@ pub struct Reading<'d, 'a> {
 
 pub const TRACE_STATE: Place = Place::at(3);
 pub const KIND: Place = Place::at(6);
+/// `data_points` of every kind of metric.
+pub const POINTS: u32 = 1;
 pub const KINDS: [&str; 6] = ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"];
 
 impl<'a> Reading<'_, 'a> {
     /// # Errors
     /// When a key does not fit what it looks into.
     pub fn value(&self, spot: Spot, keys: &[Key<'_>]) -> Result<Value<'a>, Trouble> {
-        let Some(spot) = resolve(spot, self.kind) else { return Ok(self.buckets(spot)) };
+        let Some(spot) = resolve(spot, self.kind) else { return Ok(Value::Nil) };
         let value = match (spot, keys) {
             (Spot::Attributes(field), [Key::Name(name), rest @ ..]) => {
                 return keys::get(self.draft.entry(field, name), rest);
@@ -42,9 +44,35 @@ impl<'a> Reading<'_, 'a> {
             }
             (Spot::Attributes(field), _) => Value::Map(self.draft.map(field)),
             (Spot::Any(field), _) => self.draft.any(field),
+            (Spot::Message(field, form), _) => self.message(field, form),
+            (Spot::Part(field, form, name), _) => {
+                keys::get(self.message(field, form), &[Key::Name(Cow::Borrowed(name))])?
+            }
+            (Spot::Messages(field, form), _) => {
+                let written = self.draft.whole.value(field);
+                written.unwrap_or_else(|| messages::all(self.draft.base(), field, form))
+            }
+            (Spot::PointsOf(kind), _) => {
+                let form = Form::of_points(kind);
+                match self.draft.merged(kind as u32) {
+                    Cow::Borrowed(data) => messages::all(data, POINTS, form),
+                    Cow::Owned(data) => messages::all(&data, POINTS, form).into_owned(),
+                }
+            }
+            (Spot::Numbers(field, numbers), _) => {
+                let message = self.draft.whole.get(field);
+                numbers.read(message.unwrap_or(self.draft.base()), field)
+            }
             (spot, _) => self.scalar(spot),
         };
         keys::get(value, keys)
+    }
+
+    fn message(&self, field: u32, form: Form) -> Value<'a> {
+        match self.draft.merged(field) {
+            Cow::Borrowed(body) => Value::Message(form, body),
+            Cow::Owned(body) => Value::Message(form, &body).into_owned(),
+        }
     }
 
     fn scalar(&self, spot: Spot) -> Value<'a> {
@@ -76,31 +104,6 @@ impl<'a> Reading<'_, 'a> {
             Spot::Nth => Value::Int(i64::from(self.nth)),
             _ => Value::Nil,
         }
-    }
-
-    /// What a histogram's point counts, as lists; nil where there are none.
-    fn buckets(&self, spot: Spot) -> Value<'a> {
-        let field = match (spot, self.kind) {
-            (Spot::Point(PointSpot::BucketCounts), Some(Kind::Histogram)) => 6,
-            (Spot::Point(PointSpot::ExplicitBounds), Some(Kind::Histogram)) => 7,
-            _ => return Value::Nil,
-        };
-        let read = |bits: u64| match field {
-            6 => Value::Int(bits.cast_signed()),
-            _ => Value::Double(f64::from_bits(bits)),
-        };
-        let mut all = Vec::new();
-        for of_field in Fields::of(self.draft.base()).filter(|f| f.number == field) {
-            match of_field.payload {
-                Payload::Fixed64(bits) => all.push(read(bits)),
-                Payload::Len(packed) => {
-                    let (numbers, _) = packed.as_chunks::<8>();
-                    all.extend(numbers.iter().map(|bytes| read(u64::from_le_bytes(*bytes))));
-                }
-                _ => {}
-            }
-        }
-        Value::List(all)
     }
 
     fn kind_name(&self) -> Option<&'static str> {

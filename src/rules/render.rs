@@ -46,7 +46,7 @@ pub fn json(value: &Value<'_>) -> String {
 fn put_json(value: &Value<'_>, level: u32, out: &mut String) {
     match value.borrowed().open() {
         _ if level > LEVELS_MAX => out.push_str("null"),
-        Value::Nil | Value::Any(_) => out.push_str("null"),
+        Value::Nil | Value::Any(_) | Value::Message(..) => out.push_str("null"),
         Value::Bool(truth) => out.push_str(if truth { "true" } else { "false" }),
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Double(number) => out.push_str(&json_float(number)),

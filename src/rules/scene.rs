@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::frame::Frame;
 use super::group::Context;
 use super::keys::{self, Key};
+use super::lambda::Locals;
 use super::map::Map;
 use super::points::{self, Kind};
 use super::reading::{self, Reading};
@@ -40,6 +41,7 @@ pub struct Scene<'a> {
     /// The one that is looked at.
     pub current: Option<usize>,
     pub cache: Map<'a>,
+    pub locals: Locals<'a>,
     pub dropped: bool,
     /// The trace this belongs to was not drawn.
     pub sampled_out: bool,
@@ -60,6 +62,7 @@ impl<'a> Scene<'a> {
             inners: None,
             current: None,
             cache: Map::default(),
+            locals: Locals::default(),
             dropped: false,
             sampled_out: false,
             route: None,
@@ -108,6 +111,15 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// When a key does not fit what it looks into.
     pub fn read(&self, home: Home, spot: Spot, keys: &[Key<'_>]) -> Result<Value<'a>, Trouble> {
+        if spot.is_long() {
+            self.locals.spend(self.item.base().len())?;
+            if home == Home::Item && self.inners.is_some() {
+                // Its events or points may have been written to, one by one.
+                let now = self.patch()?.0.apply(self.item.base());
+                let reading = Reading { draft: &Draft::of(&now), kind: self.kind(home), nth: 0 };
+                return Ok(reading.value(spot, keys)?.into_owned());
+            }
+        }
         let reading =
             |draft| Reading { draft, kind: self.kind(home), nth: self.inner().map_or(0, |i| i.nth) };
         let borrowed;

@@ -1,11 +1,13 @@
 //! Every path that means something, and where in the item it leads.
 //!
-//! One table a context, as opentelemetry-collector-contrib documents them (pkg/ottl/contexts). Left out is
-//! what holds whole messages (`events`, `links`, `data_points`, `exemplars`): their own contexts reach
-//! inside. The surprise: `trace.…`, `root.…`, `parent.…`, `header[…]` and `peer.…` are ours, and read only.
+//! One table a context, as opentelemetry-collector-contrib documents them (pkg/ottl/contexts). What holds
+//! whole messages (`events`, `links`, `data_points`, `exemplars`) is a list of maps here. The surprise:
+//! `trace.…`, `root.…`, `parent.…`, `header[…]` and `peer.…` are ours, and read only.
 
 use super::draft::Place;
 use super::group::Context;
+use super::messages::{Form, Numbers};
+use super::points::Kind;
 use super::types::Types;
 
 /// A place in a message with a meaning.
@@ -41,6 +43,18 @@ pub enum Spot {
     Monotonic,
     /// Of a data point, whose kinds number their fields differently.
     Point(PointSpot),
+    /// One message, as a map.
+    Message(u32, Form),
+    /// A part of it, under its key in the map.
+    Part(u32, Form, &'static str),
+    /// A list of them.
+    Messages(u32, Form),
+    /// A list of numbers.
+    Numbers(u32, Numbers),
+    /// A metric's points, of whatever kind.
+    DataPoints,
+    /// Those of this kind.
+    PointsOf(Kind),
     /// How many events stand before this one.
     Nth,
     Trace(TraceSpot),
@@ -62,6 +76,14 @@ pub enum PointSpot {
     ZeroCount,
     BucketCounts,
     ExplicitBounds,
+    Exemplars,
+    QuantileValues,
+    Positive,
+    PositiveOffset,
+    PositiveCounts,
+    Negative,
+    NegativeOffset,
+    NegativeCounts,
 }
 
 /// What the joined trace is known by.
@@ -130,6 +152,8 @@ static SCOPE: &[Known] = &[
     CACHE,
 ];
 const STATUS: u32 = 15;
+/// `Span.events`.
+pub const EVENTS: Spot = Spot::Messages(11, Form::Event);
 static SPAN: &[Known] = &[
     rw("trace_id", Spot::Id(1, 16), Types::BYTES),
     rw("trace_id.string", Spot::IdText(1, 16), Types::STR),
@@ -150,6 +174,9 @@ static SPAN: &[Known] = &[
     count("dropped_attributes_count", 10),
     count("dropped_events_count", 12),
     count("dropped_links_count", 14),
+    rw("events", EVENTS, Types::LIST),
+    rw("links", Spot::Messages(13, Form::Link), Types::LIST),
+    rw("status", Spot::Message(STATUS, Form::Status), Types::MAP),
     rw("status.code", Spot::Number(Place { field: STATUS, within: 3 }), Types::INT),
     rw("status.message", Spot::Text(Place { field: STATUS, within: 2 }), Types::STR),
     rw("flags", Spot::Flags(16), Types::INT),
@@ -191,8 +218,12 @@ static METRIC: &[Known] = &[
     rw("aggregation_temporality", Spot::Temporality, Types::INT.or(Types::NIL)),
     rw("is_monotonic", Spot::Monotonic, Types::BOOL.or(Types::NIL)),
     rw("metadata", Spot::Attributes(12), Types::MAP),
+    rw("data_points", Spot::DataPoints, LIST_OR_NIL),
     CACHE,
 ];
+const LIST_OR_NIL: Types = Types::LIST.or(Types::NIL);
+const MAP_OR_NIL: Types = Types::MAP.or(Types::NIL);
+const INT_OR_NIL: Types = Types::INT.or(Types::NIL);
 static DATA_POINT: &[Known] = &[
     rw("attributes", Spot::Point(PointSpot::Attributes), Types::MAP),
     rw("start_time_unix_nano", Spot::Fixed(2), Types::INT),
@@ -204,10 +235,18 @@ static DATA_POINT: &[Known] = &[
     rw("flags", Spot::Point(PointSpot::Flags), Types::INT),
     rw("count", Spot::Point(PointSpot::Count), Types::INT.or(Types::NIL)),
     rw("sum", Spot::Point(PointSpot::Sum), Types::DOUBLE.or(Types::NIL)),
-    ro("scale", Spot::Point(PointSpot::Scale), Types::INT.or(Types::NIL)),
-    ro("zero_count", Spot::Point(PointSpot::ZeroCount), Types::INT.or(Types::NIL)),
-    ro("bucket_counts", Spot::Point(PointSpot::BucketCounts), Types::LIST.or(Types::NIL)),
-    ro("explicit_bounds", Spot::Point(PointSpot::ExplicitBounds), Types::LIST.or(Types::NIL)),
+    rw("scale", Spot::Point(PointSpot::Scale), INT_OR_NIL),
+    rw("zero_count", Spot::Point(PointSpot::ZeroCount), INT_OR_NIL),
+    rw("bucket_counts", Spot::Point(PointSpot::BucketCounts), LIST_OR_NIL),
+    rw("explicit_bounds", Spot::Point(PointSpot::ExplicitBounds), LIST_OR_NIL),
+    rw("exemplars", Spot::Point(PointSpot::Exemplars), LIST_OR_NIL),
+    rw("quantile_values", Spot::Point(PointSpot::QuantileValues), LIST_OR_NIL),
+    rw("positive", Spot::Point(PointSpot::Positive), MAP_OR_NIL),
+    rw("positive.offset", Spot::Point(PointSpot::PositiveOffset), INT_OR_NIL),
+    rw("positive.bucket_counts", Spot::Point(PointSpot::PositiveCounts), LIST_OR_NIL),
+    rw("negative", Spot::Point(PointSpot::Negative), MAP_OR_NIL),
+    rw("negative.offset", Spot::Point(PointSpot::NegativeOffset), INT_OR_NIL),
+    rw("negative.bucket_counts", Spot::Point(PointSpot::NegativeCounts), LIST_OR_NIL),
     CACHE,
 ];
 const TEXT_OR_NIL: Types = Types::STR.or(Types::NIL);
@@ -226,6 +265,12 @@ static TRACE: &[Known] = &[
 ];
 static HEADER: &[Known] = &[ro("", Spot::Header, TEXT_OR_NIL)];
 static PEER: &[Known] = &[ro("address", Spot::PeerAddress, TEXT_OR_NIL)];
+/// The Collector's names for the same.
+static OTELCOL: &[Known] = &[
+    ro("client.addr", Spot::PeerAddress, TEXT_OR_NIL),
+    ro("client.metadata", Spot::Header, TEXT_OR_NIL),
+    ro("grpc.metadata", Spot::Header, TEXT_OR_NIL),
+];
 
 /// The paths of a context.
 pub fn of_context(context: Context) -> &'static [Known] {
@@ -241,7 +286,7 @@ pub fn of_context(context: Context) -> &'static [Known] {
 }
 
 /// First names of paths that are no contexts of their own.
-pub const AROUND: [&str; 5] = ["root", "parent", "trace", "header", "peer"];
+pub const AROUND: [&str; 6] = ["root", "parent", "trace", "header", "peer", "otelcol"];
 
 /// What a path's first name makes reachable from `context`: whose message it is, and its paths.
 pub fn reach(first: &str, context: Context) -> Option<(Home, &'static [Known])> {
@@ -252,6 +297,7 @@ pub fn reach(first: &str, context: Context) -> Option<(Home, &'static [Known])> 
         "trace" if spans => (Home::Around, TRACE),
         "header" => (Home::Around, HEADER),
         "peer" => (Home::Around, PEER),
+        "otelcol" => (Home::Around, OTELCOL),
         _ => {
             let named = Context::of_name(first)?;
             let home = match (named, context) {
@@ -323,3 +369,10 @@ pub static ENUMS: &[(&str, i64)] = &[
     ("FLAG_NONE", 0),
     ("FLAG_NO_RECORDED_VALUE", 1),
 ];
+
+impl Spot {
+    /// Whether reading it means to look at a good part of the message around it.
+    pub const fn is_long(self) -> bool {
+        matches!(self, Self::Messages(..) | Self::DataPoints | Self::PointsOf(_) | Self::Numbers(..))
+    }
+}

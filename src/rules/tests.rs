@@ -4,6 +4,8 @@ mod bad;
 mod converters;
 mod editors;
 mod fixture;
+mod lambdas;
+mod messages;
 mod paths;
 mod properties;
 mod shapes;

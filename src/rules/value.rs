@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::map::{Entry, Map};
+use super::messages::{self, Form};
 use super::render;
 use crate::wire::attr::{self, Attr};
 
@@ -26,6 +27,8 @@ pub enum Value<'a> {
     Map(Map<'a>),
     /// The body of an AnyValue, unread.
     Any(&'a [u8]),
+    /// The body of another message, unread: an event, a link. Opened, it is a map.
+    Message(Form, &'a [u8]),
 }
 
 /// Levels of lists and maps that are looked into; what lies deeper reads as nil. Items have been checked
@@ -45,10 +48,11 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// The value with its outermost level read: never [`Value::Any`].
+    /// The value with its outermost level read: never [`Value::Any`] or [`Value::Message`].
     pub fn open(self) -> Self {
         match self {
             Value::Any(body) => Self::read(attr::Value::of(body)),
+            Value::Message(form, body) => Value::Map(messages::read(form, body)),
             value => value,
         }
     }
@@ -101,6 +105,7 @@ impl<'a> Value<'a> {
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
             Value::Any(_) => "a value",
+            Value::Message(form, _) => form.what(),
         }
     }
 
@@ -115,6 +120,7 @@ impl<'a> Value<'a> {
     pub(super) fn put_at(&self, level: u32, out: &mut Vec<u8>) -> Result<(), &'static str> {
         match self {
             Value::Any(body) => out.extend_from_slice(body),
+            Value::Message(..) => return self.clone().open().put_at(level, out),
             Value::Nil => {}
             Value::Bool(truth) => attr::Value::Bool(*truth).put(out),
             Value::Int(number) => attr::Value::Int(*number).put(out),
@@ -177,7 +183,7 @@ impl Value<'_> {
     fn owned_at(self, level: u32) -> Value<'static> {
         match self.open() {
             _ if level > LEVELS_MAX => Value::Nil,
-            Value::Nil | Value::Any(_) => Value::Nil,
+            Value::Nil | Value::Any(_) | Value::Message(..) => Value::Nil,
             Value::Bool(truth) => Value::Bool(truth),
             Value::Int(number) => Value::Int(number),
             Value::Double(number) => Value::Double(number),

@@ -2,21 +2,23 @@
 
 use super::draft::{Draft, Place, Raw};
 use super::keys::{self, Key};
+use super::messages::{self, Form};
 use super::points::Kind;
-use super::reading::{KIND, KINDS, TRACE_STATE};
+use super::reading::{KIND, KINDS, POINTS, Reading, TRACE_STATE};
 use super::scene::name_of;
-use super::spots::{PointSpot, Spot};
+use super::spots::Spot;
 use super::tracestate;
 use super::trouble::Trouble;
 use super::value::Value;
+use crate::wire::fields::{Fields, put_len_field};
 
 /// The plain spot behind one whose field depends on the kind of metric; `None` where there is no such field.
 pub fn resolve(spot: Spot, kind: Option<Kind>) -> Option<Spot> {
     match spot {
-        Spot::Point(PointSpot::BucketCounts | PointSpot::ExplicitBounds) => None,
         Spot::Point(spot) => kind?.place(spot),
         Spot::Temporality => kind?.temporality(),
         Spot::Monotonic => kind?.monotonic(),
+        Spot::DataPoints => Some(Spot::PointsOf(kind?)),
         plain => Some(plain),
     }
 }
@@ -32,6 +34,9 @@ pub fn write<'a>(
     let value = match spot {
         Spot::Attributes(field) => return keys::set_in_map(draft.map_mut(field), keys, value),
         Spot::Any(field) => return keys::set(draft.any_mut(field), keys, value),
+        Spot::Message(..) | Spot::Part(..) | Spot::Messages(..) | Spot::PointsOf(_) | Spot::Numbers(..) => {
+            return replace(draft, spot, keys, value);
+        }
         _ => value.open(),
     };
     let (place, raw) = match (spot, value) {
@@ -56,6 +61,9 @@ pub fn write<'a>(
             number_point(draft, field, 4, 6);
             (Place::at(field), Raw::Fixed64(number.to_bits()))
         }
+        (Spot::Zigzag(field), Value::Int(number @ -0x8000_0000..=0x7fff_ffff)) => {
+            (Place::at(field), Raw::Varint(((number << 1) ^ (number >> 63)).cast_unsigned()))
+        }
         (Spot::Moment(field), Value::Time(nanos)) => {
             (Place::at(field), Raw::Fixed64(u64::try_from(nanos).unwrap_or(0)))
         }
@@ -72,6 +80,55 @@ pub fn write<'a>(
         (spot, value) => return Err(Trouble::wanted(wanted(spot), &value)),
     };
     draft.write(place, raw);
+    Ok(())
+}
+
+/// Writes what is made of whole messages, or of a list of numbers: all of the field is written anew.
+fn replace<'a>(draft: &mut Draft<'a>, spot: Spot, keys: &[Key<'a>], value: Value<'a>) -> Result<(), Trouble> {
+    let (spot, keys) = match spot {
+        Spot::Part(field, form, name) => {
+            let name = Key::Name(std::borrow::Cow::Borrowed(name));
+            (Spot::Message(field, form), [&[name], keys].concat())
+        }
+        spot => (spot, keys.to_vec()),
+    };
+    let value = match keys.is_empty() {
+        true => value,
+        false => {
+            let mut all = Reading { draft, kind: None, nth: 0 }.value(spot, &[])?;
+            keys::set(&mut all, &keys, value)?;
+            all
+        }
+    };
+    let mut fields = Vec::new();
+    match spot {
+        Spot::Message(field, form) => {
+            messages::put(form, value, field, &mut fields)?;
+            draft.replace(field, fields, None);
+        }
+        Spot::Messages(field, form) => {
+            messages::put_all(form, value.clone(), field, &mut fields)?;
+            draft.replace(field, fields, Some(value));
+        }
+        Spot::Numbers(field, numbers) => {
+            numbers.put(field, value, &mut fields)?;
+            draft.replace(field, fields, None);
+        }
+        Spot::PointsOf(kind) => {
+            // The points stand inside the metric's data, whose other fields stay.
+            let (data, mut body) = (draft.merged(kind as u32), Vec::new());
+            let mut others = Fields::of(&data);
+            while let Some((field, raw)) = others.next_raw() {
+                if field.number != POINTS {
+                    body.extend_from_slice(raw);
+                }
+            }
+            messages::put_all(Form::of_points(kind), value, POINTS, &mut body)?;
+            put_len_field(kind as u32, &body, &mut fields);
+            draft.replace(kind as u32, fields, None);
+        }
+        _ => {}
+    }
     Ok(())
 }
 
@@ -115,6 +172,7 @@ fn wanted(spot: Spot) -> &'static str {
     match spot {
         Spot::Number(_) | Spot::Flags(_) | Spot::Fixed(_) => "an integer",
         Spot::Double(_) => "a float",
+        Spot::Zigzag(_) => "an integer of 32 bits",
         Spot::Bool(_) => "a boolean",
         Spot::Moment(_) => "a time",
         Spot::Id(_, 8) => "8 bytes",

@@ -82,11 +82,12 @@ impl Compiler {
         match parameter.takes {
             Takes::Place | Takes::MapPlace => return self.place(written, parameter, &what),
             Takes::Converter => return self.converter(written, &what),
+            Takes::Lambda(arity, gives) => return self.lambda(written, arity, gives, &what),
             _ => {}
         }
         let typed = self.value(written)?;
         let (wanted, constant) = match parameter.takes {
-            Takes::Value(types) => (types, false),
+            Takes::Value(types) | Takes::Later(types) => (types, false),
             Takes::Constant(types) => (types, true),
             _ => (Types::STR, true),
         };
@@ -101,6 +102,9 @@ impl Compiler {
                 &written.at,
                 format!("{what} is worked out once, so it must be a constant, not {found}"),
             );
+        }
+        if let Takes::Later(_) = parameter.takes {
+            return Some(Argument::Later(typed.expr));
         }
         let Expr::Constant(Value::Str(text)) = &typed.expr else { return Some(Argument::Value(typed.expr)) };
         let made = match parameter.takes {
@@ -201,8 +205,8 @@ fn shape(call: &tree::Call, parameters: &[Parameter]) -> String {
 
 pub(super) fn is_settled(argument: &Argument) -> bool {
     match argument {
-        Argument::Value(expr) => is_constant(expr),
-        Argument::Place(_) => false,
+        Argument::Value(expr) | Argument::Later(expr) => is_constant(expr),
+        Argument::Place(_) | Argument::Lambda(_) => false,
         _ => true,
     }
 }

@@ -1,6 +1,7 @@
 //! Trees to programs. Every name is looked up, every argument checked; each mistake says where it stands.
 
 mod arguments;
+mod lambdas;
 mod paths;
 
 use std::ops::Range;
@@ -27,6 +28,8 @@ pub struct Compiler {
     pub context: Context,
     /// Paths may leave the context's name away.
     pub bare: bool,
+    /// The parameters of the lambdas around what is compiled.
+    pub locals: Vec<String>,
     pub mistakes: Vec<Unreadable>,
     pub reads: Reads,
 }
@@ -122,6 +125,7 @@ impl Compiler {
                     self.wrong(&expr.at, format!("unknown enum `{name}`{hint}"))
                 }
             },
+            Node::Path(segments) if self.is_local(segments) => self.local(segments, &expr.at),
             Node::Path(segments) => {
                 let (path, known) = self.path(segments, &expr.at)?;
                 let types = if path.keys.is_empty() { known.types } else { Types::ANY };
@@ -138,6 +142,10 @@ impl Compiler {
                 Some(Typed { expr: folded(Expr::Map(all?)), types: Types::MAP })
             }
             Node::Call(call) => self.call(call),
+            Node::Lambda(..) => self.wrong(
+                &expr.at,
+                "a lambda is no value; it stands where a function runs it, like `Filter(tags, (_, v) => v != \"\")`",
+            ),
             Node::Math(op, left, right) => self.math(*op, left, right, &expr.at),
             Node::Compare(..) | Node::Not(_) | Node::And(..) | Node::Or(..) => {
                 self.wrong(&expr.at, format!("{} has no value; it stands behind `where`", expr.node.what()))
@@ -212,7 +220,7 @@ fn types_of(value: &Value<'_>) -> Types {
         Value::Duration(_) => Types::DURATION,
         Value::List(_) => Types::LIST,
         Value::Map(_) => Types::MAP,
-        Value::Any(_) => Types::ANY,
+        Value::Any(_) | Value::Message(..) => Types::ANY,
     }
 }
 

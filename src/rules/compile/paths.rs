@@ -63,6 +63,9 @@ impl Compiler {
 
     fn unreachable(&self, first: &str) -> String {
         let context = self.context.name();
+        if let Some((_, hint)) = ELSEWHERE.iter().find(|(name, _)| *name == first) {
+            return format!("`{first}` is a context of the Collector's that is none here; {hint}");
+        }
         let names = Context::ALL.map(Context::name).into_iter().chain(spots::AROUND);
         if names.clone().any(|name| name == first) {
             return match spots::reach(first, self.context) {
@@ -80,6 +83,19 @@ impl Compiler {
         format!("a path begins with what it is about, and `{first}` is nothing known{hint}")
     }
 }
+
+/// Contexts that the Collector has and these rules have not, and what to do instead.
+const ELSEWHERE: [(&str, &str); 8] = [
+    ("spanlink", "`span.links` is a list of them"),
+    ("exemplar", "`datapoint.exemplars` is a list of them"),
+    ("profile", PROFILES),
+    ("profilesample", PROFILES),
+    ("profilelocation", PROFILES),
+    ("profilestack", PROFILES),
+    ("profilecommon", PROFILES),
+    ("context", "a header is `header[\"x-tenant\"]`"),
+];
+const PROFILES: &str = "profiles pass through unread, but for rules about their `resource`";
 
 fn has_parts(known: &Known) -> bool {
     matches!(known.spot, Spot::TraceState | Spot::Header) || known.types.meets(Types::MAP.or(Types::LIST))

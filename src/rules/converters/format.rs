@@ -88,7 +88,7 @@ fn verb(letters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Verb {
 /// `type=value`, as Go shows what it can not format.
 fn shown(value: &Value<'_>) -> String {
     let kind = match value {
-        Value::Nil | Value::Any(_) => return "<nil>".into(),
+        Value::Nil | Value::Any(_) | Value::Message(..) => return "<nil>".into(),
         Value::Bool(_) => "bool",
         Value::Int(_) => "int64",
         Value::Double(_) => "float64",

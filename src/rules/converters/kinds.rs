@@ -38,7 +38,7 @@ fn is_empty(value: &Value<'_>) -> bool {
         Value::Bool(truth) => !truth,
         Value::Int(number) | Value::Duration(number) => *number == 0,
         Value::Double(number) => *number == 0.0,
-        Value::Time(_) | Value::Any(_) => false,
+        Value::Time(_) | Value::Any(_) | Value::Message(..) => false,
     }
 }
 

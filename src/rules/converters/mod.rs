@@ -9,6 +9,7 @@ mod hashes;
 mod ids;
 mod json;
 mod kinds;
+mod lambdas;
 mod matching;
 mod network;
 mod pairs;
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static Converter> + Clone {
         hashes::CONVERTERS,
         ids::CONVERTERS,
         collections::CONVERTERS,
+        lambdas::CONVERTERS,
         encodings::CONVERTERS,
         format::CONVERTERS,
     ];

@@ -6,7 +6,8 @@ use super::{TEXT_MAX, Unreadable};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token {
-    /// Begins with a lower-case letter: a path, an editor, a keyword, an argument's name.
+    /// Begins with a lower-case letter: a path, an editor, a keyword, a name of an argument or of a lambda's
+    /// parameter; or `_`, the parameter that nobody looks at.
     Lower(String),
     /// Begins with an upper-case letter: a converter or an enum.
     Upper(String),
@@ -15,7 +16,7 @@ pub enum Token {
     Float(f64),
     Text(String),
     Bytes(Vec<u8>),
-    /// `( ) [ ] { } , . : = == != < <= > >= + - * /`
+    /// `( ) [ ] { } , . : = => == != < <= > >= + - * /`
     Sign(&'static str),
     End,
 }
@@ -26,8 +27,10 @@ pub struct Placed {
 }
 
 /// Longest first, so that `==` is not two `=`.
-const SIGNS: [&str; 20] =
-    ["==", "!=", "<=", ">=", "<", ">", "=", "(", ")", "[", "]", "{", "}", ",", ".", ":", "+", "-", "*", "/"];
+const SIGNS: [&str; 21] = [
+    "==", "!=", "<=", ">=", "=>", "<", ">", "=", "(", ")", "[", "]", "{", "}", ",", ".", ":", "+", "-", "*",
+    "/",
+];
 
 /// All tokens of `text`, the last of them [`Token::End`].
 pub fn tokens(text: &str) -> Result<Vec<Placed>, Unreadable> {
@@ -47,6 +50,10 @@ pub fn tokens(text: &str) -> Result<Vec<Placed>, Unreadable> {
             return Ok(tokens);
         }
     }
+}
+
+fn is_of_a_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
 }
 
 struct Lexer<'t> {
@@ -75,8 +82,12 @@ impl<'t> Lexer<'t> {
         let Some(first) = rest.chars().next() else { return Ok(Token::End) };
         let digit_follows = rest.get(1..).is_some_and(|tail| tail.starts_with(|c: char| c.is_ascii_digit()));
         if first.is_ascii_alphabetic() {
-            let word = self.skip(|c| c.is_ascii_alphanumeric() || c == '_').to_owned();
+            let word = self.skip(is_of_a_name).to_owned();
             return Ok(if first.is_ascii_lowercase() { Token::Lower(word) } else { Token::Upper(word) });
+        }
+        if first == '_' && !rest.get(1..).is_some_and(|tail| tail.starts_with(is_of_a_name)) {
+            self.at += 1;
+            return Ok(Token::Lower("_".into()));
         }
         if first == '"' {
             return self.string();
@@ -139,7 +150,7 @@ impl<'t> Lexer<'t> {
         }
         let digits = self.text.get(from..self.at).unwrap_or_default();
         if self.rest().starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-            self.skip(|c| c.is_ascii_alphanumeric() || c == '_');
+            self.skip(is_of_a_name);
             let word = self.text.get(from..self.at).unwrap_or_default();
             return self.fault(from, format!("`{word}` is neither a number nor a name"));
         }

@@ -2,7 +2,8 @@
 //!
 //! The grammar is that of opentelemetry-collector-contrib `pkg/ottl` (LANGUAGE.md, grammar.go), with one
 //! surprise: a sign before digits belongs to the number only where a value may begin, so `a -1` is a
-//! subtraction here and an error there. Names mean nothing yet: `program` looks them up.
+//! subtraction here and an error there. Names mean nothing yet: `program` looks them up. Lambdas
+//! (`(key, value) => …`) are read wherever a value may stand; whether one is wanted there is `compile`'s to say.
 
 mod lexer;
 mod parser;

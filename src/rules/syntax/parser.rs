@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::lexer::{Placed, Token, tokens};
-use super::tree::{Argument, Call, CompareOp, Expr, MathOp, Node, Segment, Statement};
+use super::tree::{Argument, Call, CompareOp, Expr, MathOp, Node, Parameter, Segment, Statement};
 use super::{DEPTH_MAX, Unreadable};
 
 type Read<T> = Result<T, Unreadable>;
@@ -207,6 +207,7 @@ impl Parser {
         let first = self.next();
         let from = first.at.start;
         let node = match first.token {
+            Token::Sign("(") if self.lambda_follows() => self.lambda()?,
             Token::Sign("(") => {
                 let inner = self.expression(0)?;
                 self.wants_sign(")", "an operator or ")?;
@@ -275,6 +276,26 @@ impl Parser {
         Ok(all)
     }
 
+    /// Whether the open parenthesis is that of a lambda's parameters.
+    fn lambda_follows(&self) -> bool {
+        let mut ahead = self.tokens.iter().rev().map(|placed| &placed.token);
+        let closing = ahead.find(|token| !matches!(token, Token::Lower(_) | Token::Sign(",")));
+        matches!((closing, ahead.next()), (Some(Token::Sign(")")), Some(Token::Sign("=>"))))
+    }
+
+    fn lambda(&mut self) -> Read<Node> {
+        let parameters = self.listed(")", Self::parameter)?;
+        self.wants_sign("=>", "")?;
+        Ok(Node::Lambda(parameters, Box::new(self.expression(0)?)))
+    }
+
+    fn parameter(&mut self) -> Read<Parameter> {
+        match self.next() {
+            Placed { token: Token::Lower(name), at } if !is_taken(&name) => Ok(Parameter { name, at }),
+            other => self.unexpected(&other, "a parameter's name"),
+        }
+    }
+
     fn entry(&mut self) -> Read<(String, Expr)> {
         let key = match self.next() {
             Placed { token: Token::Text(key), .. } => key,
@@ -329,6 +350,11 @@ impl Parser {
         };
         Ok(Argument { name, value: self.value()? })
     }
+}
+
+/// Whether a word means something of its own.
+fn is_taken(word: &str) -> bool {
+    matches!(word, "nil" | "true" | "false" | "not" | "and" | "or" | "where")
 }
 
 fn whole(number: u64, minus: bool, at: &Range<usize>) -> Read<i64> {

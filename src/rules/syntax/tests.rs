@@ -27,6 +27,10 @@ fn shown(expr: &Expr) -> String {
             format!("{{{}}}", all.iter().map(one).collect::<Vec<_>>().join(" "))
         }
         Node::Call(call) => called(call),
+        Node::Lambda(parameters, body) => {
+            let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+            format!("(fn [{}] {})", names.join(" "), shown(body))
+        }
         Node::Math(op, a, b) => format!("({op:?} {} {})", shown(a), shown(b)),
         Node::Compare(op, a, b) => format!("({op:?} {} {})", shown(a), shown(b)),
         Node::Not(a) => format!("(not {})", shown(a)),
@@ -81,6 +85,17 @@ fn arguments_are_positional_named_and_left_out() {
     check("flatten(a, depth=2, prefix = \"x\")", "flatten(a depth=2 prefix=\"x\")");
     check("drop()", "drop()");
     check("replace_match(a, \"b\", \"c\", SHA256)", "replace_match(a \"b\" \"c\" SHA256)");
+}
+
+#[test]
+fn lambdas_reach_as_far_as_they_can() {
+    check(
+        "set(a, Filter(b, (_, v) => v == 1 or not v > 2), c)",
+        "set(a Filter(b (fn [_ v] (or (Eq v 1) (not (Gt v 2))))) c)",
+    );
+    check("set(a, When(()=>b, 1, 2))", "set(a When((fn [] b) 1 2))");
+    check("set(a, F(p=(x) => (y) => x + y))", "set(a F(p=(fn [x] (fn [y] (Add x y)))))");
+    check("set(a, (b) + (c))", "set(a (Add b c))");
 }
 
 #[test]

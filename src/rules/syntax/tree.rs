@@ -30,6 +30,8 @@ pub enum Node {
     List(Vec<Expr>),
     Map(Vec<(String, Expr)>),
     Call(Call),
+    /// `(parameters) => body`, which functions run.
+    Lambda(Vec<Parameter>, Box<Expr>),
     Math(MathOp, Box<Expr>, Box<Expr>),
     Compare(CompareOp, Box<Expr>, Box<Expr>),
     Not(Box<Expr>),
@@ -52,6 +54,13 @@ pub struct Call {
     pub name_at: Range<usize>,
     pub arguments: Vec<Argument>,
     pub keys: Vec<Expr>,
+    pub at: Range<usize>,
+}
+
+/// A parameter of a lambda; `_` is one that its body does not look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    pub name: String,
     pub at: Range<usize>,
 }
 
@@ -94,6 +103,7 @@ impl Node {
             Node::List(_) => "a list",
             Node::Map(_) => "a map",
             Node::Call(_) => "a call",
+            Node::Lambda(..) => "a lambda",
             Node::Math(..) => "a calculation",
             Node::Compare(..) => "a comparison",
             Node::Not(_) | Node::And(..) | Node::Or(..) => "a condition",

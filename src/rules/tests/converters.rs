@@ -1,17 +1,6 @@
 //! Each converter with inputs and results, from what OTTL's documentation says of it.
 
-use super::fixture::value_of;
-
-#[track_caller]
-fn check(cases: &[(&str, &str)]) {
-    let wrong: Vec<String> = cases
-        .iter()
-        .map(|(expression, expect)| (expression, expect, value_of(expression)))
-        .filter(|(_, expect, got)| *expect != got)
-        .map(|(expression, expect, got)| format!("{expression}\n  expected {expect}\n  got      {got}"))
-        .collect();
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
+use super::fixture::check_values as check;
 
 #[test]
 fn types_are_told_and_converted() {

@@ -157,3 +157,15 @@ pub fn value_of(expression: &str) -> String {
     let out = log.attributes.iter().find(|kv| kv.key == "out");
     shown(out.and_then(|kv| kv.value.as_ref()))
 }
+
+/// Each expression with what it gives, as [`value_of`] says it.
+#[track_caller]
+pub fn check_values(cases: &[(&str, &str)]) {
+    let wrong: Vec<String> = cases
+        .iter()
+        .map(|(expression, expect)| (expression, expect, value_of(expression)))
+        .filter(|(_, expect, got)| *expect != got)
+        .map(|(expression, expect, got)| format!("{expression}\n  expected {expect}\n  got      {got}"))
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
