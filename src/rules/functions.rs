@@ -11,6 +11,7 @@ use super::scene::Scene;
 use super::trouble::Trouble;
 use super::types::Types;
 use super::value::Value;
+use super::xml::xpath::XPath;
 use super::{grok::Grok, mask::Mask};
 
 /// What may be written in the place of a parameter.
@@ -27,6 +28,8 @@ pub enum Takes {
     /// The same, with the names of known patterns in it.
     Grok,
     Glob,
+    /// An XPath, as a constant.
+    XPath,
     /// A regular expression or the name of something that is known to be secret.
     Mask,
     /// The name of a converter from a string to a string.
@@ -84,6 +87,7 @@ pub enum Argument {
     Pattern(Regex),
     Grok(Box<Grok>),
     Mask(Box<Mask>),
+    XPath(XPath),
     Converter(&'static Converter),
     Lambda(Box<Lambda>),
     Later(Expr),

@@ -51,6 +51,7 @@ mod value;
 pub mod whole;
 mod wholes;
 mod writing;
+mod xml;
 
 pub use engine::{Outcome, Reads, Rules};
 pub use frame::{Frame, Request, TraceFacts};

@@ -9,3 +9,4 @@ mod messages;
 mod paths;
 mod properties;
 mod shapes;
+mod xml;

@@ -8,6 +8,7 @@ use crate::rules::spots::{self, Home};
 use crate::rules::syntax::tree::{self, Node};
 use crate::rules::types::Types;
 use crate::rules::value::Value;
+use crate::rules::xml::xpath::XPath;
 use crate::rules::{converters, grok, mask, patterns};
 
 impl Compiler {
@@ -110,6 +111,7 @@ impl Compiler {
         let made = match parameter.takes {
             Takes::Pattern => patterns::compile(text).map(Argument::Pattern),
             Takes::Glob => patterns::glob(text).map(Argument::Pattern),
+            Takes::XPath => XPath::of(text).map(Argument::XPath),
             Takes::Grok => grok::Grok::of(text, call).map(|grok| Argument::Grok(Box::new(grok))),
             Takes::Mask => mask::Mask::of(text).map(|mask| Argument::Mask(Box::new(mask))),
             Takes::Choice(choices) if !choices.contains(&text.as_ref()) => {

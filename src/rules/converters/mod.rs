@@ -16,6 +16,7 @@ mod pairs;
 mod severity;
 mod text;
 mod times;
+mod xml;
 
 use super::functions::{Converter, Given, Takes};
 use super::render;
@@ -40,6 +41,7 @@ pub fn all() -> impl Iterator<Item = &'static Converter> + Clone {
         lambdas::CONVERTERS,
         encodings::CONVERTERS,
         format::CONVERTERS,
+        xml::CONVERTERS,
     ];
     tables.into_iter().flatten()
 }

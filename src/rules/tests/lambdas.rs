@@ -149,7 +149,7 @@ fn a_lambda_over_a_long_list_ends() {
         ),
         (
             r#"set(attributes["x"], Reduce(body, [], (all, _, v) => [all, all]))"#,
-            "nested deeper than 64 levels",
+            "lambdas and whole messages",
         ),
         (r#"set(attributes["x"], Reduce(body, [], (all, _, v) => [all]))"#, "nested deeper than 64 levels"),
     ] {
