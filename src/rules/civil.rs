@@ -38,7 +38,11 @@ pub fn days_in(year: i64, month: i64) -> i64 {
 
 impl Civil {
     pub fn of(nanos: i64) -> Self {
-        let seconds = nanos.div_euclid(SECOND);
+        Self { nanosecond: nanos.rem_euclid(SECOND), ..Self::of_seconds(nanos.div_euclid(SECOND)) }
+    }
+
+    /// Of Unix seconds within some millions of years.
+    pub fn of_seconds(seconds: i64) -> Self {
         let (day, time) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
         let shifted = day + 719_468;
         let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
@@ -54,7 +58,7 @@ impl Civil {
             hour: time / 3600,
             minute: time / 60 % 60,
             second: time % 60,
-            nanosecond: nanos.rem_euclid(SECOND),
+            nanosecond: 0,
         }
     }
 

@@ -5,9 +5,14 @@
 
 use std::cmp::Ordering;
 
-use super::map::Map;
+use hashbrown::HashMap;
+
+use super::map::{Entry, Map};
 use super::syntax::tree::CompareOp;
 use super::value::{LEVELS_MAX, Value};
+
+/// Maps up to this long are searched for each key, longer ones hashed.
+const SEARCHED_MAX: usize = 32;
 
 /// Whether `left op right` holds.
 pub fn holds(op: CompareOp, left: &Value<'_>, right: &Value<'_>) -> bool {
@@ -62,9 +67,20 @@ fn same(left: &Value<'_>, right: &Value<'_>, level: u32) -> bool {
 }
 
 pub(super) fn same_maps(left: &Map<'_>, right: &Map<'_>, level: u32) -> bool {
-    let found =
-        |entry: &super::map::Entry<'_>| right.get(&entry.key).is_some_and(|v| same(&entry.value, v, level));
-    left.len() == right.len() && left.entries().iter().all(found)
+    if left.len() != right.len() {
+        return false;
+    }
+    if left.len() <= SEARCHED_MAX {
+        let found =
+            |entry: &Entry<'_>| right.get(&entry.key).is_some_and(|value| same(&entry.value, value, level));
+        return left.entries().iter().all(found);
+    }
+    let mut values = HashMap::with_capacity_and_hasher(right.len(), ahash::RandomState::new());
+    values.extend(right.entries().iter().map(|entry| (entry.key.as_ref(), &entry.value)));
+    let found = |entry: &Entry<'_>| {
+        values.get(entry.key.as_ref()).is_some_and(|value| same(&entry.value, value, level))
+    };
+    left.entries().iter().all(found)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::trouble::Trouble;
 use super::types::Types;
 use super::value::Value;
 use super::xml::xpath::XPath;
+use super::zones::Zone;
 use super::{grok::Grok, mask::Mask};
 
 /// What may be written in the place of a parameter.
@@ -30,6 +31,8 @@ pub enum Takes {
     Glob,
     /// An XPath, as a constant.
     XPath,
+    /// The name of a time zone, as a constant; empty is UTC.
+    Zone,
     /// A regular expression or the name of something that is known to be secret.
     Mask,
     /// The name of a converter from a string to a string.
@@ -88,6 +91,7 @@ pub enum Argument {
     Grok(Box<Grok>),
     Mask(Box<Mask>),
     XPath(XPath),
+    Zone(Zone),
     Converter(&'static Converter),
     Lambda(Box<Lambda>),
     Later(Expr),

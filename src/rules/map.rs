@@ -107,6 +107,14 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// Another value for the entry at a place.
+    pub fn put_at(&mut self, at: usize, value: Value<'a>) {
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.value = value;
+            entry.changed = true;
+        }
+    }
+
     /// Appends an entry whose key is known to be new.
     pub fn push(&mut self, key: Cow<'a, str>, value: Value<'a>) {
         self.entries.push(Entry { key, value, from: None, changed: true });

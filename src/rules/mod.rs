@@ -52,6 +52,7 @@ pub mod whole;
 mod wholes;
 mod writing;
 mod xml;
+mod zones;
 
 pub use engine::{Outcome, Reads, Rules};
 pub use frame::{Frame, Request, TraceFacts};

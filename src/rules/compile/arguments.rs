@@ -9,6 +9,7 @@ use crate::rules::syntax::tree::{self, Node};
 use crate::rules::types::Types;
 use crate::rules::value::Value;
 use crate::rules::xml::xpath::XPath;
+use crate::rules::zones::Zone;
 use crate::rules::{converters, grok, mask, patterns};
 
 impl Compiler {
@@ -111,6 +112,8 @@ impl Compiler {
         let made = match parameter.takes {
             Takes::Pattern => patterns::compile(text).map(Argument::Pattern),
             Takes::Glob => patterns::glob(text).map(Argument::Pattern),
+            Takes::Zone if text.is_empty() => Ok(Argument::Absent),
+            Takes::Zone => Zone::of(text).map(Argument::Zone),
             Takes::XPath => XPath::of(text).map(Argument::XPath),
             Takes::Grok => grok::Grok::of(text, call).map(|grok| Argument::Grok(Box::new(grok))),
             Takes::Mask => mask::Mask::of(text).map(|mask| Argument::Mask(Box::new(mask))),

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::arithmetic;
 use super::engine::Reads;
 use super::frame::Frame;
-use super::functions::{Argument, Editor};
+use super::functions::{Argument, Converter, Editor};
 use super::group::Context;
 use super::program::{Call, Condition, Expr, Statement};
 use super::scene::Scene;
@@ -195,8 +195,10 @@ impl Compiler {
             return self.wrong(&call.at, text);
         }
         let types = if keys.is_empty() { converter.gives } else { Types::ANY };
-        let steady =
-            converter.is_constant && keys.iter().all(is_constant) && arguments.iter().all(is_settled);
+        let steady = converter.is_constant
+            && !depends_on_now(converter, &arguments)
+            && keys.iter().all(is_constant)
+            && arguments.iter().all(is_settled);
         let expr = Expr::Call(Box::new(Call { converter, arguments, keys }));
         if !steady {
             return Some(Typed { expr, types });
@@ -226,6 +228,17 @@ fn types_of(value: &Value<'_>) -> Types {
 
 fn is_constant(expr: &Expr) -> bool {
     matches!(expr, Expr::Constant(_))
+}
+
+/// `Time` of a format without a year means this year, or today.
+fn depends_on_now(converter: &Converter, arguments: &[Argument]) -> bool {
+    let says_year =
+        |format: &str| ["%Y", "%y", "%D", "%x", "%F", "%c"].iter().any(|part| format.contains(part));
+    let format = match arguments.get(1) {
+        Some(Argument::Value(Expr::Constant(Value::Str(format)))) => Some(format),
+        _ => None,
+    };
+    converter.name == "Time" && format.is_none_or(|format| !says_year(format))
 }
 
 /// A list or map of constants is one.

@@ -1,10 +1,13 @@
 //! Times as people write them: the ctime-like formats of the Collector (`%Y-%m-%dT%H:%M:%S%z`).
 //!
-//! Month and day names are English, zones are UTC or an offset: there is no time zone database in here, so a
-//! zone's name is read over, as Go does with names it does not know.
+//! Month and day names are English. An abbreviation of a zone (`%Z`) means what it means in the zone the
+//! caller names, or is the name of a zone itself (`EST`, `CET`); an offset in the text goes before both. What
+//! says no year is of this one, or of the last if it would lie more than a week ahead, and what says no date
+//! is today's, as in the Collector.
 
 use crate::rules::civil::{self, Civil};
 use crate::rules::trouble::Trouble;
+use crate::rules::zones::Zone;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -97,19 +100,23 @@ pub fn write(nanos: i64, format: &str) -> Result<String, Trouble> {
     Ok(out)
 }
 
-/// A time being read: what is not said is as in Go's zero time, but for the year, which is 1970's.
+/// A time being read: what is not said is as in Go's zero time.
 struct Read<'t> {
     at: Civil,
+    says_year: bool,
+    says_date: bool,
     half: Option<bool>,
     offset: Option<i64>,
+    abbreviation: Option<&'t str>,
     rest: &'t str,
 }
 
-/// The time that `text` says in `format`, `offset` seconds east of UTC where it says none itself.
-pub fn read(text: &str, format: &str, offset: i64) -> Result<i64, Trouble> {
+/// The time that `text` says in `format`, on the clock of `zone` where it says none itself.
+pub fn read(text: &str, format: &str, zone: &Zone, now: i64) -> Result<i64, Trouble> {
     let at = Civil { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0, nanosecond: 0 };
-    let mut read = Read { at, half: None, offset: None, rest: text };
-    read.format(format).and_then(|()| read.finish(offset)).map_err(|trouble| {
+    let (says_year, says_date, half) = (false, false, None);
+    let mut read = Read { at, says_year, says_date, half, offset: None, abbreviation: None, rest: text };
+    read.format(format).and_then(|()| read.finish(zone, now)).map_err(|trouble| {
         let shown: String = text.chars().take(64).collect();
         Trouble(format!("`{shown}` is not a time like `{format}`: {trouble}"))
     })
@@ -146,6 +153,9 @@ impl Read<'_> {
     }
 
     fn part(&mut self, name: Option<char>) -> Result<(), Trouble> {
+        self.says_year |= matches!(name, Some('Y' | 'y'));
+        self.says_date |=
+            matches!(name, Some('Y' | 'y' | 'm' | 'o' | 'q' | 'b' | 'h' | 'B' | 'd' | 'e' | 'g' | 'a' | 'A'));
         match name {
             Some('Y') => self.at.year = self.digits(4, 4)?,
             Some('y') => {
@@ -169,8 +179,9 @@ impl Read<'_> {
             Some('s') => self.at.nanosecond = self.fraction(9)?,
             Some('z' | 'i' | 'j' | 'k' | 'w') => self.offset = Some(self.zone()?),
             Some('Z') => {
-                let len = self.rest.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(self.rest.len());
-                self.rest = self.rest.get(len..).unwrap_or_default();
+                let len = self.rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest.len());
+                let (abbreviation, rest) = self.rest.split_at(len);
+                (self.abbreviation, self.rest) = (Some(abbreviation), rest);
             }
             Some('n') => self.literal('\n')?,
             Some('t') => self.literal('\t')?,
@@ -253,7 +264,7 @@ impl Read<'_> {
         Ok(sign * seconds)
     }
 
-    fn finish(&mut self, offset: i64) -> Result<i64, Trouble> {
+    fn finish(&mut self, zone: &Zone, now: i64) -> Result<i64, Trouble> {
         if !self.rest.is_empty() {
             return Err(Trouble::new("there is more than the format says"));
         }
@@ -262,12 +273,42 @@ impl Read<'_> {
             Some(false) if self.at.hour == 12 => self.at.hour = 0,
             _ => {}
         }
+        let today = Civil::of(now);
+        if !self.says_date {
+            self.at = Civil { year: today.year, month: today.month, day: today.day, ..self.at };
+        } else if !self.says_year {
+            self.at.year = today.year;
+            let (day, last) = (
+                civil::days(today.year, self.at.month, self.at.day),
+                now.div_euclid(civil::SECOND) / 86_400 + 7,
+            );
+            self.at.year -= i64::from(day > last);
+        }
         let Civil { year, month, day, hour, minute, second, .. } = self.at;
         let is_day = (1..=12).contains(&month) && (1..=civil::days_in(year, month)).contains(&day);
         if !is_day || hour > 23 || minute > 59 || second > 59 {
             return Err(Trouble::new("there is no such moment"));
         }
-        let nanos = self.at.nanos(self.offset.unwrap_or(offset));
+        let nanos = self.at.nanos(self.offset(zone)?);
         nanos.ok_or_else(|| Trouble::new("a time outside 1677 to 2262"))
+    }
+
+    /// Seconds east of UTC.
+    fn offset(&self, zone: &Zone) -> Result<i64, Trouble> {
+        if let Some(offset) = self.offset {
+            return Ok(offset);
+        }
+        let shown = civil::days(self.at.year, self.at.month, self.at.day) * 86_400
+            + self.at.hour * 3600
+            + self.at.minute * 60
+            + self.at.second;
+        match self.abbreviation.filter(|abbreviation| !abbreviation.is_empty()) {
+            None => Ok(zone.offset_of_local(shown)),
+            Some(abbreviation) => match (zone.offset_named(abbreviation), Zone::named(abbreviation)) {
+                (Some(offset), _) => Ok(offset),
+                (None, Some(zone)) => Ok(zone.offset_of_local(shown)),
+                (None, None) => Err(Trouble(format!("`{abbreviation}` is no zone that is known"))),
+            },
+        }
     }
 }

@@ -19,6 +19,10 @@ const ENCODINGS: Takes = Takes::Choice(&[
     "utf-8",
     "us-ascii",
     "iso-8859-1",
+    "windows-1252",
+    "utf-16",
+    "utf-16le",
+    "utf-16be",
 ]);
 
 pub const CONVERTERS: &[Converter] = &[
@@ -62,11 +66,42 @@ fn decoded<'a>(bytes: &[u8], encoding: &str) -> Result<Value<'a>, Trouble> {
         "iso-8859-1" => {
             return Ok(Value::text(bytes.iter().map(|byte| char::from(*byte)).collect::<String>()));
         }
+        "windows-1252" => {
+            return Ok(Value::text(bytes.iter().map(|byte| windows_1252(*byte)).collect::<String>()));
+        }
+        "utf-16" | "utf-16le" | "utf-16be" => return utf_16(bytes, encoding),
         variant => {
             engine(variant).decode(bytes).map_err(|error| Trouble(format!("not {variant}: {error}")))?
         }
     };
     String::from_utf8(bytes).map(Value::text).map_err(|_| Trouble::new("what was decoded is no text"))
+}
+
+/// Latin-1 with letters and signs where that has control characters.
+fn windows_1252(byte: u8) -> char {
+    const OTHERS: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+        '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    ];
+    let other = byte.checked_sub(0x80).and_then(|at| OTHERS.get(usize::from(at)));
+    other.copied().unwrap_or(char::from(byte))
+}
+
+/// The order of the bytes is the mark's at the beginning, or the higher first.
+fn utf_16<'a>(bytes: &[u8], encoding: &str) -> Result<Value<'a>, Trouble> {
+    let (little, bytes) = match (encoding, bytes) {
+        ("utf-16", [0xff, 0xfe, rest @ ..]) => (true, rest),
+        ("utf-16", [0xfe, 0xff, rest @ ..]) => (false, rest),
+        (encoding, bytes) => (encoding == "utf-16le", bytes),
+    };
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    let units =
+        pairs.iter().map(|pair| if little { u16::from_le_bytes(*pair) } else { u16::from_be_bytes(*pair) });
+    let text: Option<String> = char::decode_utf16(units).map(Result::ok).collect();
+    match text.filter(|_| odd.is_empty()) {
+        Some(text) => Ok(Value::text(text)),
+        None => Err(Trouble(format!("not {encoding}"))),
+    }
 }
 
 /// Numbers by their eight bytes, the highest first.

@@ -1,7 +1,9 @@
 //! Everything that gives a value: OTTL's converters in families, one file each.
 
+mod agents;
 mod calendar;
 mod collections;
+mod community;
 mod csv;
 mod encodings;
 mod format;
@@ -34,6 +36,8 @@ pub fn all() -> impl Iterator<Item = &'static Converter> + Clone {
         pairs::CONVERTERS,
         severity::CONVERTERS,
         network::CONVERTERS,
+        community::CONVERTERS,
+        agents::CONVERTERS,
         times::CONVERTERS,
         hashes::CONVERTERS,
         ids::CONVERTERS,

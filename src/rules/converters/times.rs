@@ -2,12 +2,15 @@
 
 use super::{DURATION, INT, TEXT, TIME, calendar, pure};
 use crate::rules::civil::{Civil, SECOND, weekday};
-use crate::rules::functions::{Converter, Given, Parameter, may, must};
+use crate::rules::functions::{Argument, Converter, Given, Parameter, Takes, may, must};
 use crate::rules::trouble::Trouble;
 use crate::rules::types::Types;
 use crate::rules::value::Value;
+use crate::rules::zones::Zone;
 
 const OF_TIME: &[Parameter] = &[must("value|time", TIME)];
+/// Month and day names of other languages are not built in.
+const LOCALES: Takes = Takes::Choice(&["en", "en-US", "en-GB"]);
 const OF_DURATION: &[Parameter] = &[must("value|duration", DURATION)];
 
 pub const CONVERTERS: &[Converter] = &[
@@ -20,7 +23,12 @@ pub const CONVERTERS: &[Converter] = &[
     },
     pure(
         "Time",
-        &[must("target|time", TEXT), must("format", TEXT), may("location", TEXT), may("locale", TEXT)],
+        &[
+            must("target|time", TEXT),
+            must("format", TEXT),
+            may("location", Takes::Zone),
+            may("locale", LOCALES),
+        ],
         Types::TIME,
         time,
     ),
@@ -63,16 +71,11 @@ fn in_units<'a>(given: &mut Given<'_, 'a>, unit: i64) -> Result<Value<'a>, Troub
 
 fn time<'a>(given: &mut Given<'_, 'a>) -> Result<Value<'a>, Trouble> {
     let (text, format) = (given.text(0)?, given.text(1)?);
-    let (location, locale) = (given.text_or(2, "")?, given.text_or(3, "")?);
-    if !matches!(&*location, "" | "UTC" | "Etc/UTC" | "GMT") {
-        return Err(Trouble(format!(
-            "the zone `{location}` is not built in; UTC is, and an offset in the text"
-        )));
-    }
-    if !(locale.is_empty() || locale.starts_with("en")) {
-        return Err(Trouble(format!("the language `{locale}` is not built in; English is")));
-    }
-    Ok(Value::Time(calendar::read(&text, &format, 0)?))
+    let zone = match given.arguments.get(2) {
+        Some(Argument::Zone(zone)) => zone,
+        _ => &Zone::UTC,
+    };
+    Ok(Value::Time(calendar::read(&text, &format, zone, given.scene.frame.now)?))
 }
 
 /// Down to a multiple of the duration since the year 1, as Go counts.

@@ -111,12 +111,14 @@ fn merge_maps(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     };
     let strategy = deed.text(2)?;
     deed.edit_map(|map| {
+        let places: HashMap<String, usize, ahash::RandomState> =
+            map.entries().iter().zip(0..).map(|(entry, at)| (entry.key.clone().into_owned(), at)).collect();
+        // Keys of a map stand once, so what was pushed is not looked for.
         for entry in source.into_detached() {
-            let is_there = map.get(&entry.key).is_some();
-            match &*strategy {
-                "insert" if is_there => {}
-                "update" if !is_there => {}
-                _ => map.set(entry.key, entry.value),
+            match (&*strategy, places.get(entry.key.as_ref())) {
+                ("insert", Some(_)) | ("update", None) => {}
+                (_, Some(at)) => map.put_at(*at, entry.value),
+                (_, None) => map.push(entry.key, entry.value),
             }
         }
         Ok(())

@@ -167,6 +167,27 @@ fn times_and_durations_are_read_written_and_cut() {
             "\"2026-11-25T14:51:21.123456Z PM +00:00 Wed\"",
         ),
         (r#"FormatTime(TruncateTime(time, Duration("10h")), "%F %T")"#, "\"2026-11-25 14:00:00\""),
+        (r#"UnixSeconds(Time("2026-07-01 12:00", "%Y-%m-%d %H:%M", "America/New_York"))"#, "1782921600"),
+        (r#"UnixSeconds(Time("2026-01-01 12:00", "%Y-%m-%d %H:%M", "America/New_York"))"#, "1767286800"),
+        (r#"UnixSeconds(Time("2023-05-26 12:34:56 HST", "%Y-%m-%d %H:%M:%S %Z"))"#, "1685140496"),
+        (r#"UnixSeconds(Time("2026-07-01 12:00 CEST", "%Y-%m-%d %H:%M %Z", "Europe/Paris"))"#, "1782900000"),
+        (r#"UnixSeconds(Time("2012-11-01T22:08:41+0000 EST", "%Y-%m-%dT%H:%M:%S%z %Z"))"#, "1351807721"),
+        (r#"UnixSeconds(Time("2026-07-01 12:00+05:30", "%F %R%j", "Europe/Paris"))"#, "1782887400"),
+        (r#"UnixSeconds(Time("12:00", "%R", ""))"#, "1795608000"),
+        (r#"UnixSeconds(Time("Dec 01 00:00:00", "%b %d %T"))"#, "1796083200"),
+        (r#"UnixSeconds(Time("Dec 24 00:00:00", "%b %d %T"))"#, "1766534400"),
+        (
+            r#"Time("12:00 XYZ", "%R %Z")"#,
+            "trouble: Time: `12:00 XYZ` is not a time like `%R %Z`: `XYZ` is no zone that is known",
+        ),
+        (
+            r#"Time("1", "%d", "Europe/Pris")"#,
+            "mistake: unknown time zone `Europe/Pris`; did you mean `Europe/Paris`?",
+        ),
+        (
+            r#"Time("1", "%d", locale="it")"#,
+            "mistake: `locale` of `Time` is one of en, en-US, en-GB, not `it`",
+        ),
         (r#"Hour(time)"#, "14"),
         (r#"Minute(time)"#, "51"),
         (r#"Second(time)"#, "21"),
@@ -268,6 +289,10 @@ fn bytes_and_addresses_are_understood() {
         (r#"Base64Decode("aGVsbG8gd29ybGQ=")"#, "\"hello world\""),
         (r#"Decode("aGVsbG8gd29ybGQ", "base64-raw")"#, "\"hello world\""),
         (r#"Decode(0x6869, "us-ascii")"#, "\"hi\""),
+        (r#"Decode(0xfffe6100fc00, "utf-16")"#, "\"aü\""),
+        (r#"Decode(0x0061, "utf-16be")"#, "\"a\""),
+        (r#"Decode(0x61, "utf-16le")"#, "mistake: fails on every item: Decode: not utf-16le"),
+        (r#"Decode(0x8061ff, "windows-1252")"#, "\"€aÿ\""),
         (r#"Hex(attributes["raw"])"#, "\"01ff\""),
         (r#"Hex(12)"#, "\"000000000000000c\""),
         (r#"Hex(1.1)"#, "\"3ff199999999999a\""),
@@ -278,4 +303,68 @@ fn bytes_and_addresses_are_understood() {
         (r#"IsInCIDR("11.0.0.1", ["10.0.0.0/8", "0.0.0.0/0"])"#, "true"),
         (r#"IsInCIDR("x", ["10.0.0.0/8"])"#, "mistake: fails on every item: IsInCIDR: `x` is no address"),
     ]);
+}
+
+#[test]
+fn flows_have_one_name_both_ways() {
+    check(&[
+        (r#"CommunityID("1.2.3.4", 12345, "5.6.7.8", 80)"#, "\"1:0by3b/tE95hcOzccyt6d4kjgbZc=\""),
+        (r#"CommunityID("5.6.7.8", 80, "1.2.3.4", 12345, "TCP")"#, "\"1:0by3b/tE95hcOzccyt6d4kjgbZc=\""),
+        (
+            r#"CommunityID("192.168.1.1", 53, "10.10.10.10", 53000, "UDP")"#,
+            "\"1:gQ05/45srnixHs8V/2ejpkxhBwg=\"",
+        ),
+        (r#"CommunityID("2001:db8::1", 8080, "2001:db8::2", 443)"#, "\"1:c5m26SNBLmvfaBQJNWKXZwUGGcM=\""),
+        (r#"CommunityID("2001:db8::1", 8080, "10.1.1.1", 443)"#, "\"1:T1e3va6jTSWaSKkG3k4dnZq5VM8=\""),
+        (
+            r#"CommunityID("192.168.1.1", 12345, "192.168.1.2", 80, seed=1234)"#,
+            "\"1:v1n8p4IZW9jXIJnFANLbRU2ahdU=\"",
+        ),
+        (r#"CommunityID(attributes["ip"], 1, "x", 2)"#, "trouble: CommunityID: `x` is no address"),
+        (
+            r#"CommunityID("1.1.1.1", 1, "1.1.1.1", 2, "IP")"#,
+            "mistake: fails on every item: CommunityID: `IP` is no protocol that is known",
+        ),
+        (
+            r#"CommunityID("1.1.1.1", 65536, "1.1.1.1", 2)"#,
+            "mistake: fails on every item: CommunityID: 65536 is no port",
+        ),
+    ]);
+}
+
+#[test]
+fn user_agents_are_known_by_name() {
+    let agent = |text: &str, expect: &str| {
+        let got = super::fixture::value_of(&format!("UserAgent(\"{text}\")"));
+        let (known, original) = got.split_once(",user_agent.original:").unwrap_or((&got, ""));
+        assert_eq!(known.replace("user_agent.", "").replace('"', ""), format!("{{{expect}"), "{text}");
+        assert_eq!(original, format!("\"{text}\"}}"));
+    };
+    agent("curl/7.81.0", "name:curl,version:7.81.0,os.name:Other");
+    agent(
+        "Mozilla/5.0 (X11; Linux x86_64; rv:126.0) Gecko/20100101 Firefox/126.0",
+        "name:Firefox,version:126.0,os.name:Linux",
+    );
+    agent(
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/91.0.4472.124 Safari/537.36 Edg/91.0.864.59",
+        "name:Edge,version:91.0.864,os.name:Windows,os.version:10",
+    );
+    agent(
+        "Mozilla/5.0 (Linux; Android 13; Pixel 7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/116.0.0.0 Mobile Safari/537.36",
+        "name:Chrome Mobile,version:116.0.0,os.name:Android,os.version:13",
+    );
+    agent(
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 14_7_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/14.1.2 Mobile/15E148 Safari/604.1",
+        "name:Mobile Safari,version:14.1.2,os.name:iOS,os.version:14.7.1",
+    );
+    agent(
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1 Safari/605.1.15",
+        "name:Safari,version:17.1,os.name:Mac OS X,os.version:10.15.7",
+    );
+    agent(
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "name:Googlebot,version:2.1,os.name:Other",
+    );
+    agent("python-requests/2.31.0", "name:Python Requests,version:2.31.0,os.name:Other");
+    agent("who knows", "name:Other,version:,os.name:Other");
 }

@@ -1,10 +1,15 @@
 //! Grok: regular expressions with names for parts everybody needs (`%{IP:client} %{NUMBER:bytes:int}`).
 //!
-//! The names are Logstash's and Elastic's, without the sets of single products; what they wrote with
-//! look-around is written without, because ours is an engine that never looks twice.
+//! The names are Logstash's and Elastic's, and so are the fields they fill; what was written with look-around
+//! there is written without, because ours is an engine that never looks twice.
+
+mod known;
+mod products;
 
 use regex::Regex;
 
+use self::known::KNOWN;
+use self::products::PRODUCTS;
 use super::map::Map;
 use super::patterns;
 use super::syntax::tree::{Call, Node};
@@ -29,80 +34,6 @@ enum Make {
 const LEVELS_MAX: u32 = 16;
 /// Bytes of a pattern with all names filled in.
 const FILLED_MAX: usize = 64 << 10;
-
-static KNOWN: &[(&str, &str)] = &[
-    ("WORD", r"\b\w+\b"),
-    ("NOTSPACE", r"\S+"),
-    ("SPACE", r"\s*"),
-    ("DATA", r".*?"),
-    ("GREEDYDATA", r".*"),
-    ("INT", r"[+-]?[0-9]+"),
-    ("BASE10NUM", r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"),
-    ("NUMBER", "%{BASE10NUM}"),
-    ("BASE16NUM", r"[+-]?(?:0x)?[0-9A-Fa-f]+"),
-    ("BASE16FLOAT", r"[+-]?(?:0x)?(?:[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]*)?|\.[0-9A-Fa-f]+)"),
-    ("POSINT", r"[1-9][0-9]*"),
-    ("NONNEGINT", r"[0-9]+"),
-    ("BOOL", r"true|false"),
-    ("QUOTEDSTRING", r#""(?:\\.|[^\\"])*"|'(?:\\.|[^\\'])*'|`(?:\\.|[^\\`])*`"#),
-    ("QS", "%{QUOTEDSTRING}"),
-    ("UUID", r"[A-Fa-f0-9]{8}-(?:[A-Fa-f0-9]{4}-){3}[A-Fa-f0-9]{12}"),
-    ("URN", r"urn:[0-9A-Za-z][0-9A-Za-z-]{0,31}:[0-9a-zA-Z()+,.:=@;$_!*'/?#-]+"),
-    ("USERNAME", r"[a-zA-Z0-9._-]+"),
-    ("USER", "%{USERNAME}"),
-    ("EMAILLOCALPART", r"[a-zA-Z][a-zA-Z0-9_.+=:-]+"),
-    ("EMAILADDRESS", "%{EMAILLOCALPART}@%{HOSTNAME}"),
-    ("MAC", r"(?:[A-Fa-f0-9]{2}[:-]){5}[A-Fa-f0-9]{2}|(?:[A-Fa-f0-9]{4}\.){2}[A-Fa-f0-9]{4}"),
-    ("IPV4", r"(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"),
-    ("IPV6", r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:%{IPV4}|[0-9A-Fa-f]{0,4})(?:%[0-9A-Za-z]+)?"),
-    ("IP", "%{IPV6}|%{IPV4}"),
-    ("HOSTNAME", r"\b[0-9A-Za-z][0-9A-Za-z-]{0,62}(?:\.[0-9A-Za-z][0-9A-Za-z-]{0,62})*\.?"),
-    ("IPORHOST", "%{IP}|%{HOSTNAME}"),
-    ("HOSTPORT", "(?:%{IPORHOST}):%{POSINT}"),
-    ("UNIXPATH", r"(?:/[[:alnum:]_%!$@:.,+~-]*)+"),
-    ("WINPATH", r"(?:[A-Za-z]+:|\\)(?:\\[^\\?*]*)+"),
-    ("PATH", "%{UNIXPATH}|%{WINPATH}"),
-    ("URIPROTO", r"[A-Za-z][A-Za-z0-9+.-]+"),
-    ("URIHOST", r"(?:%{IPORHOST})(?::%{POSINT})?"),
-    ("URIPATH", r"(?:/[A-Za-z0-9$.+!*'(){},~:;=@#%&_-]*)+"),
-    ("URIPARAM", r"\?[A-Za-z0-9$.+!*'|(){},~@#%&/=:;_?\[\]<>-]*"),
-    ("URIPATHPARAM", "%{URIPATH}(?:%{URIPARAM})?"),
-    ("URI", r"%{URIPROTO}://(?:%{USER}(?::[^@]*)?@)?(?:%{URIHOST})?(?:%{URIPATHPARAM})?"),
-    (
-        "MONTH",
-        r"\b(?:[Jj]an(?:uary)?|[Ff]eb(?:ruary)?|[Mm]ar(?:ch)?|[Aa]pr(?:il)?|[Mm]ay|[Jj]une?|[Jj]uly?|[Aa]ug(?:ust)?|[Ss]ep(?:tember)?|[Oo]ct(?:ober)?|[Nn]ov(?:ember)?|[Dd]ec(?:ember)?)\b",
-    ),
-    ("MONTHNUM", r"0?[1-9]|1[0-2]"),
-    ("MONTHDAY", r"3[01]|[12][0-9]|0?[1-9]"),
-    ("DAY", r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:[a-z]{3,6})?"),
-    ("YEAR", r"[0-9]{2}(?:[0-9]{2})?"),
-    ("HOUR", r"2[0123]|[01]?[0-9]"),
-    ("MINUTE", r"[0-5][0-9]"),
-    ("SECOND", r"(?:[0-5]?[0-9]|60)(?:[:.,][0-9]+)?"),
-    ("TIME", "(?:%{HOUR}):(?:%{MINUTE})(?::(?:%{SECOND}))"),
-    ("DATE_US", "(?:%{MONTHNUM})[/-](?:%{MONTHDAY})[/-](?:%{YEAR})"),
-    ("DATE_EU", "(?:%{MONTHDAY})[./-](?:%{MONTHNUM})[./-](?:%{YEAR})"),
-    ("DATE", "%{DATE_US}|%{DATE_EU}"),
-    ("DATESTAMP", "(?:%{DATE})[- ](?:%{TIME})"),
-    ("ISO8601_TIMEZONE", r"Z|[+-](?:%{HOUR})(?::?(?:%{MINUTE}))"),
-    (
-        "TIMESTAMP_ISO8601",
-        "(?:%{YEAR})-(?:%{MONTHNUM})-(?:%{MONTHDAY})[T ](?:%{HOUR}):?(?:%{MINUTE})(?::?(?:%{SECOND}))?(?:%{ISO8601_TIMEZONE})?",
-    ),
-    ("TZ", r"[A-Z]{3,4}"),
-    ("HTTPDATE", r"(?:%{MONTHDAY})/(?:%{MONTH})/(?:%{YEAR}):(?:%{TIME}) (?:%{INT})"),
-    ("SYSLOGTIMESTAMP", "(?:%{MONTH}) +(?:%{MONTHDAY}) (?:%{TIME})"),
-    ("PROG", r"[!-Z\\^-~]+"),
-    (
-        "LOGLEVEL",
-        r"(?i:alert|trace|debug|notice|info(?:rmation)?|warn(?:ing)?|err(?:or)?|crit(?:ical)?|fatal|severe|emerg(?:ency)?)",
-    ),
-    ("HTTPDUSER", "%{EMAILADDRESS}|%{USER}"),
-    (
-        "COMMONAPACHELOG",
-        r#"%{IPORHOST:source.address} (?:-|%{HTTPDUSER:apache.access.user.identity}) (?:-|%{HTTPDUSER:user.name}) \[%{HTTPDATE:timestamp}\] "(?:%{WORD:http.request.method} %{NOTSPACE:url.original}(?: HTTP/%{NUMBER:http.version})?|%{DATA})" (?:-|%{INT:http.response.status_code:int}) (?:-|%{INT:http.response.body.bytes:int})"#,
-    ),
-];
 
 impl Grok {
     /// The pattern of an `ExtractGrokPatterns` call, with the call's own definitions.
@@ -202,8 +133,8 @@ impl Filling<'_> {
         let of_name = |list: &[(&'_ str, &'_ str)]| {
             list.iter().find(|(known, _)| *known == name).map(|(_, p)| (*p).to_owned())
         };
-        let Some(pattern) = of_name(self.own).or_else(|| of_name(KNOWN)) else {
-            let names = self.own.iter().chain(KNOWN).map(|(known, _)| *known);
+        let Some(pattern) = of_name(self.own).or_else(|| of_name(KNOWN)).or_else(|| of_name(PRODUCTS)) else {
+            let names = self.own.iter().chain(KNOWN).chain(PRODUCTS).map(|(known, _)| *known);
             let hint = crate::model::nearest::did_you_mean(name, names);
             return Err(format!("unknown pattern `%{{{name}}}`{hint}"));
         };
@@ -236,5 +167,92 @@ impl Filling<'_> {
         self.fill(&pattern, level + 1)?;
         self.out.push(')');
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call without definitions of its own.
+    fn call() -> Call {
+        Call { name: String::new(), name_at: 0..0, arguments: Vec::new(), keys: Vec::new(), at: 0..0 }
+    }
+
+    #[test]
+    fn every_name_compiles_within_the_bound() {
+        for (name, _) in KNOWN.iter().chain(PRODUCTS) {
+            if let Err(wrong) = Grok::of(&format!("%{{{name}}}"), &call()) {
+                panic!("{name}: {wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn logs_of_products_are_taken_apart() {
+        for (name, line, keys) in [
+            (
+                "HTTPD_COMBINEDLOG",
+                r#"192.0.2.1 - ann [10/Oct/2026:13:55:36 -0700] "GET /a.gif HTTP/1.1" 200 2326 "http://x/" "curl/8""#,
+                "source.address,user.name,timestamp,http.request.method,url.original,http.version,\
+                 http.response.status_code,http.response.body.bytes,http.request.referrer,user_agent.original",
+            ),
+            (
+                "HTTPD_ERRORLOG",
+                "[Wed Oct 11 14:32:52 2026] [error] [client 192.0.2.1] denied",
+                "timestamp,log.level,source.address,message",
+            ),
+            (
+                "SYSLOGBASE",
+                "Nov 25 10:00:00 web1 sshd[123]:",
+                "timestamp,host.hostname,process.name,process.pid",
+            ),
+            (
+                "SYSLOGLINE",
+                "Nov 25 10:00:00 web1 sshd[123]: accepted",
+                "timestamp,host.hostname,process.name,process.pid,message",
+            ),
+            (
+                "SYSLOG5424LINE",
+                "<34>1 2026-11-25T10:00:00Z web1 su 77 ID47 - failed",
+                "log.syslog.priority,system.syslog.version,timestamp,host.hostname,process.name,process.pid,event.code,message",
+            ),
+            (
+                "CRONLOG",
+                "Nov 25 10:00:00 web1 CRON[9]: (root) CMD (ls)",
+                "timestamp,host.hostname,process.name,process.pid,user.name,system.cron.action,message",
+            ),
+            ("REDISLOG", "[77] 25 Nov 10:00:00 *", "process.pid,timestamp"),
+            (
+                "RUBY_LOGGER",
+                "E, [2026-11-25T10:00:00 #12] ERROR -- app: broken",
+                "timestamp,process.pid,log.level,process.name,message",
+            ),
+            (
+                "MONGO3_LOG",
+                "2026-11-25T10:00:00.000+0000 I NETWORK [conn1] end",
+                "timestamp,log.level,mongodb.component,mongodb.context,message",
+            ),
+            (
+                "SQUID3",
+                "1525344856.899 16867 192.0.2.1 TCP_MISS/200 6354 GET http://x/ - DIRECT/192.0.2.2 text/html",
+                "timestamp,squid.request.duration,source.ip,event.action,http.response.status_code,http.response.bytes,\
+                 http.request.method,url.original,squid.hierarchy_code,destination.address,http.response.mime_type",
+            ),
+            (
+                "ELB_ACCESS_LOG",
+                r#"2026-11-25T10:00:00.1Z lb 192.0.2.1:2817 10.0.0.1:80 0.1 0.2 0.3 200 200 0 29 "GET http://x:80/a?b=c HTTP/1.1""#,
+                "timestamp,aws.elb.name,source.ip,source.port,aws.elb.backend.ip,aws.elb.backend.port,\
+                 aws.elb.request_processing_time.sec,aws.elb.backend_processing_time.sec,\
+                 aws.elb.response_processing_time.sec,http.response.status_code,\
+                 aws.elb.backend.http.response.status_code,http.request.body.bytes,http.response.body.bytes,\
+                 http.request.method,url.original,url.scheme,url.domain,url.port,url.path,url.query,http.version",
+            ),
+        ] {
+            let grok = Grok::of(&format!("^%{{{name}}}$"), &call()).unwrap();
+            let found = grok.find(line, true);
+            let found: Vec<_> = found.entries().iter().map(|entry| entry.key.as_ref()).collect();
+            assert_eq!(found.join(","), keys, "{name}");
+        }
     }
 }
