@@ -9,6 +9,7 @@ pub mod inflate;
 pub mod json_to_protobuf;
 pub mod oracle;
 pub mod reply;
+pub mod rules;
 pub mod splice;
 pub mod upstream_reply;
 pub mod walk;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::config;
+use crate::rules;
 use crate::semantics;
 use crate::telemetry::meters;
 
@@ -13,6 +14,7 @@ pub enum Page {
     Metrics,
     Config,
     Semantics,
+    Rules,
 }
 
 pub fn run(page: Page) -> ExitCode {
@@ -20,5 +22,6 @@ pub fn run(page: Page) -> ExitCode {
         Page::Metrics => meters::reference(),
         Page::Config => config::reference(),
         Page::Semantics => semantics::reference(),
+        Page::Rules => rules::manual::reference(),
     })
 }

@@ -16,7 +16,7 @@ use crate::wire::Signal;
 use crate::wire::patch::Patch;
 
 /// More statements than anybody writes: each is run on every item.
-const STATEMENTS_MAX: usize = 4096;
+pub(super) const STATEMENTS_MAX: usize = 4096;
 
 /// Compiled once, run on every item. Shared freely between threads.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ pub enum Key<'a> {
 }
 
 /// A list that writing has to make may be this long at most.
-const MADE_MAX: i64 = 1024;
+pub const MADE_MAX: i64 = 1024;
 
 impl<'a> Key<'a> {
     /// # Errors

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use regex::{Match, Regex};
 
+use super::editors::RESULT_MAX;
 use super::{patterns, render};
 
 #[derive(Debug)]
@@ -87,9 +88,13 @@ impl Mask {
                 out.push_str(text.get(copied..found.start()).unwrap_or_default());
                 out.push_str(with);
                 copied = found.end();
+                if out.len() > RESULT_MAX {
+                    break;
+                }
             }
             out.push_str(text.get(copied..).unwrap_or_default());
-            changed = Some(out);
+            // Nothing of a secret stays only because what hides it grew too long.
+            changed = Some(if out.len() > RESULT_MAX { with.to_owned() } else { out });
         }
         changed
     }
@@ -117,6 +122,9 @@ impl Mask {
                 Some(new) => {
                     render::put_string(&new, &mut out);
                     changed = true;
+                    if out.len() > RESULT_MAX {
+                        return Some(with.to_owned());
+                    }
                 }
                 None => out.push_str(token),
             }

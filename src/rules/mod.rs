@@ -23,6 +23,7 @@ mod keys;
 mod kinship;
 pub mod labels;
 mod lambda;
+pub mod manual;
 mod map;
 mod mask;
 pub mod memo;

@@ -6,7 +6,7 @@
 use regex::{Regex, RegexBuilder};
 
 /// Bytes a compiled pattern may take. A counted repetition of a counted repetition wants more.
-const SIZE_MAX: usize = 1 << 20;
+pub const SIZE_MAX: usize = 1 << 20;
 
 /// # Errors
 /// What is wrong with the pattern, in one line.
@@ -40,6 +40,7 @@ fn translated(pattern: &str) -> String {
                 (Some('s'), _) => out.push_str(r"[\t\n\f\r ]"),
                 (Some('S'), _) => out.push_str(r"[^\t\n\f\r ]"),
                 (Some('b'), None) => out.push_str(r"(?-u:\b)"),
+                (Some('B'), None) => out.push_str(r"(?-u:\B)"),
                 (Some('Q'), None) => {
                     let rest: String = letters.clone().collect();
                     let quoted = rest.split("\\E").next().unwrap_or_default();
@@ -146,6 +147,10 @@ mod tests {
         check(r"^[^\s]\w\W$", &["ab ", "abü"], &[" b "]);
         check(r"\bab\b", &["x ab", "übab ab"], &["xab"]);
         check(r"^.$", &["ü"], &["ab"]);
+        check(r"a\Bb", &["ab"], &["a b"]);
+        // Letters fold as Unicode says, and scripts and categories are known.
+        check(r"(?i)^straße Σ$", &["STRAßE ς"], &["strasse σ"]);
+        check(r"^\p{Greek}\p{Lu}\pN[^\p{Latin}]$", &["αÄ٢я"], &["aÄ2я"]);
     }
 
     #[test]

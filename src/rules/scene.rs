@@ -166,6 +166,21 @@ impl<'a> Scene<'a> {
         if spot == Spot::Cache {
             return keys::set_in_map(&mut self.cache, keys, value);
         }
+        // The first key of a map stands in no value.
+        let level = match writing::resolve(spot, kind) {
+            Some(Spot::Attributes(_)) => Some(keys.len().saturating_sub(1)),
+            Some(Spot::Any(_)) => Some(keys.len()),
+            _ => None,
+        };
+        if let Some(level) = level.map(|level| u32::try_from(level).unwrap_or(u32::MAX)) {
+            let fits = match &value {
+                Value::Map(map) if keys.is_empty() && !matches!(spot, Spot::Any(_)) => {
+                    map.entries().iter().try_for_each(|entry| entry.value.fits_in(level))
+                }
+                value => value.fits_in(level),
+            };
+            fits.map_err(|what| Trouble(format!("OTLP has no place for {what}")))?;
+        }
         let draft = match home {
             Home::Inner => match self.inner_mut() {
                 Some(inner) => &mut inner.draft,

@@ -1,6 +1,7 @@
 //! Rules from the outside: a statement, an item made with prost, and what it has become.
 
 mod bad;
+mod bounds;
 mod converters;
 mod editors;
 mod fixture;

@@ -1,8 +1,12 @@
-//! Why a statement could not be carried out on one item. The item stays; the caller counts.
+//! Why a statement could not be carried out on one item. The item stays; the caller counts. What is quoted of
+//! it may be long, so the text is shown up to a bound.
 
 use std::fmt;
 
 use super::value::Value;
+
+/// Characters of a trouble that are shown.
+const SHOWN_MAX: usize = 256;
 
 /// Lower case, says what was found and what was wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +25,10 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self.0.char_indices().nth(SHOWN_MAX) {
+            None => f.write_str(&self.0),
+            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
+        }
     }
 }
 

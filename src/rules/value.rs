@@ -32,8 +32,29 @@ pub enum Value<'a> {
 }
 
 /// Levels of lists and maps that are looked into; what lies deeper reads as nil. Items have been checked
-/// for less (`wire::Limits`), so only parsed text comes near it.
+/// for less, so only what rules make comes near it.
 pub const LEVELS_MAX: u32 = 64;
+
+/// Levels of lists and maps that receivers take, ours too (`wire::Limits`): more is not written.
+pub const WRITTEN_MAX: u32 = 30;
+
+const A_TIME: &str = "a time (store `UnixNano(…)` or `FormatTime(…)` of it)";
+const A_DURATION: &str = "a duration (store `Nanoseconds(…)` or `Seconds(…)` of it)";
+const TOO_DEEP: &str = "a value nested deeper than 30 levels";
+
+/// Whether the lists and maps of an AnyValue nest at most so deep.
+fn is_flat(any_value: &[u8], levels: u32) -> bool {
+    match attr::Value::of(any_value) {
+        attr::Value::Array(body) => {
+            levels > 0 && attr::messages(body, 1).all(|element| is_flat(element, levels - 1))
+        }
+        attr::Value::Map(body) => {
+            levels > 0
+                && attr::messages(body, 1).all(|pair| attr::messages(pair, 2).all(|v| is_flat(v, levels - 1)))
+        }
+        _ => true,
+    }
+}
 
 impl<'a> Value<'a> {
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
@@ -127,9 +148,9 @@ impl<'a> Value<'a> {
             Value::Double(number) => attr::Value::Double(*number).put(out),
             Value::Str(text) => attr::Value::Str(text.as_bytes()).put(out),
             Value::Bytes(bytes) => attr::Value::Bytes(bytes).put(out),
-            Value::Time(_) => return Err("a time (store `UnixNano(…)` or `FormatTime(…)` of it)"),
-            Value::Duration(_) => return Err("a duration (store `Nanoseconds(…)` or `Seconds(…)` of it)"),
-            Value::List(_) | Value::Map(_) if level >= LEVELS_MAX => {}
+            Value::Time(_) => return Err(A_TIME),
+            Value::Duration(_) => return Err(A_DURATION),
+            Value::List(_) | Value::Map(_) if level >= WRITTEN_MAX => return Err(TOO_DEEP),
             Value::List(all) => {
                 let (mut body, mut one) = (Vec::new(), Vec::new());
                 for value in all {
@@ -146,6 +167,26 @@ impl<'a> Value<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether OTLP has a place for it, so many levels inside an attribute.
+    ///
+    /// # Errors
+    /// As [`Value::put`], and when the whole would nest deeper than receivers take.
+    pub fn fits_in(&self, level: u32) -> Result<(), &'static str> {
+        match self {
+            Value::Time(_) => Err(A_TIME),
+            Value::Duration(_) => Err(A_DURATION),
+            // What stays on its level is as deep as it came.
+            Value::Any(body) if level > 0 && !is_flat(body, WRITTEN_MAX.saturating_sub(level)) => {
+                Err(TOO_DEEP)
+            }
+            Value::List(_) | Value::Map(_) if level >= WRITTEN_MAX => Err(TOO_DEEP),
+            Value::List(all) => all.iter().try_for_each(|one| one.fits_in(level + 1)),
+            Value::Map(map) => map.entries().iter().try_for_each(|entry| entry.value.fits_in(level + 1)),
+            Value::Message(..) => self.clone().open().fits_in(level),
+            _ => Ok(()),
+        }
     }
 
     /// As a string, the way OTLP values are shown: nothing for nil, base64 for bytes, JSON for lists and maps.

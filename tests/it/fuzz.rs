@@ -93,4 +93,4 @@ macro_rules! targets {
     };
 }
 
-targets! { walk splice json_to_protobuf reply frames inflate upstream_reply config }
+targets! { walk splice json_to_protobuf reply frames inflate upstream_reply config rules }

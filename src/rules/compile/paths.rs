@@ -31,7 +31,7 @@ impl Compiler {
             Some((home, table)) if segments.len() > 1 || first.name == "header" => {
                 (home, table, segments.get(1..).unwrap_or_default())
             }
-            _ if self.bare && Context::of_name(&first.name).is_none() => {
+            _ if self.bare && Context::of_name(&first.name).is_none() && !is_elsewhere(&first.name) => {
                 (spots::own(self.context), spots::of_context(self.context), segments)
             }
             _ => return self.wrong(&first.at, self.unreachable(&first.name)),
@@ -96,6 +96,10 @@ const ELSEWHERE: [(&str, &str); 8] = [
     ("context", "a header is `header[\"x-tenant\"]`"),
 ];
 const PROFILES: &str = "profiles pass through unread, but for rules about their `resource`";
+
+fn is_elsewhere(name: &str) -> bool {
+    ELSEWHERE.iter().any(|(known, _)| *known == name)
+}
 
 fn has_parts(known: &Known) -> bool {
     matches!(known.spot, Spot::TraceState | Spot::Header) || known.types.meets(Types::MAP.or(Types::LIST))

@@ -2,7 +2,6 @@
 
 use super::{BOOL, MAP, TEXT, pure, string_like};
 use crate::rules::functions::{Converter, Given, may, must};
-use crate::rules::map::Map;
 use crate::rules::trouble::Trouble;
 use crate::rules::types::Types;
 use crate::rules::value::Value;
@@ -35,14 +34,14 @@ fn parse<'a>(given: &mut Given<'_, 'a>) -> Result<Value<'a>, Trouble> {
     if text.is_empty() {
         return Err(Trouble::new("an empty string has no pairs"));
     }
-    let mut map = Map::default();
+    let mut pairs = Vec::new();
     for pair in unquoted_parts(&text, &between)? {
         let Some((key, value)) = pair.split_once(&delimiter) else {
             return Err(Trouble(format!("`{pair}` is no pair with `{delimiter}` in it")));
         };
-        map.set(key.trim().to_owned(), Value::text(value.trim().to_owned()));
+        pairs.push((key.trim().to_owned().into(), Value::text(value.trim().to_owned())));
     }
-    Ok(Value::Map(map))
+    Ok(Value::Map(pairs.into_iter().collect()))
 }
 
 /// What stands between `delimiter`s outside quotes, without the quotes; empty parts are left out.

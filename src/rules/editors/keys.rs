@@ -1,5 +1,7 @@
 //! Editors that decide which keys a map has.
 
+use hashbrown::HashSet;
+
 use super::{COUNT, STRINGS, TEXT, strings};
 use crate::rules::functions::{Deed, Editor, Takes, may, must};
 use crate::rules::trouble::Trouble;
@@ -60,7 +62,7 @@ fn delete_matching_keys(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
 }
 
 fn keep_keys(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
-    let keys = strings(deed.list(1)?)?;
+    let keys: HashSet<_, ahash::RandomState> = strings(deed.list(1)?)?.into_iter().collect();
     deed.edit_map(|map| {
         map.retain(|entry| keys.contains(&entry.key));
         Ok(())
@@ -78,7 +80,7 @@ fn keep_matching_keys(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
 /// Which keys beyond the limit go is nobody's choice in the Collector; here the last ones go.
 fn limit(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     let limit = usize::try_from(deed.int(1)?).map_err(|_| Trouble::new("a limit is not negative"))?;
-    let first = strings(deed.list(2)?)?;
+    let first: HashSet<_, ahash::RandomState> = strings(deed.list(2)?)?.into_iter().collect();
     if first.len() > limit {
         return Err(Trouble(format!("{} priority keys are more than the limit of {limit}", first.len())));
     }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
-use super::{COUNT, TEXT, Types};
+use super::{COUNT, RESULT_MAX, TEXT, Types};
 use crate::rules::functions::{Deed, Editor, Takes, may, must};
 use crate::rules::map::Map;
+use crate::rules::spots::Spot;
 use crate::rules::trouble::Trouble;
 use crate::rules::value::{LEVELS_MAX, Value};
 
@@ -57,10 +58,13 @@ fn flatten(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
         if prefix.is_empty() && !map.entries().iter().any(|entry| opens(&entry.value)) {
             return Ok(());
         }
-        let mut flat = Flat { pairs: Vec::new(), seen: HashMap::default(), resolve };
+        let mut flat = Flat { pairs: Vec::new(), seen: HashMap::default(), resolve, key_bytes: 0 };
         let whole = std::mem::take(map);
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}.") };
-        flat.add(&whole, &prefix, 0, depth.min(LEVELS_MAX));
+        if let Err(trouble) = flat.add(&whole, &prefix, 0, depth.min(LEVELS_MAX)) {
+            *map = whole;
+            return Err(trouble);
+        }
         let pairs: Map<'_> = flat.pairs.into_iter().map(|(key, value)| (Cow::Owned(key), value)).collect();
         *map = whole;
         map.replace(pairs);
@@ -73,34 +77,45 @@ struct Flat<'a> {
     /// How often a key was wanted.
     seen: HashMap<String, u32, ahash::RandomState>,
     resolve: bool,
+    /// Of all keys: what is nested deep has long ones.
+    key_bytes: usize,
 }
 
 impl<'a> Flat<'a> {
-    fn add(&mut self, map: &Map<'a>, prefix: &str, level: u32, depth: u32) {
+    fn add(&mut self, map: &Map<'a>, prefix: &str, level: u32, depth: u32) -> Result<(), Trouble> {
         for entry in map.entries() {
             let key = format!("{prefix}{}", entry.key);
             match entry.value.clone().open() {
-                Value::Map(inner) if level < depth => self.add(&inner, &format!("{key}."), level + 1, depth),
+                Value::Map(inner) if level < depth => {
+                    self.add(&inner, &format!("{key}."), level + 1, depth)?;
+                }
                 Value::List(list) if depth > 0 => {
                     for (nth, one) in list.into_iter().enumerate() {
                         // With conflicts resolved an array is one too: the same key, again and again.
                         let key = if self.resolve { key.clone() } else { format!("{key}.{nth}") };
-                        self.put(key, one);
+                        self.put(key, one)?;
                     }
                 }
-                _ => self.put(key, entry.value.clone()),
+                _ => self.put(key, entry.value.clone())?,
             }
         }
+        Ok(())
     }
 
-    fn put(&mut self, key: String, value: Value<'a>) {
+    fn put(&mut self, key: String, value: Value<'a>) -> Result<(), Trouble> {
+        self.key_bytes += key.len();
+        if self.key_bytes > RESULT_MAX {
+            return Err(Trouble(format!("the keys would be longer than {RESULT_MAX} bytes")));
+        }
         if !self.resolve {
-            return self.pairs.push((key, value));
+            self.pairs.push((key, value));
+            return Ok(());
         }
         let count = self.seen.entry(key.clone()).or_default();
         let named = if *count == 0 { key } else { format!("{key}.{}", *count - 1) };
         *count += 1;
         self.pairs.push((named, value));
+        Ok(())
     }
 }
 
@@ -110,6 +125,12 @@ fn merge_maps(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
         other => return Err(Trouble::wanted("a map", &other)),
     };
     let strategy = deed.text(2)?;
+    let (path, keys) = deed.target()?;
+    if path.spot != Spot::Cache {
+        let level = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        let fits = source.entries().iter().try_for_each(|entry| entry.value.fits_in(level));
+        fits.map_err(|what| Trouble(format!("OTLP has no place for {what}")))?;
+    }
     deed.edit_map(|map| {
         let places: HashMap<String, usize, ahash::RandomState> =
             map.entries().iter().zip(0..).map(|(entry, at)| (entry.key.clone().into_owned(), at)).collect();

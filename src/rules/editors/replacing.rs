@@ -176,12 +176,17 @@ fn change_all(
 ) -> Result<(), Trouble> {
     let Value::Map(map) = deed.get()? else { return Err(Trouble::new("wanted a map")) };
     let mut changes: HashMap<String, String, ahash::RandomState> = HashMap::default();
+    let mut made = 0;
     for entry in map.entries() {
         let text = match (side, entry.value.borrowed().open()) {
             (Side::Keys, _) => new(&entry.key, deed.scene)?,
             (Side::Values, Value::Str(text)) => new(&text, deed.scene)?,
             (Side::Values, _) => None,
         };
+        made += text.as_ref().map_or(0, String::len);
+        if made > RESULT_MAX {
+            return Err(Trouble(format!("the results would be longer than {RESULT_MAX} bytes together")));
+        }
         changes.extend(text.map(|text| (entry.key.clone().into_owned(), text)));
     }
     if changes.is_empty() {

@@ -36,6 +36,8 @@ struct Change {
 }
 
 const DAY: i64 = 86_400;
+/// Of the database that the table is made from.
+pub const RELEASE: &str = "2025b";
 
 impl Zone {
     pub const UTC: Self = Self { standard: Period { name: "UTC", offset: 0 }, summer: None };
