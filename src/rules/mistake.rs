@@ -49,11 +49,21 @@ impl Mistake {
     }
 }
 
+/// What is quoted may have control characters in it, which would speak to the terminal.
+pub fn write_visibly(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    text.chars().try_for_each(|letter| match letter.is_control() {
+        true => write!(f, "{}", letter.escape_debug()),
+        false => write!(f, "{letter}"),
+    })
+}
+
 impl std::error::Error for Mistake {}
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column) = self.line_and_column();
-        write!(f, "{}, line {line}, column {column}: {}\n{}", self.part, self.text, self.excerpt())
+        write!(f, "{}, line {line}, column {column}: ", self.part)?;
+        write_visibly(&self.text, f)?;
+        write!(f, "\n{}", self.excerpt())
     }
 }

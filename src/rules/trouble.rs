@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::mistake::write_visibly;
 use super::value::Value;
 
 /// Characters of a trouble that are shown.
@@ -26,8 +27,11 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.char_indices().nth(SHOWN_MAX) {
-            None => f.write_str(&self.0),
-            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
+            None => write_visibly(&self.0, f),
+            Some((end, _)) => {
+                write_visibly(self.0.get(..end).unwrap_or_default(), f)?;
+                f.write_str("…")
+            }
         }
     }
 }

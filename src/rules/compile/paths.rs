@@ -39,6 +39,10 @@ impl Compiler {
         let name = rest.iter().map(|segment| segment.name.as_str()).collect::<Vec<_>>().join(".");
         let Some(known) = table.iter().find(|known| known.name == name) else {
             let hint = did_you_mean(&name, table.iter().map(|known| known.name));
+            if name == "schema_url" {
+                let text = "`schema_url` stands beside a resource or scope, not in it; rules do not reach it";
+                return self.wrong(at, text);
+            }
             let whose = if rest.len() < segments.len() { &first.name } else { self.context.name() };
             let names = table.iter().map(|k| k.name).collect::<Vec<_>>().join(", ");
             let hint = if hint.is_empty() { format!("; there are {names}") } else { hint };

@@ -1,6 +1,6 @@
 //! `CommunityID`: one name for both directions of a network flow (Community ID specification, version 1).
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine;
