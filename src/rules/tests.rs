@@ -4,7 +4,7 @@ mod bad;
 mod bounds;
 mod converters;
 mod editors;
-mod fixture;
+pub mod fixture;
 mod lambdas;
 mod messages;
 mod paths;

@@ -35,9 +35,10 @@ pub static PRODUCTS: &[(&str, &str)] = &[
     ("HTTPD_ERRORLOG", r"%{HTTPD20_ERRORLOG}|%{HTTPD24_ERRORLOG}"),
     ("SYSLOGPROG", r"%{PROG:process.name}(?:\[%{POSINT:process.pid:int}\])?"),
     ("SYSLOGHOST", r"%{IPORHOST}"),
-    ("SYSLOGFACILITY", concat!(
+    (
+        "SYSLOGFACILITY",
         r"<%{NONNEGINT:log.syslog.facility.code:int}\.%{NONNEGINT:log.syslog.priority:int}>",
-    )),
+    ),
     ("SYSLOGBASE", concat!(
         r"%{SYSLOGTIMESTAMP:timestamp} (?:%{SYSLOGFACILITY} )?%{SYSLOGHOST:host.hostname}",
         r" %{SYSLOGPROG}:",
@@ -54,9 +55,10 @@ pub static PRODUCTS: &[(&str, &str)] = &[
         r" %{GREEDYDATA})?",
     )),
     ("CRON_ACTION", r"[A-Z ]+"),
-    ("CRONLOG", concat!(
+    (
+        "CRONLOG",
         r"%{SYSLOGBASE} \(%{USER:user.name}\) %{CRON_ACTION:system.cron.action} \(%{DATA:message}\)",
-    )),
+    ),
     ("SYSLOG5424PRINTASCII", r"[!-~]+"),
     ("SYSLOG5424PRI", r"<%{NONNEGINT:log.syslog.priority:int}>"),
     ("SYSLOG5424SD", r"(?:\[%{DATA}\])+"),
@@ -101,9 +103,10 @@ pub static PRODUCTS: &[(&str, &str)] = &[
         r"%{URIPROTO:url.scheme}://(?:%{USER:url.username}(?::[^@]*)?@)?(?:%{ELB_URIHOST})?(?:",
         r"%{ELB_URIPATHQUERY})?",
     )),
-    ("ELB_REQUEST_LINE", concat!(
+    (
+        "ELB_REQUEST_LINE",
         r"%{WORD:http.request.method} %{ELB_URI:url.original}(?: HTTP/%{NUMBER:http.version})?",
-    )),
+    ),
     ("ELB_V1_HTTP_LOG", concat!(
         r"%{TIMESTAMP_ISO8601:timestamp} %{NOTSPACE:aws.elb.name}",
         r" %{IP:source.ip}:%{INT:source.port:int} (?:-|%{IP:aws.elb.backend.ip}:",
@@ -119,9 +122,10 @@ pub static PRODUCTS: &[(&str, &str)] = &[
         r"%{NOTSPACE:aws.elb.ssl_protocol}))?",
     )),
     ("ELB_ACCESS_LOG", r"%{ELB_V1_HTTP_LOG}"),
-    ("S3_REQUEST_LINE", concat!(
+    (
+        "S3_REQUEST_LINE",
         r"%{WORD:http.request.method} %{NOTSPACE:url.original}(?: HTTP/%{NUMBER:http.version})?",
-    )),
+    ),
     ("S3_ACCESS_LOG", concat!(
         r"%{WORD:aws.s3access.bucket_owner}",
         r" %{NOTSPACE:aws.s3access.bucket} \[%{HTTPDATE:timestamp}\] (?:-|%{IP:client.ip}) (?:-|",

@@ -158,6 +158,13 @@ pub fn value_of(expression: &str) -> String {
     shown(out.and_then(|kv| kv.value.as_ref()))
 }
 
+/// What `work` gives, and how long it took.
+#[expect(clippy::disallowed_methods, reason = "that it ends soon is what is tested")]
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, std::time::Duration) {
+    let began = std::time::Instant::now();
+    (work(), began.elapsed())
+}
+
 /// Each expression with what it gives, as [`value_of`] says it.
 #[track_caller]
 pub fn check_values(cases: &[(&str, &str)]) {

@@ -1,6 +1,6 @@
 //! Lambdas and the converters that run them, from what OTTL's documentation says of them.
 
-use super::fixture::{check_values, frame, group, rules, value_of};
+use super::fixture::{check_values, frame, group, rules, timed, value_of};
 use crate::rules::{Context, Rules};
 use crate::wire::Signal;
 
@@ -127,9 +127,8 @@ fn on_a_long_list(count: usize, statement: &str) -> (Vec<String>, std::time::Dur
     };
     let bytes = log.encode_to_vec();
     let rules = rules(Some(Context::Log), &[statement]);
-    let began = std::time::Instant::now();
-    let outcome = rules.apply_item(Signal::Logs, &bytes, frame());
-    (outcome.troubles.iter().map(|(_, trouble)| trouble.to_string()).collect(), began.elapsed())
+    let (outcome, took) = timed(|| rules.apply_item(Signal::Logs, &bytes, frame()));
+    (outcome.troubles.iter().map(|(_, trouble)| trouble.to_string()).collect(), took)
 }
 
 #[test]
