@@ -113,6 +113,14 @@ fn a_context_is_not_inferred_from_a_parameter() {
     let named =
         rules(None, &[r#"set(log.attributes["x"], Filter(log.attributes, (span, _) => span == "a"))"#]);
     assert!(named.has(Signal::Logs) && !named.has(Signal::Traces));
+    // A predicate may be all of a condition.
+    let asked = rules(
+        None,
+        &[r#"drop() where not All(span.attributes, (k, _) => k != "tags") or Any([], (_, _) => true)"#],
+    );
+    use prost::Message;
+    let bytes = super::fixture::span().encode_to_vec();
+    assert!(asked.apply_item(Signal::Traces, &bytes, frame()).dropped);
     let aimless = Rules::compile(&[group(None, &[r#"set(x, Any([1], (span, _) => span == 1))"#])]);
     assert!(aimless.is_err());
 }
