@@ -5,13 +5,16 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
+use super::draft::{Slot, slots};
 use super::engine::{Outcome, Rules};
 use super::frame::Frame;
 use super::group::Context;
 use super::trouble::Trouble;
 use crate::wire::attr::messages;
 use crate::wire::fields::put_len_field;
-use crate::wire::patch::{Fate, Patch};
+use crate::wire::patch::Patch;
 use crate::wire::{Signal, split};
 
 /// Field numbers in every block: what it is about, and what is in it.
@@ -47,11 +50,10 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
     /// Runs the rules about scopes and items on the body of a resource block.
     pub fn apply(mut self, block: &[u8]) -> Ruled {
         let mut ruled = Ruled::default();
-        for (nth, scope) in (0..).zip(messages(block, ITEMS)) {
-            match self.scope(scope, &mut ruled) {
-                Some(edits) if edits.is_empty() => {}
-                Some(edits) => *ruled.edits.within(ITEMS, nth) = edits,
-                None => ruled.edits.decide(ITEMS, nth, Fate::Cut),
+        for slot in slots(block).filter(|slot| slot.is_message(ITEMS)) {
+            match self.scope(slot.body(block), &mut ruled) {
+                Some(edits) => slot.nest(&edits, &mut ruled.edits),
+                None => ruled.edits.cut(slot.range()),
             }
         }
         ruled
@@ -65,7 +67,8 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
             return None;
         };
         let (mut kept, mut lost) = (false, false);
-        for (nth, item) in (0..).zip(messages(block, ITEMS)) {
+        for slot in slots(block).filter(|slot| slot.is_message(ITEMS)) {
+            let item = slot.body(block);
             let frame = Frame {
                 resource: self.resource,
                 scope: &scope,
@@ -79,7 +82,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
             if outcome.dropped || outcome.sampled_out {
                 let gone = if outcome.dropped { &mut ruled.dropped } else { &mut ruled.sampled_out };
                 *gone += self.weight(item);
-                edits.decide(ITEMS, nth, Fate::Cut);
+                edits.cut(slot.range());
                 lost = true;
                 continue;
             }
@@ -88,9 +91,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
                 // Of other items the parts are not counted: they settle with the item.
                 ruled.dropped += u64::from(outcome.parts_dropped);
             }
-            if !outcome.edits.is_empty() {
-                *edits.within(ITEMS, nth) = outcome.edits;
-            }
+            slot.nest(&outcome.edits, &mut edits);
         }
         (kept || !lost).then_some(edits)
     }
@@ -98,12 +99,14 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
     /// The scope's body as the rules leave it, noting what is to be written; `None` if it is dropped. An absent
     /// one has nothing to be changed.
     fn head<'b>(&mut self, block: &'b [u8], edits: &mut Patch, ruled: &mut Ruled) -> Option<Cow<'b, [u8]>> {
-        let mut pieces = messages(block, HEAD);
-        let first = pieces.next().unwrap_or_default();
-        let others = pieces.count() as u32;
+        let pieces: SmallVec<[Slot; 1]> = slots(block).filter(|slot| slot.is_message(HEAD)).collect();
+        let (first, others) = match pieces.split_first() {
+            Some((first, others)) => (first, others),
+            None => return Some(Cow::Borrowed(&[])),
+        };
         let scope = match others {
-            0 => Cow::Borrowed(first),
-            _ => Cow::Owned(messages(block, HEAD).collect::<Vec<_>>().concat()),
+            [] => Cow::Borrowed(first.body(block)),
+            _ => Cow::Owned(pieces.iter().map(|piece| piece.body(block)).collect::<Vec<_>>().concat()),
         };
         if scope.is_empty() || !self.rules.has_context(Context::Scope) {
             return Some(scope);
@@ -119,10 +122,8 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
             return Some(scope);
         }
         let new = outcome.edits.apply(&scope);
-        let mut field = Vec::new();
-        put_len_field(HEAD, &new, &mut field);
-        edits.decide(HEAD, 0, Fate::Put(field));
-        (1..=others).for_each(|nth| edits.decide(HEAD, nth, Fate::Cut));
+        let _ = edits.put(first.range(), |out| Ok::<_, ()>(put_len_field(HEAD, &new, out)));
+        others.iter().for_each(|piece| edits.cut(piece.range()));
         Some(Cow::Owned(new))
     }
 

@@ -3,10 +3,57 @@
 //! Two dialects differ from ours. Go's `\d \w \s \b` are ASCII, and `[` in a class is a bracket: patterns are
 //! rewritten to mean the same here. Globs are those of gobwas/glob, where `*` also matches a slash.
 
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
 use regex::{Regex, RegexBuilder};
 
 /// Bytes a compiled pattern may take. A counted repetition of a counted repetition wants more.
 const SIZE_MAX: usize = 1 << 20;
+
+/// Verdicts that are remembered, and the longest text of one: keys and names come again and again.
+const KNOWN: usize = 64;
+const KNOWN_LEN_MAX: usize = 64;
+
+/// A pattern that remembers whether it matched.
+#[derive(Debug)]
+pub struct Pattern {
+    regex: Regex,
+    hasher: RandomState,
+    /// Hashes of texts, the last bit of each being the verdict. The hash is seeded anew for each pattern, so two
+    /// texts have the same with a chance of one in 2^63, whoever chose them.
+    known: [AtomicU64; KNOWN],
+}
+
+impl Pattern {
+    pub fn of(regex: Regex) -> Self {
+        Self { regex, hasher: RandomState::new(), known: [const { AtomicU64::new(0) }; KNOWN] }
+    }
+
+    pub fn is_match(&self, text: &str) -> bool {
+        let hash = if text.len() > KNOWN_LEN_MAX { 0 } else { self.hasher.hash_one(text.as_bytes()) };
+        // Zero is what is there before anything is.
+        let Some(known) = self.known.get(hash as usize % KNOWN).filter(|_| hash > 1) else {
+            return self.regex.is_match(text);
+        };
+        let word = known.load(Ordering::Relaxed);
+        if word ^ hash <= 1 {
+            return word & 1 == 1;
+        }
+        let verdict = self.regex.is_match(text);
+        known.store(hash & !1 | u64::from(verdict), Ordering::Relaxed);
+        verdict
+    }
+}
+
+impl Deref for Pattern {
+    type Target = Regex;
+
+    fn deref(&self) -> &Regex {
+        &self.regex
+    }
+}
 
 /// # Errors
 /// What is wrong with the pattern, in one line.

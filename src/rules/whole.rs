@@ -7,12 +7,13 @@
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use super::draft::slots;
 use super::engine::{Outcome, Rules};
 use super::frame::{Frame, TraceFacts};
 use super::kinship::{self, Kin};
 use super::trouble::Trouble;
 use crate::wire::fields::{Fields, Payload, put_len_field};
-use crate::wire::patch::{Fate, Patch};
+use crate::wire::patch::Patch;
 use crate::wire::span::{SpanView, Status};
 use crate::wire::{Signal, SpanId};
 
@@ -154,10 +155,10 @@ fn kin_of(span: &[u8]) -> Kin {
 
 fn with_parent(span: &[u8], parent: SpanId) -> Vec<u8> {
     let mut patch = Patch::default();
-    let named = Fields::of(span).filter(|field| field.number == PARENT).count() as u32;
-    (0..named).for_each(|nth| patch.decide(PARENT, nth, Fate::Cut));
+    slots(span).filter(|slot| slot.number() == PARENT).for_each(|slot| patch.cut(slot.range()));
     if !parent.is_none() {
-        put_len_field(PARENT, &parent.0, patch.tail());
+        let end = span.len()..span.len();
+        let _ = patch.put(end, |out| Ok::<_, ()>(put_len_field(PARENT, &parent.0, out)));
     }
     patch.apply(span)
 }

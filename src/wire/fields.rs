@@ -123,6 +123,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field together with its bytes, tag and length included.
+    #[inline]
     pub fn next_raw(&mut self) -> Option<(Field<'a>, &'a [u8])> {
         let before = self.rest;
         let field = self.next()?;
