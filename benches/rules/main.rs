@@ -76,7 +76,7 @@ mod once {
     /// A block that passes, and its bytes as they go out.
     #[inline(never)]
     pub fn pass(rules: &Rules, block: &[u8], resource: &[u8]) {
-        let see = |_: &[u8], _: &Outcome<'_>| {};
+        let see = |_: &[u8], _: &Outcome| {};
         let passing = Passing { rules, signal: Signal::Traces, resource, now: 0, random: || 7, see };
         let ruled = passing.apply(black_box(block));
         if !ruled.edits.is_empty() {
@@ -87,8 +87,10 @@ mod once {
     /// A trace of as many spans, with the bytes of each that is changed.
     #[inline(never)]
     pub fn joined(rules: &Rules, spans: &[&[u8]], resource: &[u8]) {
-        let members: Vec<Member<'_>> =
-            spans.iter().map(|span| Member { span, resource, scope: &[], dropped: false }).collect();
+        let members: Vec<Member<'_>> = spans
+            .iter()
+            .map(|span| Member { span, resource, scope: &[], dropped: false, to: None })
+            .collect();
         black_box(whole::apply(rules, black_box(&members), &TraceFacts::default(), 0, || 7));
     }
 }

@@ -158,6 +158,7 @@ impl Check<'_> {
             endpoint: uri,
             exact,
             signals: raw.signals.value,
+            default: raw.default.value,
             protocol: match protocol {
                 Protocol::Grpc => export::Protocol::Grpc,
                 Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,

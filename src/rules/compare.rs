@@ -66,6 +66,7 @@ pub enum Single<'v> {
 }
 
 impl<'v> Single<'v> {
+    #[inline]
     pub fn of(value: &'v Value<'_>) -> Self {
         match value {
             Value::Nil => Single::Nil,
@@ -82,6 +83,7 @@ impl<'v> Single<'v> {
     }
 
     /// Of the body of an AnyValue.
+    #[inline]
     pub fn of_any(body: &'v [u8]) -> Self {
         match body {
             // As strings are written.

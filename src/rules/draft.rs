@@ -74,12 +74,16 @@ struct Written<'a> {
 
 /// Entries written to one by one. More, and the list is taken apart: what is written is searched for in order.
 const WRITTEN_MAX: usize = 24;
+/// Field numbers whose last occurrence is found without a search.
+const DIRECT: usize = 17;
 
 #[derive(Clone, Debug)]
 pub struct Draft<'a> {
     base: &'a [u8],
     /// Its fields, in their order.
     fields: SmallVec<[Slot; 24]>,
+    /// Of the low field numbers, how many fields there are up to the last one of it; zero where there is none.
+    last: [u32; DIRECT],
     scalars: SmallVec<[(Place, Raw<'a>); 2]>,
     /// Entries of KeyValue lists that are not taken apart.
     entries: Vec<Written<'a>>,
@@ -91,9 +95,16 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub fn of(base: &'a [u8]) -> Self {
-        let fields = slots(base).collect();
+        let mut last = [0; DIRECT];
+        let mut fields = SmallVec::new();
+        for slot in slots(base) {
+            fields.push(slot);
+            if let Some(last) = last.get_mut(slot.number() as usize) {
+                *last = fields.len() as u32;
+            }
+        }
         let (scalars, maps) = (SmallVec::new(), SmallVec::new());
-        Self { base, fields, scalars, entries: Vec::new(), maps, any: None }
+        Self { base, fields, last, scalars, entries: Vec::new(), maps, any: None }
     }
 
     /// The message as it came.
@@ -106,8 +117,7 @@ impl<'a> Draft<'a> {
             return raw.clone();
         }
         if place.within == 0 {
-            let of_field = |slot: &&Slot| slot.number() == place.field;
-            return self.fields.iter().rfind(of_field).map_or(Raw::Absent, |slot| slot.raw(self.base));
+            return self.last_of(place.field).map_or(Raw::Absent, |slot| slot.raw(self.base));
         }
         // Several messages merge: the last one that says something counts.
         let within = |message| {
@@ -133,11 +143,21 @@ impl<'a> Draft<'a> {
                 _ => None,
             };
         }
-        let slot = self.fields.iter().rfind(|slot| slot.number() == place.field)?;
-        match (place.within, slot.raw(self.base)) {
-            (0, Raw::Len(Cow::Borrowed(text))) => Some(Single::Str(text)),
-            (0, Raw::Varint(number)) => Some(Single::Int(number.cast_signed())),
+        let slot = self.last_of(place.field).filter(|_| place.within == 0)?;
+        if slot.tag & 7 == LEN {
+            return Some(Single::Str(slot.body(self.base)));
+        }
+        match slot.raw(self.base) {
+            Raw::Varint(number) => Some(Single::Int(number.cast_signed())),
             _ => None,
+        }
+    }
+
+    /// The last field of a number.
+    fn last_of(&self, field: u32) -> Option<&Slot> {
+        match self.last.get(field as usize) {
+            Some(count) => self.fields.get((*count as usize).wrapping_sub(1)),
+            None => self.fields.iter().rfind(|slot| slot.number() == field),
         }
     }
 
@@ -177,9 +197,17 @@ impl<'a> Draft<'a> {
         self.entries.iter().find(|written| written.field == field && written.key == key)
     }
 
-    /// The last KeyValue of `key`.
+    /// The KeyValues of `key`; the last one counts.
+    fn key_values(&self, field: u32, key: &str) -> impl DoubleEndedIterator<Item = &Slot> {
+        let (tag, print) = (field << 3 | LEN, print_of(key.as_bytes()));
+        let may_be = move |slot: &&Slot| slot.tag == tag && (slot.print == print || slot.print == 0);
+        let is = move |slot: &&Slot| attr::Attr::key_of(slot.body(self.base)) == key.as_bytes();
+        self.fields.iter().filter(may_be).filter(is)
+    }
+
+    /// The last of them.
     fn key_value(&self, field: u32, key: &str) -> Option<&'a [u8]> {
-        self.bodies(field).rfind(|kv| attr::Attr::key_of(kv) == key.as_bytes())
+        self.key_values(field, key).next_back().map(|slot| slot.body(self.base))
     }
 
     /// Writes `key` in the KeyValue list at `field`; no value takes it away.
@@ -229,16 +257,27 @@ impl<'a> Draft<'a> {
         &mut self.maps[at].1
     }
 
+    /// Whether anything can be deleted under `key`.
+    pub fn has_key(&self, field: u32, key: &str) -> bool {
+        self.taken_apart(field).is_some()
+            || self.written(field, key).is_some()
+            || self.key_values(field, key).next().is_some()
+    }
+
     /// Keys of the KeyValue list at `field` that `is` wants, without taking it apart.
-    pub fn keys(&self, field: u32, is: impl Fn(&str) -> bool) -> SmallVec<[Cow<'a, str>; 2]> {
+    pub fn keys(&self, field: u32, is: impl Fn(&[u8]) -> bool) -> SmallVec<[Cow<'a, str>; 2]> {
+        let wanted = |key: &&Cow<'a, str>| is(key.as_bytes());
         if let Some(map) = self.taken_apart(field) {
-            return map.entries().iter().map(|entry| &entry.key).filter(|key| is(key)).cloned().collect();
+            return map.entries().iter().map(|entry| &entry.key).filter(wanted).cloned().collect();
         }
-        let written = self.entries.iter().filter(|written| written.field == field);
-        let new = written.filter(|written| written.value.is_some()).map(|written| written.key.clone());
-        let known = self.bodies(field).map(|kv| utf8(attr::Attr::key_of(kv)));
-        let known = known.filter(|key| self.written(field, key).is_none());
-        new.chain(known).filter(|key| is(key)).collect()
+        let mut keys = SmallVec::new();
+        let written = self.entries.iter().filter(|written| written.field == field && written.value.is_some());
+        keys.extend(written.map(|written| &written.key).filter(wanted).cloned());
+        for key in self.bodies(field).map(attr::Attr::key_of).filter(|key| is(key)) {
+            // What was taken away is so already.
+            keys.push(utf8(key));
+        }
+        keys
     }
 
     /// The AnyValue at `field`.
@@ -271,12 +310,14 @@ impl<'a> Draft<'a> {
     /// The name of a written value that OTLP has no place for.
     pub fn patch(&self, stays: impl Fn(&str) -> bool, nests: &mut Nests) -> Result<Patch, &'static str> {
         let mut patch = Patch::default();
+        if self.scalars.len() + self.entries.len() > 1 {
+            patch.reserve(self.entries.len() + 4, 48 * self.entries.len() + 64);
+        }
         for (place, raw) in &self.scalars {
             self.patch_scalar(*place, raw, &mut patch, nests);
         }
         for Written { field, key, value } in self.entries.iter().filter(|written| !stays(&written.key)) {
-            let of_key = |slot: &&Slot| attr::Attr::key_of(slot.body(self.base)) == key.as_bytes();
-            let mut known = self.messages(*field).filter(of_key);
+            let mut known = self.key_values(*field, key);
             let last = known.next_back().map(Slot::range);
             // Of a key that stands twice the last counted.
             known.for_each(|slot| patch.cut(slot.range()));
@@ -341,6 +382,8 @@ const LEN: u32 = 2;
 pub struct Slot {
     /// Its number and wire type.
     tag: u32,
+    /// Of a KeyValue, what tells most keys apart; zero where it is not written as everybody writes it.
+    print: u32,
     start: u32,
     /// What it carries stands from here to the end.
     body: u32,
@@ -381,23 +424,65 @@ impl Slot {
     }
 }
 
+/// What tells most keys apart: their length and last letters. Never zero.
+fn print_of(key: &[u8]) -> u32 {
+    let len = key.len() as u32;
+    match key.last_chunk::<4>() {
+        Some(end) => u32::from_le_bytes(*end).rotate_left(len) | 1,
+        None => key.iter().fold(len, |print, byte| print << 8 | u32::from(*byte)) | 1,
+    }
+}
+
 /// The fields of a message; those beyond four gigabytes are not seen.
-pub fn slots(message: &[u8]) -> impl Iterator<Item = Slot> {
-    let mut fields = Fields::of(message);
-    let mut at = 0_u32;
-    std::iter::from_fn(move || {
-        let (field, raw) = fields.next_raw()?;
-        let (start, end) = (at, at.checked_add(u32::try_from(raw.len()).ok()?)?);
-        at = end;
+pub fn slots(message: &[u8]) -> Slots<'_> {
+    Slots { message, at: 0 }
+}
+
+#[derive(Clone, Debug)]
+pub struct Slots<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for Slots<'_> {
+    type Item = Slot;
+
+    #[inline]
+    fn next(&mut self) -> Option<Slot> {
+        let rest = self.message.get(self.at..)?;
+        // One byte of tag and one or two of length: nearly every field.
+        let (tag, head, len) = match *rest {
+            [tag @ 8..0x80, len @ ..0x80, ..] if tag & 7 == 2 => (u32::from(tag), 2, usize::from(len)),
+            [tag @ 8..0x80, low, high @ ..0x80, ..] if tag & 7 == 2 => {
+                (u32::from(tag), 3, usize::from(low & 0x7f) | usize::from(high) << 7)
+            }
+            [tag @ 8..0x80, ..] if tag & 7 == 1 => (u32::from(tag), 1, 8),
+            _ => self.measured(rest)?,
+        };
+        let (start, body) = (self.at, self.at + head);
+        let carried = self.message.get(body..body + len)?;
+        self.at = body + len;
+        let key = if tag & 7 == LEN { attr::Attr::usual(carried) } else { None };
+        let end = u32::try_from(self.at).ok()?;
+        let print = key.map_or(0, |(key, _)| print_of(key));
+        Some(Slot { tag, print, start: start as u32, body: body as u32, end })
+    }
+}
+
+impl Slots<'_> {
+    /// Tag, bytes before what is carried, and bytes of that, of a field written as few are.
+    #[cold]
+    fn measured(&self, rest: &[u8]) -> Option<(u32, usize, usize)> {
+        let (field, raw) = Fields::of(rest).next_raw()?;
         let (wire_type, len) = match field.payload {
             Payload::Varint(_) => (0, 0),
-            Payload::Fixed64(_) => (1, 0),
-            Payload::Len(body) => (LEN, body.len() as u32),
+            Payload::Fixed64(_) => (1, 8),
+            Payload::Len(body) => (LEN, body.len()),
             Payload::Group => (3, 0),
-            Payload::Fixed32(_) => (5, 0),
+            Payload::Fixed32(_) => (5, 4),
         };
-        Some(Slot { tag: field.number << 3 | wire_type, start, body: end - len, end })
-    })
+        Some((field.number << 3 | wire_type, raw.len() - len, len))
+    }
 }
 
 /// Plans for messages inside a message, gathered before they become part of its own.

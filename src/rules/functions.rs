@@ -11,6 +11,7 @@ use super::trouble::Trouble;
 use super::types::Types;
 use super::value::Value;
 use super::{grok::Grok, mask::Mask};
+use crate::model::Destination;
 
 /// What may be written in the place of a parameter.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,7 @@ pub enum Argument {
     Grok(Box<Grok>),
     Mask(Box<Mask>),
     Converter(&'static Converter),
+    Route(Destination),
     Place(Path),
 }
 

@@ -4,6 +4,7 @@
 //! is seen by itself: there is no trace around it, and children of a dropped span keep its name.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
@@ -12,7 +13,7 @@ use super::engine::{Outcome, Rules};
 use super::frame::Frame;
 use super::group::Context;
 use super::trouble::Trouble;
-use crate::wire::attr::messages;
+use crate::model::Destination;
 use crate::wire::fields::put_len_field;
 use crate::wire::patch::Patch;
 use crate::wire::{Signal, split};
@@ -24,12 +25,60 @@ const ITEMS: u32 = 2;
 /// What becomes of a block.
 #[derive(Debug, Default)]
 pub struct Ruled {
-    /// For the block's body.
-    pub edits: Patch,
+    /// For the block's body: what goes to each destination, in the order their first items stand in the block.
+    /// None when nothing is left of it.
+    pub parts: Parts,
     /// Spans, records or data points that are dropped, and those that were not drawn.
     pub dropped: u64,
     pub sampled_out: u64,
     pub troubles: Vec<(u32, Trouble)>,
+}
+
+/// A message once for each destination that something in it has.
+#[derive(Debug, Default)]
+pub struct Parts {
+    all: SmallVec<[Part; 1]>,
+    /// What all of them begin with.
+    begun: Patch,
+    /// What was laid into any of them, or none: it is not in a part that is begun behind it.
+    laid: Vec<Range<usize>>,
+}
+
+/// What goes to one destination.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// `None`: where everything goes.
+    pub to: Option<Destination>,
+    pub edits: Patch,
+    /// Spans, records or data points in it; counted where rules route.
+    pub items: u64,
+}
+
+impl Parts {
+    pub fn iter(&self) -> std::slice::Iter<'_, Part> {
+        self.all.iter()
+    }
+
+    /// The message at `slot` goes to the destinations of `pieces`, as each says; without any, nowhere.
+    fn lay(&mut self, slot: &Slot, pieces: &[Part]) {
+        for piece in pieces {
+            if !self.all.iter().any(|part| part.to == piece.to) {
+                let mut edits = self.begun.clone();
+                self.laid.iter().for_each(|place| edits.cut(place.clone()));
+                self.all.push(Part { to: piece.to, edits, items: 0 });
+            }
+        }
+        for part in &mut self.all {
+            match pieces.iter().find(|piece| piece.to == part.to) {
+                Some(piece) => {
+                    part.items += piece.items;
+                    slot.nest(&piece.edits, &mut part.edits);
+                }
+                None => part.edits.cut(slot.range()),
+            }
+        }
+        self.laid.push(slot.range());
+    }
 }
 
 /// A block's surroundings, and whoever wants to know of each item what the rules make of it.
@@ -46,28 +95,35 @@ pub struct Passing<'a, Random, See> {
     pub see: See,
 }
 
-impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Random, See> {
+impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, See> {
     /// Runs the rules about scopes and items on the body of a resource block.
     pub fn apply(mut self, block: &[u8]) -> Ruled {
         let mut ruled = Ruled::default();
+        let mut parts = Parts::default();
         for slot in slots(block).filter(|slot| slot.is_message(ITEMS)) {
-            match self.scope(slot.body(block), &mut ruled) {
-                Some(edits) => slot.nest(&edits, &mut ruled.edits),
-                None => ruled.edits.cut(slot.range()),
+            let scope = self.scope(slot.body(block), &mut ruled);
+            // One that was empty before stays where it is.
+            if !scope.laid.is_empty() {
+                parts.lay(&slot, &scope.all);
             }
         }
+        ruled.parts = parts;
         ruled
     }
 
-    /// What becomes of a scope block; `None` if nothing is left in it.
-    fn scope(&mut self, block: &[u8], ruled: &mut Ruled) -> Option<Patch> {
-        let mut edits = Patch::default();
-        let Some(scope) = self.head(block, &mut edits, ruled) else {
-            ruled.dropped += messages(block, ITEMS).map(|item| self.weight(item)).sum::<u64>();
-            return None;
+    /// What becomes of a scope block.
+    fn scope(&mut self, block: &[u8], ruled: &mut Ruled) -> Parts {
+        let mut parts = Parts::default();
+        let items = || slots(block).filter(|slot| slot.is_message(ITEMS));
+        let Some((scope, to)) = self.head(block, &mut parts.begun, ruled) else {
+            for slot in items() {
+                ruled.dropped += self.weight(slot.body(block));
+                parts.lay(&slot, &[]);
+            }
+            return parts;
         };
-        let (mut kept, mut lost) = (false, false);
-        for slot in slots(block).filter(|slot| slot.is_message(ITEMS)) {
+        let routes = !self.rules.routes().is_nowhere();
+        for slot in items() {
             let item = slot.body(block);
             let frame = Frame {
                 resource: self.resource,
@@ -76,40 +132,47 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
                 random: (self.random)(),
                 ..Frame::default()
             };
-            let outcome = self.rules.apply_item(self.signal, item, frame);
+            let mut outcome = self.rules.apply_item(self.signal, item, frame);
             (self.see)(item, &outcome);
-            ruled.troubles.extend(outcome.troubles);
+            ruled.troubles.append(&mut outcome.troubles);
             if outcome.dropped || outcome.sampled_out {
                 let gone = if outcome.dropped { &mut ruled.dropped } else { &mut ruled.sampled_out };
                 *gone += self.weight(item);
-                edits.cut(slot.range());
-                lost = true;
+                parts.lay(&slot, &[]);
                 continue;
             }
-            kept = true;
+            let mut gone = 0;
             if self.signal == Signal::Metrics {
                 // Of other items the parts are not counted: they settle with the item.
-                ruled.dropped += u64::from(outcome.parts_dropped);
+                gone = u64::from(outcome.parts_dropped);
+                ruled.dropped += gone;
             }
-            slot.nest(&outcome.edits, &mut edits);
+            let items = if routes { self.weight(item).saturating_sub(gone) } else { 0 };
+            let to = Destination::both(to, outcome.route);
+            parts.lay(&slot, &[Part { to, edits: outcome.edits, items }]);
         }
-        (kept || !lost).then_some(edits)
+        parts
     }
 
-    /// The scope's body as the rules leave it, noting what is to be written; `None` if it is dropped. An absent
-    /// one has nothing to be changed.
-    fn head<'b>(&mut self, block: &'b [u8], edits: &mut Patch, ruled: &mut Ruled) -> Option<Cow<'b, [u8]>> {
+    /// The scope's body as the rules leave it and where they send what is in it, noting what is to be written;
+    /// `None` if it is dropped. An absent one has nothing to be changed.
+    fn head<'b>(
+        &mut self,
+        block: &'b [u8],
+        edits: &mut Patch,
+        ruled: &mut Ruled,
+    ) -> Option<(Cow<'b, [u8]>, Option<Destination>)> {
         let pieces: SmallVec<[Slot; 1]> = slots(block).filter(|slot| slot.is_message(HEAD)).collect();
         let (first, others) = match pieces.split_first() {
             Some((first, others)) => (first, others),
-            None => return Some(Cow::Borrowed(&[])),
+            None => return Some((Cow::Borrowed(&[]), None)),
         };
         let scope = match others {
             [] => Cow::Borrowed(first.body(block)),
             _ => Cow::Owned(pieces.iter().map(|piece| piece.body(block)).collect::<Vec<_>>().concat()),
         };
         if scope.is_empty() || !self.rules.has_context(Context::Scope) {
-            return Some(scope);
+            return Some((scope, None));
         }
         let frame =
             Frame { resource: self.resource, now: self.now, random: (self.random)(), ..Frame::default() };
@@ -119,12 +182,12 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
             return None;
         }
         if outcome.edits.is_empty() {
-            return Some(scope);
+            return Some((scope, outcome.route));
         }
         let new = outcome.edits.apply(&scope);
         let _ = edits.put(first.range(), |out| Ok::<_, ()>(put_len_field(HEAD, &new, out)));
         others.iter().for_each(|piece| edits.cut(piece.range()));
-        Some(Cow::Owned(new))
+        Some((Cow::Owned(new), outcome.route))
     }
 
     /// Items that one message counts for.
@@ -162,10 +225,11 @@ mod tests {
             resource: &[],
             now: 0,
             random: || 1,
-            see: |_: &[u8], _: &Outcome<'_>| {},
+            see: |_: &[u8], _: &Outcome| {},
         };
         let ruled = passing.apply(&block);
-        let after = ResourceLogs::decode(ruled.edits.apply(&block).as_slice()).unwrap();
+        let after = ruled.parts.iter().next().map_or(Vec::new(), |part| part.edits.apply(&block));
+        let after = ResourceLogs::decode(after.as_slice()).unwrap();
         (ruled, after)
     }
 
@@ -197,6 +261,35 @@ mod tests {
         let before = block(&[("a", &["x", "y"]), ("b", &["z"])]);
         let (ruled, after) =
             ruled(&["set(log.severity_text, \"q\") where log.severity_text == \"w\""], &before);
-        assert!(ruled.edits.is_empty() && after == before);
+        assert!(ruled.parts.iter().all(|part| part.edits.is_empty()) && after == before);
+    }
+
+    #[test]
+    fn a_block_goes_to_each_destination_with_what_is_sent_there() {
+        let group = |text: &&str| Group { statements: vec![(*text).into()], ..Group::default() };
+        let statements = [
+            "route(\"eu\") where log.severity_text == \"x\" or scope.name == \"b\"",
+            "route(\"us\") where log.severity_text == \"z\"",
+            "drop() where log.severity_text == \"w\"",
+            "set(scope.name, \"c\") where scope.name == \"a\"",
+        ];
+        let rules = Rules::compile(&statements.iter().map(group).collect::<Vec<_>>()).unwrap();
+        let before =
+            block(&[("a", &["w", "x", "y", "x"]), ("b", &["z", "v"]), ("d", &["y"])]).encode_to_vec();
+        let (signal, see) = (Signal::Logs, |_: &[u8], _: &Outcome| {});
+        let ruled =
+            Passing { rules: &rules, signal, resource: &[], now: 0, random: || 1, see }.apply(&before);
+        let (eu, us) = (Destination::of(0), Destination::of(1));
+        let part = |part: &Part| {
+            let block = ResourceLogs::decode(part.edits.apply(&before).as_slice()).unwrap();
+            (part.to, part.items, block)
+        };
+        let parts: Vec<_> = ruled.parts.iter().map(part).collect();
+        let expect = [
+            (Some(eu), 3, block(&[("c", &["x", "x"]), ("b", &["v"])])),
+            (None, 2, block(&[("c", &["y"]), ("d", &["y"])])),
+            (Some(eu | us), 1, block(&[("b", &["z"])])),
+        ];
+        assert_eq!((parts.as_slice(), ruled.dropped), (&expect[..], 1));
     }
 }

@@ -44,6 +44,8 @@ pub struct Call {
 pub enum Condition {
     Constant(bool),
     Compare(CompareOp, Expr, Expr),
+    /// `IsMatch`, which is asked more than anything else.
+    Match(Box<Call>),
     /// A value that has to be true or false.
     Truth(Expr),
     Not(Box<Condition>),
@@ -154,6 +156,14 @@ impl Condition {
                     return Ok(compare::singles(*op, left, right));
                 }
                 compare::holds(*op, &left.value(scene)?, &right.value(scene)?)
+            }
+            Condition::Match(call) => {
+                if let [Argument::Value(target), Argument::Pattern(pattern)] = call.arguments.as_slice()
+                    && let Some(Single::Str(text)) = target.peek(scene)
+                {
+                    return Ok(pattern.is_match_bytes(text));
+                }
+                call.value(scene)? == Value::Bool(true)
             }
             Condition::Truth(expr) => match expr.value(scene)?.open() {
                 Value::Bool(truth) => truth,

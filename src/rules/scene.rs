@@ -17,6 +17,7 @@ use super::spots::{Home, Spot};
 use super::trouble::Trouble;
 use super::value::Value;
 use super::writing;
+use crate::model::Destination;
 use crate::wire::patch::Patch;
 use crate::wire::splice::identifies;
 
@@ -47,7 +48,8 @@ pub struct Scene<'a> {
     pub dropped: bool,
     /// The trace this belongs to was not drawn.
     pub sampled_out: bool,
-    pub route: Option<&'a str>,
+    /// The upstreams it goes to, and no others.
+    pub route: Option<Destination>,
     /// Random values handed out so far.
     pub drawn: Cell<u32>,
 }
@@ -126,6 +128,9 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// When a key does not fit what it looks into.
     pub fn read(&self, home: Home, spot: Spot, keys: &[Key<'_>]) -> Result<Value<'a>, Trouble> {
+        if let (Home::Item, Spot::Attributes(field), [Key::Name(name)]) = (home, spot, keys) {
+            return Ok(self.item.entry(field, name));
+        }
         let reading =
             |draft| Reading { draft, kind: self.kind(home), nth: self.inner().map_or(0, |i| i.nth) };
         let draft = match home {
@@ -199,6 +204,26 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Takes one key out of the map at `spot`.
+    ///
+    /// # Errors
+    /// When there is no map.
+    pub fn remove_key(
+        &mut self,
+        (home, spot, keys): (Home, Spot, &[Key<'a>]),
+        key: Cow<'a, str>,
+    ) -> Result<(), Trouble> {
+        match (home, writing::resolve(spot, self.kind(home)), keys) {
+            (Home::Item, Some(Spot::Attributes(field)), []) => {
+                if self.item.has_key(field, &key) {
+                    self.item.write_entry(field, key, None);
+                }
+                Ok(())
+            }
+            _ => self.remove_keys((home, spot, keys), |known| known == key.as_bytes()),
+        }
+    }
+
     /// Takes keys that `is` wants out of the map at `spot`.
     ///
     /// # Errors
@@ -206,7 +231,7 @@ impl<'a> Scene<'a> {
     pub fn remove_keys(
         &mut self,
         (home, spot, keys): (Home, Spot, &[Key<'a>]),
-        is: impl Fn(&str) -> bool,
+        is: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Trouble> {
         let resolved = writing::resolve(spot, self.kind(home));
         let draft = match home {
@@ -220,7 +245,7 @@ impl<'a> Scene<'a> {
                 Ok(())
             }
             _ => self.edit_map(home, spot, keys, |map| {
-                map.retain(|entry| !is(&entry.key));
+                map.retain(|entry| !is(entry.key.as_bytes()));
                 Ok(())
             }),
         }

@@ -46,6 +46,10 @@ impl<'a> Value<'a> {
     /// The value with its outermost level read: never [`Value::Any`].
     pub fn open(self) -> Self {
         match self {
+            // As strings are written.
+            Value::Any([0x0a, len @ ..0x80, text @ ..]) if text.len() == usize::from(*len) => {
+                Self::of_utf8(text)
+            }
             Value::Any(body) => Self::read(attr::Value::of(body)),
             value => value,
         }

@@ -129,9 +129,9 @@ impl<'a> Attr<'a> {
         Self::usual(key_value).map(|(_, body)| body)
     }
 
-    /// As every SDK writes it: the key, a value, and nothing else.
+    /// Key and value's body of a KeyValue that is written as every SDK writes it: these two, and nothing else.
     #[inline]
-    fn usual(key_value: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    pub fn usual(key_value: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
         if let [0x0a, len @ ..0x80, rest @ ..] = key_value
             && let Some((key, [0x12, value_len @ ..0x80, value @ ..])) = rest.split_at_checked((*len).into())
             && value.len() == usize::from(*value_len)

@@ -31,6 +31,12 @@ impl Patch {
         self.edits.is_empty()
     }
 
+    /// Makes room for so many stretches and new bytes.
+    pub fn reserve(&mut self, edits: usize, bytes: usize) {
+        self.edits.reserve(edits);
+        self.bytes.reserve(bytes);
+    }
+
     /// Nothing comes in the place of `gone`.
     pub fn cut(&mut self, gone: Range<usize>) {
         let end = self.bytes.len();

@@ -10,7 +10,7 @@ use crate::rules::types::Types;
 use crate::rules::value::Value;
 use crate::rules::{converters, grok, mask, patterns};
 
-impl Compiler {
+impl Compiler<'_> {
     /// The arguments of a call in the order of the parameters.
     pub(super) fn arguments(
         &mut self,

@@ -45,22 +45,23 @@ pub const EDITORS: &[Editor] = &[
 
 fn delete_key(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     let key = deed.text(1)?;
-    deed.remove_keys(|known| known == key)
+    let (path, keys) = deed.target()?;
+    deed.scene.remove_key((path.home, path.spot, &keys), key)
 }
 
 fn delete_matching_keys(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     let pattern = deed.pattern(1)?;
-    deed.remove_keys(|key| pattern.is_match(key))
+    deed.remove_keys(|key| pattern.is_match_bytes(key))
 }
 
 fn keep_keys(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     let keys = strings(deed.list(1)?)?;
-    deed.remove_keys(|known| !keys.iter().any(|key| key == known))
+    deed.remove_keys(|known| !keys.iter().any(|key| key.as_bytes() == known))
 }
 
 fn keep_matching_keys(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     let pattern = deed.pattern(1)?;
-    deed.remove_keys(|key| !pattern.is_match(key))
+    deed.remove_keys(|key| !pattern.is_match_bytes(key))
 }
 
 /// Which keys beyond the limit go is nobody's choice in the Collector; here the last ones go.

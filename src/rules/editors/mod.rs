@@ -62,7 +62,7 @@ impl<'a> Deed<'_, 'a> {
         self.scene.write(path.home, path.spot, &keys, value)
     }
 
-    fn remove_keys(&mut self, is: impl Fn(&str) -> bool) -> Result<(), Trouble> {
+    fn remove_keys(&mut self, is: impl Fn(&[u8]) -> bool) -> Result<(), Trouble> {
         let (path, keys) = self.target()?;
         self.scene.remove_keys((path.home, path.spot, &keys), is)
     }
