@@ -74,7 +74,7 @@ struct Written<'a> {
 
 /// Entries written to one by one. More, and the list is taken apart: what is written is searched for in order.
 const WRITTEN_MAX: usize = 24;
-/// Field numbers whose last occurrence is found without a search.
+/// Field numbers whose fields are found without a search.
 const DIRECT: usize = 17;
 
 #[derive(Clone, Debug)]
@@ -82,8 +82,8 @@ pub struct Draft<'a> {
     base: &'a [u8],
     /// Its fields, in their order.
     fields: SmallVec<[Slot; 24]>,
-    /// Of the low field numbers, how many fields there are up to the last one of it; zero where there is none.
-    last: [u32; DIRECT],
+    /// Of the low field numbers, the fields from the first of it to its last.
+    spread: [(u32, u32); DIRECT],
     scalars: SmallVec<[(Place, Raw<'a>); 2]>,
     /// Entries of KeyValue lists that are not taken apart.
     entries: Vec<Written<'a>>,
@@ -95,16 +95,18 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub fn of(base: &'a [u8]) -> Self {
-        let mut last = [0; DIRECT];
+        let mut spread = [(0, 0); DIRECT];
         let mut fields = SmallVec::new();
         for slot in slots(base) {
-            fields.push(slot);
-            if let Some(last) = last.get_mut(slot.number() as usize) {
-                *last = fields.len() as u32;
+            if let Some((first, end)) = spread.get_mut(slot.number() as usize) {
+                let at = fields.len() as u32;
+                *first = if *end == 0 { at } else { *first };
+                *end = at + 1;
             }
+            fields.push(slot);
         }
         let (scalars, maps) = (SmallVec::new(), SmallVec::new());
-        Self { base, fields, last, scalars, entries: Vec::new(), maps, any: None }
+        Self { base, fields, spread, scalars, entries: Vec::new(), maps, any: None }
     }
 
     /// The message as it came.
@@ -154,10 +156,15 @@ impl<'a> Draft<'a> {
     }
 
     /// The last field of a number.
-    fn last_of(&self, field: u32) -> Option<&Slot> {
-        match self.last.get(field as usize) {
-            Some(count) => self.fields.get((*count as usize).wrapping_sub(1)),
-            None => self.fields.iter().rfind(|slot| slot.number() == field),
+    fn last_of(&self, number: u32) -> Option<&Slot> {
+        self.around(number).iter().rfind(|slot| slot.number() == number)
+    }
+
+    /// The fields among which those of a number stand.
+    fn around(&self, number: u32) -> &[Slot] {
+        match self.spread.get(number as usize) {
+            Some((first, end)) => self.fields.get(*first as usize..*end as usize).unwrap_or_default(),
+            None => &self.fields,
         }
     }
 
@@ -202,7 +209,7 @@ impl<'a> Draft<'a> {
         let (tag, print) = (field << 3 | LEN, print_of(key.as_bytes()));
         let may_be = move |slot: &&Slot| slot.tag == tag && (slot.print == print || slot.print == 0);
         let is = move |slot: &&Slot| attr::Attr::key_of(slot.body(self.base)) == key.as_bytes();
-        self.fields.iter().filter(may_be).filter(is)
+        self.around(field).iter().filter(may_be).filter(is)
     }
 
     /// The last of them.
@@ -300,7 +307,7 @@ impl<'a> Draft<'a> {
 
     /// Where the messages at `field` stand.
     pub fn messages(&self, field: u32) -> impl DoubleEndedIterator<Item = &Slot> {
-        self.fields.iter().filter(move |slot| slot.is_message(field))
+        self.around(field).iter().filter(move |slot| slot.is_message(field))
     }
 
     /// What has to become of the message. Entries whose keys `stays` names are left as they came; what changes
