@@ -172,7 +172,8 @@ impl Journey {
             if labelled.dropped || self.rules.concerns(request.signal) {
                 self.pass_ruled(now, request, entry, &labelled);
             } else {
-                self.pass_block(now, request, &Passed::of(request, entry), &labelled, labelled.to);
+                let routed = self.placed(labelled.to);
+                self.pass_block(now, request, &Passed::of(request, entry), &labelled, routed);
             }
         }
     }

@@ -80,7 +80,7 @@ impl Journey {
         if self.rules.rules.routes().is_nowhere() {
             return (ruled, None);
         }
-        let routed = trace.routed.unwrap_or(routed);
+        let routed = trace.routed.unwrap_or_else(|| self.placed(routed));
         self.join.iter_mut().for_each(|join| join.routed(trace, routed));
         (ruled, routed)
     }
@@ -235,7 +235,7 @@ impl Journey {
         }
         let alone = ruled.parts.iter().len() == 1;
         for part in ruled.parts.iter() {
-            let routed = Destination::both(labelled.to, part.to);
+            let routed = self.placed(Destination::both(labelled.to, part.to));
             let items = if alone { left } else { part.items };
             if part.edits.is_empty() {
                 self.pass_block(now, request, &Passed::of(request, entry), labelled, routed);
@@ -246,6 +246,11 @@ impl Journey {
             let passed = Passed { body: &body, at, items, head: &entry.head };
             self.pass_block(now, request, &passed, labelled, routed);
         }
+    }
+
+    /// Where rules send something, by our places of the upstreams they name.
+    pub(super) fn placed(&self, routed: Option<Destination>) -> Option<Destination> {
+        routed.map(|to| self.shelf.named(self.rules.rules.names(to)))
     }
 
     /// Items that go no further, by the user's wish.

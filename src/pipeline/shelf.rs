@@ -102,6 +102,13 @@ impl Shelf {
         self.slots.iter().any(|slot| slot.signals.has(signal))
     }
 
+    /// The upstreams of these names, in their places here. Rules may know others: they are read again while we
+    /// run, and upstreams are not.
+    pub fn named<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) -> Destination {
+        let named = |slot: &Slot| names.clone().any(|name| name == slot.name);
+        self.slots.iter().enumerate().filter(|(_, slot)| named(slot)).map(|(nth, _)| nth).collect()
+    }
+
     /// Where something of a signal goes that rules route: to those of them that take the signal. What is not
     /// routed, or only to others, goes where everything goes.
     pub fn way(&self, signal: Signal, routed: Option<Destination>) -> Destination {
@@ -229,6 +236,7 @@ mod tests {
         assert_eq!(shelf.way(Signal::Logs, None), to(&[0]));
         assert_eq!(shelf.way(Signal::Logs, Some(to(&[1, 2]))), to(&[1]));
         assert_eq!(shelf.way(Signal::Metrics, Some(to(&[1, 2]))), to(&[0]), "neither takes metrics");
+        assert_eq!(shelf.named(["u2", "new", "u0"].into_iter()), to(&[0, 2]));
     }
 
     proptest! {

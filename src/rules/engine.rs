@@ -134,9 +134,14 @@ impl Rules {
         self.groups.iter().find(has).map(|group| group.error_mode).unwrap_or_default()
     }
 
-    /// The upstreams that statements send items to, by their places.
+    /// The upstreams that statements send items to, by their places in the configuration of these rules.
     pub fn routes(&self) -> Destination {
         self.routes
+    }
+
+    /// What the upstreams in these places are called there.
+    pub fn names(&self, of: Destination) -> impl Iterator<Item = &str> + Clone {
+        self.upstreams.names().enumerate().filter(move |(nth, _)| of.has(*nth)).map(|(_, name)| name)
     }
 
     /// What becomes of a Resource message's body. Dropping one drops all that is in its block.

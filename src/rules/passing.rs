@@ -4,14 +4,14 @@
 //! is seen by itself: there is no trace around it, and children of a dropped span keep its name.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::draft::{Slot, slots};
 use super::engine::{Outcome, Rules};
 use super::frame::Frame;
 use super::group::Context;
+use super::parts::{Part, Parts};
+use super::slots::{Slot, slots};
 use super::trouble::Trouble;
 use crate::model::Destination;
 use crate::wire::fields::put_len_field;
@@ -32,53 +32,6 @@ pub struct Ruled {
     pub dropped: u64,
     pub sampled_out: u64,
     pub troubles: Vec<(u32, Trouble)>,
-}
-
-/// A message once for each destination that something in it has.
-#[derive(Debug, Default)]
-pub struct Parts {
-    all: SmallVec<[Part; 1]>,
-    /// What all of them begin with.
-    begun: Patch,
-    /// What was laid into any of them, or none: it is not in a part that is begun behind it.
-    laid: Vec<Range<usize>>,
-}
-
-/// What goes to one destination.
-#[derive(Clone, Debug, Default)]
-pub struct Part {
-    /// `None`: where everything goes.
-    pub to: Option<Destination>,
-    pub edits: Patch,
-    /// Spans, records or data points in it; counted where rules route.
-    pub items: u64,
-}
-
-impl Parts {
-    pub fn iter(&self) -> std::slice::Iter<'_, Part> {
-        self.all.iter()
-    }
-
-    /// The message at `slot` goes to the destinations of `pieces`, as each says; without any, nowhere.
-    fn lay(&mut self, slot: &Slot, pieces: &[Part]) {
-        for piece in pieces {
-            if !self.all.iter().any(|part| part.to == piece.to) {
-                let mut edits = self.begun.clone();
-                self.laid.iter().for_each(|place| edits.cut(place.clone()));
-                self.all.push(Part { to: piece.to, edits, items: 0 });
-            }
-        }
-        for part in &mut self.all {
-            match pieces.iter().find(|piece| piece.to == part.to) {
-                Some(piece) => {
-                    part.items += piece.items;
-                    slot.nest(&piece.edits, &mut part.edits);
-                }
-                None => part.edits.cut(slot.range()),
-            }
-        }
-        self.laid.push(slot.range());
-    }
 }
 
 /// A block's surroundings, and whoever wants to know of each item what the rules make of it.
@@ -103,8 +56,8 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
         for slot in slots(block).filter(|slot| slot.is_message(ITEMS)) {
             let scope = self.scope(slot.body(block), &mut ruled);
             // One that was empty before stays where it is.
-            if !scope.laid.is_empty() {
-                parts.lay(&slot, &scope.all);
+            if !scope.is_untouched() {
+                parts.lay(&slot, scope.pieces());
             }
         }
         ruled.parts = parts;
@@ -113,15 +66,17 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
 
     /// What becomes of a scope block.
     fn scope(&mut self, block: &[u8], ruled: &mut Ruled) -> Parts {
-        let mut parts = Parts::default();
+        let mut begun = Patch::default();
         let items = || slots(block).filter(|slot| slot.is_message(ITEMS));
-        let Some((scope, to)) = self.head(block, &mut parts.begun, ruled) else {
+        let Some((scope, to)) = self.head(block, &mut begun, ruled) else {
+            let mut parts = Parts::default();
             for slot in items() {
                 ruled.dropped += self.weight(slot.body(block));
                 parts.lay(&slot, &[]);
             }
             return parts;
         };
+        let mut parts = Parts::of(begun);
         let routes = !self.rules.routes().is_nowhere();
         for slot in items() {
             let item = slot.body(block);

@@ -6,13 +6,14 @@ use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 
 use super::compare::Single;
-use super::draft::{self, Draft, Nests, Slot};
+use super::draft::Draft;
 use super::frame::Frame;
 use super::group::Context;
 use super::keys::{self, Key};
 use super::map::Map;
 use super::points::Kind;
 use super::reading::{self, Reading};
+use super::slots::{self, Nests, Slot};
 use super::spots::{Home, Spot};
 use super::trouble::Trouble;
 use super::value::Value;
@@ -56,6 +57,8 @@ pub struct Scene<'a> {
 
 /// Span.events.
 const EVENTS: u32 = 11;
+/// Keys that are taken away one by one; of more, each would be looked for among all the others.
+const FEW: usize = 8;
 /// `data_points` of every kind of metric.
 const POINTS: u32 = 1;
 
@@ -96,7 +99,7 @@ impl<'a> Scene<'a> {
                 (_, Some(kind)) => {
                     let points = |data: &Slot| {
                         let (data, message) = (*data, data.body(item.base()));
-                        let points = draft::slots(message).filter(|slot| slot.is_message(POINTS));
+                        let points = slots::slots(message).filter(|slot| slot.is_message(POINTS));
                         (0..).zip(points).map(move |point| inner(point, message, Some(kind), Some(data)))
                     };
                     item.messages(kind as u32).flat_map(points).collect()
@@ -241,7 +244,12 @@ impl<'a> Scene<'a> {
         };
         match (draft, resolved, keys) {
             (Some(draft), Some(Spot::Attributes(field)), []) => {
-                draft.keys(field, is).into_iter().for_each(|key| draft.write_entry(field, key, None));
+                let keys = draft.keys(field, &is);
+                if keys.len() > FEW {
+                    draft.map_mut(field).retain(|entry| !is(entry.key.as_bytes()));
+                } else {
+                    keys.into_iter().for_each(|key| draft.write_entry(field, key, None));
+                }
                 Ok(())
             }
             _ => self.edit_map(home, spot, keys, |map| {

@@ -8,10 +8,10 @@
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::draft::slots;
 use super::engine::{Outcome, Rules};
 use super::frame::{Frame, TraceFacts};
 use super::kinship::{self, Kin};
+use super::slots::slots;
 use super::trouble::Trouble;
 use crate::model::Destination;
 use crate::wire::fields::{Fields, Payload, put_len_field};
