@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use regex::Regex;
 use smallvec::SmallVec;
 
 use super::lambda::Lambda;
+use super::patterns::Pattern;
 use super::program::{Expr, Path};
 use super::scene::Scene;
 use super::trouble::Trouble;
@@ -14,6 +14,7 @@ use super::value::Value;
 use super::xml::xpath::XPath;
 use super::zones::Zone;
 use super::{grok::Grok, mask::Mask};
+use crate::model::Destination;
 
 /// What may be written in the place of a parameter.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +88,7 @@ pub struct Editor {
 pub enum Argument {
     Absent,
     Value(Expr),
-    Pattern(Regex),
+    Pattern(Box<Pattern>),
     Grok(Box<Grok>),
     Mask(Box<Mask>),
     XPath(XPath),
@@ -95,6 +96,7 @@ pub enum Argument {
     Converter(&'static Converter),
     Lambda(Box<Lambda>),
     Later(Expr),
+    Route(Destination),
     Place(Path),
 }
 
@@ -165,7 +167,7 @@ macro_rules! take_arguments {
 
             /// # Errors
             /// When the argument is no pattern, which the compiler sees to.
-            pub fn pattern(&self, nth: usize) -> Result<&'a Regex, Trouble> {
+            pub fn pattern(&self, nth: usize) -> Result<&'a Pattern, Trouble> {
                 match self.arguments.get(nth) {
                     Some(Argument::Pattern(pattern)) => Ok(pattern),
                     _ => Err(Trouble::new("wanted a pattern")),

@@ -12,7 +12,7 @@ use crate::rules::xml::xpath::XPath;
 use crate::rules::zones::Zone;
 use crate::rules::{converters, grok, mask, patterns};
 
-impl Compiler {
+impl Compiler<'_> {
     /// The arguments of a call in the order of the parameters.
     pub(super) fn arguments(
         &mut self,
@@ -109,9 +109,10 @@ impl Compiler {
             return Some(Argument::Later(typed.expr));
         }
         let Expr::Constant(Value::Str(text)) = &typed.expr else { return Some(Argument::Value(typed.expr)) };
+        let remembering = |regex| Argument::Pattern(Box::new(patterns::Pattern::of(regex)));
         let made = match parameter.takes {
-            Takes::Pattern => patterns::compile(text).map(Argument::Pattern),
-            Takes::Glob => patterns::glob(text).map(Argument::Pattern),
+            Takes::Pattern => patterns::compile(text).map(remembering),
+            Takes::Glob => patterns::glob(text).map(remembering),
             Takes::Zone if text.is_empty() => Ok(Argument::Absent),
             Takes::Zone => Zone::of(text).map(Argument::Zone),
             Takes::XPath => XPath::of(text).map(Argument::XPath),

@@ -14,7 +14,7 @@ use crate::rules::types::Types;
 /// The parameter that is not looked at.
 const BLANK: &str = "_";
 
-impl Compiler {
+impl Compiler<'_> {
     pub(super) fn lambda(
         &mut self,
         written: &tree::Expr,
