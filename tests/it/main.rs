@@ -23,6 +23,7 @@ mod faults_memory;
 mod faults_slow;
 mod forwarding;
 mod fuzz;
+mod gateways;
 mod ids;
 mod journey;
 mod json;
