@@ -66,6 +66,8 @@ impl Check<'_> {
             rollup_metrics: raw.rollups.metrics.value,
             upstreams,
             memory,
+            memory_follows: matches!(raw.memory.from, Source::Derived(_)),
+            drain: raw.drain.value,
             admin: raw.admin.value.0,
             lanes: raw.lanes.value,
             log: log(&raw.log),

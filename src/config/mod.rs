@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::page::links::Links;
 use crate::semantics::Dialect;
@@ -18,7 +19,7 @@ mod edge;
 mod endpoint;
 mod field;
 mod file;
-mod found;
+pub mod found;
 mod gather;
 mod mistake;
 mod otel;
@@ -65,6 +66,10 @@ pub struct Plan {
     pub upstreams: Vec<export::Settings>,
     /// The process-wide byte budget.
     pub memory: usize,
+    /// Nobody gave it: it follows the cgroup's limit, which may change while we run.
+    pub memory_follows: bool,
+    /// How long the end may take.
+    pub drain: Duration,
     pub admin: Option<SocketAddr>,
     /// Bytes of `memory` for the latest joined traces.
     pub recent: usize,

@@ -77,6 +77,9 @@ group! {
         /// Bytes held in all: requests, open traces, batches. Full, callers are told to try again later.
         /// Not given, a quarter of the cgroup's limit; where there is none, 256MiB.
         memory: Slot<Option<Size>> = "" in "4MiB" to "1024GiB";
+        /// How long the end may take: after SIGTERM no requests are taken, and what is held is sent within this
+        /// time, traces first. What is left then is lost, and told. A sidecar of Kubernetes may have two seconds.
+        drain: Slot<Duration> = "10s" in "100ms" to "1h";
         /// Worker threads that join, label and batch. A trace always lands in the same one. One is right
         /// beside a service; a gateway takes one for each core.
         lanes: Slot<usize> = "1" in "1" to "256";

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::keep::PAGE;
 use super::lane::Pulse;
 use super::shelf::Outlet;
-use crate::config::Plan;
+use crate::config::{Plan, found};
 use crate::join::{HeldTrace, WaitsFor};
 use crate::model::Clock;
 use crate::page::Watchers;
@@ -26,6 +27,9 @@ use crate::telemetry::Meters;
 const STUCK: Duration = Duration::from_secs(30);
 /// For the console to print what it has when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often the cgroup's limit is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What the closures behind the admin port look at.
 #[derive(Clone, Debug)]
@@ -99,8 +103,6 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         [] => vec![(PAGE.to_owned(), String::new())],
         upstreams => upstreams.iter().map(|u| (u.name.clone(), u.endpoint.to_string())).collect(),
     };
-    let limit = i64::try_from(state.budget.limit()).unwrap_or(i64::MAX);
-    state.meters.memory_limit.set(limit);
     let (refreshed, live, ready, held, status) =
         (state.clone(), state.clone(), state.clone(), state.clone(), state.clone());
     Sources {
@@ -121,6 +123,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
 
 impl State {
     fn refresh(&self) {
+        self.meters.memory_limit.set(i64::try_from(self.budget.limit()).unwrap_or(i64::MAX));
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.meters.memory_used.set(gauge(self.budget.used()));
         self.meters.queue_requests.set(gauge(self.lanes.len()));
@@ -187,4 +190,15 @@ fn held_trace(trace: &HeldTrace) -> serde_json::Value {
         "missing_parents": trace.missing_parents,
         "waits_for": waits_for,
     })
+}
+/// Keeps the budget in step with the cgroup's limit: a pod's may change while it runs.
+pub async fn follow_memory(budget: Arc<Budget>, recent: usize, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        let (memory, how) = found::memory(Path::new("/"));
+        let limit = memory.saturating_sub(recent);
+        if limit != budget.limit() {
+            tracing::info!(bytes = memory, "the memory budget is {how} now");
+            budget.set_limit(limit);
+        }
+    }
 }
