@@ -12,7 +12,7 @@ use super::words::{Format, Level, ListenAt, Notes, Properties, Scope, Word};
 use super::{LabelsFrom, Plan};
 use crate::page::links::Links;
 use crate::receive::Listen;
-use crate::rules::stamp;
+use crate::rules::{Upstreams, stamp};
 use crate::semantics::Dialect;
 use crate::semantics::claims::Has;
 use crate::telemetry::logs;
@@ -38,7 +38,9 @@ impl Check<'_> {
         let stamps = self.stamps(raw);
         let particulars = self.particulars(raw);
         let scores = self.scores(raw, notes, &upstreams);
-        let rules = self.rules(&raw.rules);
+        let takers = upstreams.iter().map(|upstream| (upstream.name.clone(), upstream.signals));
+        let rules = self.rules(&raw.rules, Upstreams::of(takers));
+        self.routed(&rules, &upstreams);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {

@@ -212,6 +212,9 @@ group! {
         /// What it is given. What none of the upstreams takes is refused to callers, who are told so
         /// (UNIMPLEMENTED, 404).
         signals: Slot<Signals> = "traces,metrics,logs,profiles";
+        /// It is given what no `route` of the `rules` sends anywhere, as `default_pipelines` of the Collector's
+        /// routing connector are. `false`: only what is routed to it.
+        default: Slot<bool> = "true";
         /// The endpoint is one signal's own address, used as it stands: nothing is appended. Over HTTP only,
         /// and with one of the `signals`.
         exact: Slot<bool> = "false";

@@ -16,7 +16,9 @@ use super::surroundings::Surroundings;
 use super::tree::{self, Entry, Kind, Node};
 use super::words::Word;
 use super::{file, gather};
-use crate::rules::{Context, ErrorMode, Group, Rules};
+use crate::export;
+use crate::rules::{Context, ErrorMode, Group, Rules, Upstreams};
+use crate::wire::{Signal, Signals};
 
 group! {
     /// A group of rules.
@@ -200,7 +202,8 @@ pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
     let mut notes = Vec::new();
     let mut check =
         Check { file: &file, surroundings: &surroundings, mistakes: &mut mistakes, notes: &mut notes };
-    let rules = check.rules(&raw.rules);
+    // Nothing is sent: any upstream will do.
+    let rules = check.rules(&raw.rules, Upstreams::default());
     if !mistakes.is_empty() {
         return Err(Mistakes { file, text, list: mistakes });
     }
@@ -226,8 +229,8 @@ fn only_rules(root: Node) -> Result<Node, Mistake> {
 }
 
 impl Check<'_> {
-    /// The rules, compiled.
-    pub(super) fn rules(&mut self, list: &RuleList) -> Arc<Rules> {
+    /// The rules, compiled; they may route to these upstreams.
+    pub(super) fn rules(&mut self, list: &RuleList, upstreams: Upstreams) -> Arc<Rules> {
         for (nth, entry) in list.entries.iter().enumerate() {
             // What was written there and could not be taken has been told.
             let told = self.mistakes.iter().any(|mistake| mistake.place == entry.from);
@@ -236,7 +239,7 @@ impl Check<'_> {
             }
         }
         let groups: Vec<Group> = list.entries.iter().map(Rule::group).collect();
-        match Rules::compile(&groups) {
+        match Rules::compile_for(&groups, upstreams) {
             Ok(rules) => {
                 self.beyond_us(list, &groups, &rules);
                 Arc::new(rules)
@@ -260,8 +263,7 @@ impl Check<'_> {
 
     /// What the language can say and the journey can not do yet.
     fn beyond_us(&mut self, list: &RuleList, groups: &[Group], rules: &Rules) {
-        let routes = rules.routes();
-        if !rules.reads().request && routes.is_empty() {
+        if !rules.reads().request {
             return;
         }
         for ((nth, entry), group) in list.entries.iter().enumerate().zip(groups) {
@@ -270,10 +272,30 @@ impl Check<'_> {
                 let what = "`header` and `peer` can not be read yet: items do not remember their request";
                 self.note(&entry.from, format!("`rules[{}]`: {what}", nth + 1));
             }
-            if !alone.routes().is_empty() {
-                let hint = "give each upstream its `signals` instead";
-                self.note(&entry.from, format!("`rules[{}]`: `route` can not be done yet; {hint}", nth + 1));
+        }
+    }
+
+    /// Says where `route` and the upstreams leave something without each other.
+    pub(super) fn routed(&mut self, rules: &Rules, upstreams: &[export::Settings]) {
+        for (nth, upstream) in upstreams.iter().enumerate() {
+            if !upstream.default && !rules.routes().has(nth) {
+                let name = &upstream.name;
+                self.notes.push(format!(
+                    "`upstreams.{name}` gets nothing: it is no default, and no rule routes to it"
+                ));
             }
+        }
+        let takes = |default: bool| -> Signals {
+            let takers = upstreams.iter().filter(|upstream| upstream.default || !default);
+            takers.flat_map(|upstream| upstream.signals.iter()).collect()
+        };
+        let lost: Vec<_> =
+            takes(false).iter().filter(|signal| !takes(true).has(*signal)).map(Signal::name).collect();
+        if !lost.is_empty() {
+            let what = lost.join(", ");
+            self.notes.push(format!(
+                "{what} that no rule routes are lost: no upstream that takes them is a default"
+            ));
         }
     }
 }

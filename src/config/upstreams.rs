@@ -191,6 +191,7 @@ impl Check<'_> {
             gateways: None,
             exact,
             signals: raw.signals.value,
+            default: raw.default.value,
             protocol: match protocol {
                 Protocol::Grpc => export::Protocol::Grpc,
                 Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,

@@ -97,6 +97,8 @@ pub struct Settings {
     pub exact: bool,
     /// What it is given.
     pub signals: Signals,
+    /// It is given what rules route nowhere; else only what they route to it.
+    pub default: bool,
     pub protocol: Protocol,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `authorization` for data whose caller has none. Configured in `headers`, it is for all.

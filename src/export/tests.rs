@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::names::Resolver;
 use super::sender::{Upstream, run};
 use super::{Compression, Inner, Protocol, Retry, Settings, Tls, start};
-use crate::model::{Clock, Origin, Time};
+use crate::model::{Clock, Destination, Origin, Time};
 use crate::queue::{Batch, Budget, Outbox};
 use crate::telemetry::Meters;
 use crate::wire::{Rope, Signal, Signals};
@@ -34,6 +34,7 @@ pub(super) fn settings(port: u16) -> Settings {
         endpoint: Uri::try_from(format!("http://127.0.0.1:{port}")).unwrap(),
         exact: false,
         signals: Signals::ALL,
+        default: true,
         protocol: Protocol::Grpc,
         headers: Vec::new(),
         lent: None,
@@ -95,6 +96,7 @@ impl Exporter {
         let batch = Batch {
             signal: Signal::Traces,
             origin,
+            to: Destination::of(0),
             body: rope,
             items,
             notes: items * self.notes_each,

@@ -150,7 +150,7 @@ fn start_exporters(
     if plan.upstreams.is_empty() {
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
         let keeper = tokio::spawn(keep::settle_here(outbox.clone(), meters.clone()));
-        let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, outbox };
+        let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, default: true, outbox };
         return Ok((vec![here], vec![keeper]));
     }
     let mut started = (Vec::new(), Vec::new());
@@ -158,7 +158,8 @@ fn start_exporters(
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
         let inner = export::Inner { outbox: outbox.clone(), meters: meters.clone(), clock };
         started.1.push(export::start(upstream.clone(), inner, give_up.clone())?);
-        started.0.push(Outlet { name: upstream.name.clone(), signals: upstream.signals, outbox });
+        let (name, signals, default) = (upstream.name.clone(), upstream.signals, upstream.default);
+        started.0.push(Outlet { name, signals, default, outbox });
     }
     Ok(started)
 }

@@ -210,7 +210,12 @@ mod tests {
     fn check(lanes: usize, requests: [&[u8]; 3], delivered: u64, lost: u64) {
         let (budget, meters, clock) = (Budget::new(1 << 20), Arc::new(Meters::new()), Clock::new());
         let outbox = Outbox::new(10, usize::MAX);
-        let outlets = vec![Outlet { name: "up".to_owned(), signals: Signals::ALL, outbox: outbox.clone() }];
+        let outlets = vec![Outlet {
+            name: "up".to_owned(),
+            signals: Signals::ALL,
+            default: true,
+            outbox: outbox.clone(),
+        }];
         let [first, second, third] = requests;
         let (give, work) = crossbeam_channel::unbounded();
         for request in [request(&budget, first), broken(&budget, second), request(&budget, third)] {

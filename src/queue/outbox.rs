@@ -111,7 +111,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Origin, Time};
+    use crate::model::{Destination, Origin, Time};
     use crate::queue::Budget;
     use crate::wire::{Rope, Signal};
 
@@ -123,6 +123,7 @@ mod tests {
         Arc::new(Batch {
             signal: Signal::Traces,
             origin,
+            to: Destination::of(0),
             body,
             items: 1,
             notes: 0,

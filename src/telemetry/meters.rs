@@ -120,7 +120,7 @@ meters! {
     upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,
         "Items an upstream refused for good, by reason.";
     lost_items: counter "spandrel_exporter_lost_items_total" ["signal", "upstream", "reason"] NO,
-        "Items given up after they were accepted, by reason. `dropped_by_rule` and `sampled_out` are the user's own wish (`rules`).";
+        "Items given up after they were accepted, by reason. `dropped_by_rule`, `sampled_out`, `routed_elsewhere` (another upstream is given them) and `no_route` (none is) are the user's own wish (`rules`).";
     rule_errors: counter "spandrel_rule_errors_total" ["rule"] NO,
         "Statements of `rules` that failed on an item, which went on without them: `3.1` is the first statement of the third entry, `mask.1` that of the group `mask`.";
     sends: counter "spandrel_exporter_sends_total" ["signal", "upstream", "outcome"] NO,

@@ -35,6 +35,7 @@ mod meaning;
 mod page;
 mod passing;
 mod readme;
+mod routes;
 mod rules;
 mod scores;
 mod sdk_go;
