@@ -14,6 +14,7 @@ use crate::telemetry::logs;
 mod check;
 mod demo;
 mod docs;
+mod health;
 mod id;
 mod print_config;
 mod run;
@@ -68,6 +69,12 @@ enum Command {
         #[command(flatten)]
         options: trial::Options,
     },
+    /// Ask a running instance whether it takes requests; ends with 1 when it does not
+    Health {
+        /// Its `probes` or `admin` address; else that of the configuration
+        #[arg(value_name = "ADDRESS")]
+        address: Option<String>,
+    },
     /// Print the id that the InteractiveAI and Langfuse SDKs make of a seed
     Id {
         #[command(flatten)]
@@ -102,6 +109,8 @@ pub fn main() -> ExitCode {
             None => fail("`admin` is off in the configuration; name the instance's admin address"),
         }),
         Command::Try { options } => trial::run(&options),
+        Command::Health { address: Some(address) } => health::run(&address),
+        Command::Health { address: None } => with(&ask, |loaded| health::of_configuration(&loaded)),
         Command::Id { options } => id::run(&options),
         Command::Url { trace } => with(&ask, |loaded| id::url(&trace, &loaded)),
         Command::Docs { page } => docs::run(page),

@@ -28,6 +28,7 @@ mod proxy;
 mod raw;
 mod reference;
 mod rule_list;
+mod schema;
 mod source;
 mod substitute;
 mod surroundings;
@@ -40,6 +41,7 @@ pub use found::cgroup_limit;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
 pub use rule_list::{RuleFile, rule_file};
+pub use schema::{of_values, schema};
 pub use source::Source;
 pub use surroundings::{Surroundings, Variables};
 
@@ -66,6 +68,8 @@ pub struct Plan {
     /// The process-wide byte budget.
     pub memory: usize,
     pub admin: Option<SocketAddr>,
+    /// What of `admin` tells nothing of traces, for others to ask.
+    pub probes: Option<SocketAddr>,
     /// Bytes of `memory` for the latest joined traces.
     pub recent: usize,
     pub links: Links,

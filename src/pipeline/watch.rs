@@ -15,7 +15,7 @@ use crate::config::Plan;
 use crate::join::{HeldTrace, WaitsFor};
 use crate::model::Clock;
 use crate::page::Watchers;
-use crate::page::admin::{Admin, BindError, Sources, StatusInfo};
+use crate::page::admin::{Admin, BindError, Shows, Sources, StatusInfo};
 use crate::page::console::{Console, Form};
 use crate::page::counted;
 use crate::queue::{Budget, Lanes};
@@ -47,6 +47,7 @@ pub struct Handles {
     watchers: Arc<Watchers>,
     console: Option<Console>,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
+    probes: Option<(SocketAddr, JoinHandle<()>)>,
     close_admin: CancellationToken,
 }
 
@@ -55,15 +56,17 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
     // Not `stop`: while the rest drains, the admin port shows how far that has come.
     let close_admin = CancellationToken::new();
     let meters = state.meters.clone();
-    let admin = match plan.admin {
-        Some(listen) => {
-            let admin = Admin::bind(listen).await?;
-            let address = admin.address();
-            let sources = sources(plan, state, watchers.clone());
-            Some((address, tokio::spawn(admin.serve(sources, close_admin.clone()))))
-        }
-        None => None,
-    };
+    let sources = sources(plan, state, watchers.clone());
+    let mut ports = [None, None];
+    for (port, (listen, shows)) in
+        ports.iter_mut().zip([(plan.admin, Shows::All), (plan.probes, Shows::Probes)])
+    {
+        let Some(listen) = listen else { continue };
+        let admin = Admin::bind(listen, shows).await?;
+        let address = admin.address();
+        *port = Some((address, tokio::spawn(admin.serve(sources.clone(), close_admin.clone()))));
+    }
+    let [admin, probes] = ports;
     // The first lookers of a new process always find room.
     if plan.rollup_metrics && counted::start(&watchers, meters).is_err() {
         tracing::warn!("joined traces are not counted: too many look");
@@ -73,12 +76,16 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
         .is_empty()
         .then(|| Console::start(&watchers, io::stdout(), Form::for_stdout()).ok())
         .flatten();
-    Ok(Handles { watchers, console, admin, close_admin })
+    Ok(Handles { watchers, console, admin, probes, close_admin })
 }
 
 impl Handles {
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    pub fn probes(&self) -> Option<SocketAddr> {
+        self.probes.as_ref().map(|(address, _)| *address)
     }
 
     /// Prints what is left to print, and closes the admin port.
@@ -88,8 +95,8 @@ impl Handles {
         if let Some(console) = self.console {
             console.finish(LAST_WORDS).await;
         }
-        if let Some((_, admin)) = self.admin {
-            let _ = admin.await;
+        for (_, port) in [self.admin, self.probes].into_iter().flatten() {
+            let _ = port.await;
         }
     }
 }
