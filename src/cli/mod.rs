@@ -16,6 +16,7 @@ mod demo;
 mod docs;
 mod health;
 mod id;
+mod inject;
 mod print_config;
 mod run;
 mod tail;
@@ -75,6 +76,11 @@ enum Command {
         #[arg(value_name = "ADDRESS")]
         address: Option<String>,
     },
+    /// Put the sidecar into the pods of a Kubernetes manifest, or take it out again
+    Inject {
+        #[command(flatten)]
+        options: inject::Options,
+    },
     /// Print the id that the InteractiveAI and Langfuse SDKs make of a seed
     Id {
         #[command(flatten)]
@@ -111,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Try { options } => trial::run(&options),
         Command::Health { address: Some(address) } => health::run(&address),
         Command::Health { address: None } => with(&ask, |loaded| health::of_configuration(&loaded)),
+        Command::Inject { options } => inject::run(&options),
         Command::Id { options } => id::run(&options),
         Command::Url { trace } => with(&ask, |loaded| id::url(&trace, &loaded)),
         Command::Docs { page } => docs::run(page),
