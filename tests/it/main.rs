@@ -9,6 +9,7 @@ mod books;
 mod bounds;
 mod captures;
 mod content;
+mod deploy;
 mod dialects;
 mod drain;
 mod edge_auth;

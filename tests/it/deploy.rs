@@ -1,0 +1,137 @@
+//! What is shipped beside the program agrees with it: the chart's schema, alerts, dashboard and runbook.
+//!
+//! What needs helm and an API server is in tests/kube.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use spandrel::telemetry::Meters;
+
+use crate::harness::root;
+
+/// Labels that Prometheus and Kubernetes add.
+const ADDED: [&str; 5] = ["namespace", "pod", "job", "instance", "le"];
+
+#[test]
+fn the_charts_schema_is_as_generated() {
+    let shipped = read("helm/spandrel/values.schema.json");
+    let generated =
+        Command::new(env!("CARGO_BIN_EXE_spandrel")).args(["docs", "values-schema"]).output().unwrap();
+    let hint = "run `spandrel docs values-schema > helm/spandrel/values.schema.json`";
+    assert!(shipped.as_bytes() == generated.stdout, "values.schema.json is stale; {hint}");
+}
+
+#[test]
+fn the_charts_versions_are_the_programs() {
+    let chart = read("helm/spandrel/Chart.yaml");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        chart.contains(&format!("\nversion: {version}\n"))
+            && chart.contains(&format!("\nappVersion: {version}\n"))
+    );
+}
+
+#[test]
+fn every_query_of_the_dashboard_asks_for_what_there_is() {
+    let dashboard: Value = serde_json::from_str(&read("helm/spandrel/files/dashboard.json")).unwrap();
+    let mut queries = 0;
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        for target in panel["targets"].as_array().unwrap_or(&Vec::new()) {
+            check(title, target["expr"].as_str().unwrap());
+            let labels = placeholders(target["legendFormat"].as_str().unwrap());
+            for label in labels {
+                let kept = target["expr"].as_str().unwrap();
+                assert!(kept.contains(&label), "{title}: the legend shows {label}, which the query drops");
+            }
+            queries += 1;
+        }
+    }
+    assert!(queries > 15);
+    for variable in dashboard["templating"]["list"].as_array().unwrap() {
+        if let Some(query) = variable["definition"].as_str() {
+            check("a variable", query.trim_start_matches("label_values"));
+        }
+    }
+}
+
+#[test]
+fn every_alert_asks_for_what_there_is_and_has_its_line_in_the_runbook() {
+    let text = read("helm/spandrel/files/alerts.yaml");
+    let runbook = read("docs/runbook.md");
+    let of = |key: &str| -> Vec<&str> {
+        text.lines()
+            .filter_map(|line| line.trim_start_matches(['-', ' ']).strip_prefix(key))
+            .map(str::trim)
+            .collect()
+    };
+    let (alerts, queries, summaries) = (of("alert:"), of("expr:"), of("summary:"));
+    assert!(alerts.len() > 5 && alerts.len() == queries.len() && alerts.len() == summaries.len());
+    for ((alert, query), summary) in alerts.iter().zip(queries).zip(summaries) {
+        check(alert, query);
+        assert!(runbook.contains(&format!("\n## {alert}\n")), "docs/runbook.md has no line for {alert}");
+        for label in placeholders(summary) {
+            let label = label.trim_start_matches("$labels.");
+            assert!(
+                query.contains(label) || ["namespace", "pod"].contains(&label),
+                "{alert}: {label} is not kept"
+            );
+        }
+    }
+    let headings = runbook.lines().filter_map(|line| line.strip_prefix("## "));
+    for heading in headings {
+        assert!(alerts.contains(&heading), "the runbook speaks of {heading}, which is no alert");
+    }
+}
+
+/// The names in `{{ }}`.
+fn placeholders(text: &str) -> Vec<String> {
+    let parts = text.split("{{").skip(1).filter_map(|part| part.split_once("}}"));
+    parts.map(|(name, _)| name.trim().to_owned()).collect()
+}
+
+/// Each metric of a query is one of ours, each label it goes by one of that metric's.
+fn check(whose: &str, query: &str) {
+    let known = known();
+    let mut labels: BTreeSet<&str> = ADDED.into();
+    let mut found = 0;
+    for name in words(query).filter(|word| word.starts_with("spandrel_")) {
+        let of = known.get(name).unwrap_or_else(|| panic!("{whose}: there is no metric {name}"));
+        labels.extend(of);
+        found += 1;
+    }
+    assert!(found > 0, "{whose}: no metric in {query:?}");
+    let grouped = query.split(" by (").skip(1).filter_map(|rest| rest.split_once(')'));
+    let selected = query.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let named = grouped.flat_map(|(names, _)| names.split(','));
+    let matched =
+        selected.flat_map(|(pairs, _)| pairs.split(',')).filter_map(|pair| pair.split(['=', '!']).next());
+    for label in named.chain(matched).map(str::trim) {
+        assert!(
+            labels.contains(label),
+            "{whose}: none of its metrics has a label {label:?}; it asks {query:?}"
+        );
+    }
+}
+
+/// Metrics as Prometheus names them, with their labels.
+fn known() -> BTreeMap<String, &'static [&'static str]> {
+    let mut known = BTreeMap::new();
+    for row in Meters::TABLE {
+        let ends: &[&str] =
+            if row.kind.starts_with("histogram") { &["_bucket", "_sum", "_count"] } else { &[""] };
+        known.extend(ends.iter().map(|end| (format!("{}{end}", row.name), row.labels)));
+    }
+    known
+}
+
+fn words(query: &str) -> impl Iterator<Item = &str> {
+    query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+}
+
+fn read(path: &str) -> String {
+    let path: PathBuf = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()))
+}
