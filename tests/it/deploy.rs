@@ -99,7 +99,7 @@ fn check(whose: &str, query: &str) {
     let mut found = 0;
     for name in words(query).filter(|word| word.starts_with("spandrel_")) {
         let of = known.get(name).unwrap_or_else(|| panic!("{whose}: there is no metric {name}"));
-        labels.extend(of);
+        labels.extend(*of);
         found += 1;
     }
     assert!(found > 0, "{whose}: no metric in {query:?}");
