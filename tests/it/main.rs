@@ -25,6 +25,7 @@ mod faults_slow;
 mod forwarding;
 mod fuzz;
 mod ids;
+mod image;
 mod journey;
 mod json;
 mod labels;
