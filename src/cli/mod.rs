@@ -46,7 +46,12 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Receive, join, label and forward until told to stop (the default)
-    Run,
+    Run {
+        /// Leave out a configuration file that can not be used, and say so, instead of ending: a sidecar must
+        /// not keep its app from starting
+        #[arg(long)]
+        regardless: bool,
+    },
     /// Start, and play a trace over three services through the real sockets
     Demo {
         #[command(flatten)]
@@ -104,8 +109,11 @@ enum Command {
 pub fn main() -> ExitCode {
     let line = Line::parse();
     let ask = Ask { file: line.config, set: line.set };
-    match line.command.unwrap_or(Command::Run) {
-        Command::Run => with(&ask, |loaded| run::run(begun(loaded))),
+    match line.command.unwrap_or(Command::Run { regardless: false }) {
+        Command::Run { regardless: false } => with(&ask, |loaded| run::run(begun(loaded))),
+        Command::Run { regardless: true } => {
+            or_say(config::load_regardless(&ask), |loaded| run::run(begun(loaded)))
+        }
         Command::Demo { options } => with(&ask, |loaded| demo::run(begun(loaded), options)),
         Command::Check => check::run(&ask),
         Command::PrintConfig => with(&ask, print_config::run),
@@ -126,7 +134,11 @@ pub fn main() -> ExitCode {
 
 /// Goes on with the configuration, or says what is wrong with it.
 fn with(ask: &Ask, next: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
-    match config::load(ask) {
+    or_say(config::load(ask), next)
+}
+
+fn or_say(loaded: Result<Loaded, config::Mistakes>, next: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match loaded {
         Ok(loaded) => next(loaded),
         Err(mistakes) => {
             eprintln!("{mistakes}");
@@ -141,6 +153,9 @@ fn begun(loaded: Loaded) -> Plan {
     logs::start(plan.log);
     for note in &plan.notes {
         tracing::warn!("{note}");
+    }
+    if let Some(wrong) = &plan.refused {
+        tracing::error!("the configuration can not be used and is left out: {wrong}");
     }
     plan
 }
@@ -176,7 +191,7 @@ mod tests {
         assert!(line.command.is_none());
         let line =
             Line::try_parse_from(["spandrel", "--set", "lanes=2", "run", "--config", "x.yaml"]).unwrap();
-        assert!(matches!(line.command, Some(Command::Run)));
+        assert!(matches!(line.command, Some(Command::Run { regardless: false })));
         assert_eq!(line.config, Some(PathBuf::from("x.yaml")));
         assert_eq!(line.set, ["lanes=2"]);
     }

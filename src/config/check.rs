@@ -71,6 +71,7 @@ impl Check<'_> {
             lanes: raw.lanes.value,
             log: log(&raw.log),
             notes: Vec::new(),
+            refused: None,
         }
     }
 

@@ -79,6 +79,8 @@ pub struct Plan {
     pub log: logs::Settings,
     /// What is in force and may surprise: to be said once, at start.
     pub notes: Vec<String>,
+    /// What is wrong with a file that was left out because of it.
+    pub refused: Option<String>,
 }
 
 /// Where the labels came from; `None` where there is no value.
@@ -119,6 +121,21 @@ impl Loaded {
 /// Every mistake in it, not just the first.
 pub fn load(ask: &Ask) -> Result<Loaded, Mistakes> {
     load_in(ask, &Surroundings::of_process())
+}
+
+/// As [`load`], but a file that can not be used is left out and said in the plan: variables and arguments alone
+/// hold then.
+///
+/// # Errors
+/// Every mistake, if it is not the file's alone.
+pub fn load_regardless(ask: &Ask) -> Result<Loaded, Mistakes> {
+    let surroundings = Surroundings::of_process();
+    load_in(ask, &surroundings).or_else(|mistakes| {
+        let without = settle(Some(mistakes.file.clone()), String::new(), &ask.set, Vec::new(), &surroundings);
+        let Ok(mut without) = without else { return Err(mistakes) };
+        without.plan.refused = Some(mistakes.to_string());
+        Ok(without)
+    })
 }
 
 /// Reads a configuration as it would be in other surroundings.

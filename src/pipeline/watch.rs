@@ -37,6 +37,8 @@ pub struct State {
     pub meters: Arc<Meters>,
     pub clock: Clock,
     pub listening: Vec<Listen>,
+    /// What is wrong with a configuration that was left out.
+    pub refused: Option<String>,
     /// Cancelled when the process is told to end.
     pub stop: CancellationToken,
 }
@@ -108,6 +110,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
     };
     let limit = i64::try_from(state.budget.limit()).unwrap_or(i64::MAX);
     state.meters.memory_limit.set(limit);
+    state.meters.config_refused.set(i64::from(state.refused.is_some()));
     let (refreshed, live, ready, held, status) =
         (state.clone(), state.clone(), state.clone(), state.clone(), state.clone());
     Sources {
@@ -158,7 +161,11 @@ impl State {
         }
         let listening: Vec<_> = self.listening.iter().map(Listen::to_string).collect();
         let (used, limit) = (self.budget.used(), self.budget.limit());
-        Ok(format!("listening on {}; {used} of {limit} bytes held", listening.join(", ")))
+        let refused = self.refused.as_deref().and_then(|wrong| wrong.lines().next());
+        let refused = refused.map_or_else(String::new, |wrong| {
+            format!("; the configuration as it is written is refused: {wrong}")
+        });
+        Ok(format!("listening on {}; {used} of {limit} bytes held{refused}", listening.join(", ")))
     }
 
     fn held(&self, most: usize) -> serde_json::Value {

@@ -42,6 +42,7 @@ mod sdk_go;
 mod sdk_java;
 mod sdk_node;
 mod sdk_python;
+mod sidecar;
 mod signals;
 mod tail;
 mod three_processes;
