@@ -86,6 +86,38 @@ fn every_alert_asks_for_what_there_is_and_has_its_line_in_the_runbook() {
     }
 }
 
+#[test]
+fn the_configurations_that_are_shipped_are_ones_the_program_takes() {
+    for file in ["deploy/compose/spandrel.yaml", "deploy/systemd/spandrel.yaml"] {
+        let check = ["check", "--config", file];
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_spandrel")).args(check).current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+#[ignore = "needs systemd"]
+fn the_unit_is_one_systemd_takes_and_finds_well_confined() {
+    let unit = root().join("deploy/systemd/spandrel.service");
+    // The program need not be installed here: another stands for it.
+    let directory = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(unit).unwrap().replace("/usr/local/bin/spandrel", "/bin/true");
+    let unit = directory.path().join("spandrel.service");
+    std::fs::write(&unit, text).unwrap();
+    let analyze = |arguments: &[&str]| {
+        let output = Command::new("systemd-analyze").args(arguments).arg(&unit).output();
+        let output = output.expect("this test needs `systemd-analyze` on the path");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.success(), said)
+    };
+    let (well, said) = analyze(&["verify", "--man=no"]);
+    assert!(well && !said.contains("spandrel.service:"), "{said}");
+    // In tenths: 100 is a service that may do anything.
+    let (well, said) = analyze(&["security", "--offline=true", "--threshold=20"]);
+    assert!(well, "{said}");
+}
+
 /// The names in `{{ }}`.
 fn placeholders(text: &str) -> Vec<String> {
     let parts = text.split("{{").skip(1).filter_map(|part| part.split_once("}}"));
