@@ -9,7 +9,10 @@ use std::process::Command;
 use serde_json::Value;
 use spandrel::telemetry::Meters;
 
-use crate::harness::root;
+use crate::harness::known_set::LABELS;
+use crate::harness::read::{assert_labelled, text};
+use crate::harness::sdk::Program;
+use crate::harness::{Client, Proxy, Upstream, root, sdk};
 
 /// Labels that Prometheus and Kubernetes add.
 const ADDED: [&str; 5] = ["namespace", "pod", "job", "instance", "le"];
@@ -94,6 +97,34 @@ fn the_configurations_that_are_shipped_are_ones_the_program_takes() {
             Command::new(env!("CARGO_BIN_EXE_spandrel")).args(check).current_dir(root()).output().unwrap();
         assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// deploy/compose without its containers: two services in two languages, what they say of one order joined.
+#[tokio::test]
+async fn the_services_of_the_compose_file_make_one_trace() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::with(format!("upstream: {}\n{LABELS}", upstream.endpoint())).await;
+    let endpoint = format!("http://{}", proxy.http());
+    let service = async |mut program: Program, name: &str, stock: &str| {
+        program.exporting(&endpoint, "http/protobuf").env("PORT", "0").env("OTEL_SERVICE_NAME", name);
+        program.env("OTEL_BSP_SCHEDULE_DELAY", "300").env("STOCK", stock);
+        let mut service = program.serve();
+        let port: u16 = service.line().await.parse().expect("a port");
+        (service, std::net::SocketAddr::from(([127, 0, 0, 1], port)))
+    };
+    let compose = "../../../deploy/compose";
+    let program = sdk::node(&format!("{compose}/stock/stock.js")).await;
+    let (_stock, stock) = service(program, "stock", "").await;
+    let program = sdk::python(&format!("{compose}/orders/orders.py")).await;
+    let (_orders, orders) = service(program, "orders", &format!("http://{stock}")).await;
+    assert_eq!(Client::to(orders).get("/order").await.text(), "ordered; 7 in stock\n");
+    let came = upstream.await_spans(3).await;
+    assert_eq!(came.len(), 1, "the trace did not come whole: {}", upstream.summary());
+    assert_labelled(&came[0].export);
+    let resources = came[0].export.resources();
+    let services: BTreeSet<_> =
+        resources.iter().filter_map(|of| text(&of.attributes, "service.name")).collect();
+    assert_eq!(services, ["orders", "stock"].into());
 }
 
 #[test]
