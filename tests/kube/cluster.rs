@@ -9,14 +9,16 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::tools::tool;
 use crate::{chart, output, ran};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+/// A minute and a half and more: each look takes its time, too.
+const LOOKS_MAX: usize = 900;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// Where the chart is installed.
 pub const OBSERVABILITY: &str = "observability";
 
@@ -205,19 +207,15 @@ impl Cluster {
 
     /// Waits until it is so.
     pub fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
-        let begun = Instant::now();
-        while !is(self) {
-            if begun.elapsed() > PATIENCE {
-                let log =
-                    std::fs::read_to_string(self.directory.path().join("apiserver.log")).unwrap_or_default();
-                let lines: Vec<&str> = log.lines().rev().take(15).collect();
-                panic!(
-                    "not within {PATIENCE:?}: {what}; the API server's last words, latest first:\n{}",
-                    lines.join("\n")
-                );
+        for _ in 0..LOOKS_MAX {
+            if is(self) {
+                return;
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(BETWEEN_LOOKS);
         }
+        let log = std::fs::read_to_string(self.directory.path().join("apiserver.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(15).collect();
+        panic!("not in time: {what}; the API server's last words, latest first:\n{}", lines.join("\n"));
     }
 }
 

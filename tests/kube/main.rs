@@ -4,6 +4,8 @@
 //! `target/kube`, once: some ten minutes on two cores, and nothing but Go has to be there. No kubelet runs, so pods
 //! are stored and looked at, never started. With `UPDATE=1` what is expected is written anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails, saying where")]
+
 mod chart;
 mod cluster;
 mod flat;

@@ -46,11 +46,11 @@ impl<'a> Splice<'a> {
     ) -> Result<(), String> {
         match map.entry(key) {
             None => self.key(map, below, key, items),
-            Some(entry) => self.into_list(entry, items),
+            Some(entry) => self.at_the_head_of(entry, items),
         }
     }
 
-    fn into_list(&mut self, entry: &Entry, items: &[Node]) -> Result<(), String> {
+    fn at_the_head_of(&mut self, entry: &Entry, items: &[Node]) -> Result<(), String> {
         match &entry.value.kind {
             Kind::List { flow: true, items: others } => {
                 let comma = if others.is_empty() { "" } else { "," };

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::root;
 
 /// It is up within a second; a loaded machine is slow.
-const START_MAX: Duration = Duration::from_secs(60);
+const LOOKS_MAX: usize = 300;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 pub struct Engine {
     socket: Option<PathBuf>,
@@ -46,16 +47,15 @@ impl Engine {
             .spawn()
             .expect("dockerd is on the path");
         let engine = Self { socket: Some(path("sock")), own: Some((child, directory)) };
-        let begun = Instant::now();
-        while !engine.ran(&["info"]).0 {
-            if begun.elapsed() > START_MAX {
-                let (_, directory) = engine.own.as_ref().expect("ours");
-                let log = std::fs::read_to_string(directory.path().join("log")).unwrap_or_default();
-                panic!("dockerd did not start; it needs root and cgroups:\n{log}");
+        for _ in 0..LOOKS_MAX {
+            if engine.ran(&["info"]).0 {
+                return engine;
             }
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(BETWEEN_LOOKS);
         }
-        engine
+        let log = engine.own.as_ref().map(|(_, directory)| directory.path().join("log"));
+        let log = std::fs::read_to_string(log.expect("ours")).unwrap_or_default();
+        panic!("dockerd did not start; it needs root and cgroups:\n{log}");
     }
 
     fn docker(&self) -> Command {
@@ -86,9 +86,12 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if let Some((child, _)) = &mut self.own {
+        if let Some((child, directory)) = &mut self.own {
             let _ = Command::new("kill").arg(child.id().to_string()).status();
             let _ = child.wait();
+            // What it leaves mounted, or the directory could not be removed.
+            let left = directory.path().join("exec/netns/default");
+            let _ = Command::new("umount").arg(left).stderr(Stdio::null()).status();
         }
     }
 }
