@@ -198,6 +198,9 @@ fn filled(node: &Node, facts: &Facts, parameters: &mut Parameters) -> Node {
             let value = match name {
                 "environment" => Some(facts.environment.as_str()),
                 "release" => Some(facts.release.as_str()),
+                // Where it begins with `dns:` it is a name for several gateways.
+                "gateway" => Some(parameters.upstream.as_str()).filter(|to| to.starts_with("dns:")),
+                "endpoint" => Some(parameters.upstream.as_str()).filter(|to| !to.starts_with("dns:")),
                 name => parameters.get(name),
             };
             Kind::Scalar { text: value.unwrap_or_default().to_owned(), plain: false }

@@ -27,6 +27,11 @@ pub fn schema() -> Value {
         }
         *place(&mut root, row.path) = schema;
     });
+    // `upstream` with keys is short for the one called `default`.
+    let mut short = root["properties"]["upstreams"]["additionalProperties"].clone();
+    short["type"] = json!(["string", "object"]);
+    short["description"] = root["properties"]["upstream"]["description"].take();
+    root["properties"]["upstream"] = short;
     root
 }
 
@@ -112,6 +117,11 @@ mod tests {
         assert_eq!((&idle["default"], &idle["type"]), (&"6s".into(), &"string".into()));
         let upstream = &schema["properties"]["upstreams"]["additionalProperties"];
         assert_eq!(upstream["properties"]["compression"]["pattern"], r"^(none|gzip|zstd|.*\$\{.+\}.*)$");
+        assert_eq!(schema["properties"]["upstream"]["type"], json!(["string", "object"]));
+        assert_eq!(
+            schema["properties"]["upstream"]["properties"]["gateway"]["type"],
+            json!(["string", "number", "boolean"])
+        );
         assert_eq!(schema["properties"]["lanes"]["maximum"], 256);
         assert!(schema["properties"]["rules"]["description"].as_str().unwrap().contains("OTTL"));
     }

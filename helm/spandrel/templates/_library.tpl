@@ -36,6 +36,9 @@ Native sidecars need Kubernetes 1.29. `release` and `environment` may be left ou
 {{- $values := include "spandrel.parameters" .chart | fromYaml -}}
 {{- $_ := set $values "release" (.release | default "") -}}
 {{- with .environment }}{{ $_ := set $values "environment" . }}{{ end -}}
+{{- $isGateway := hasPrefix "dns:" $values.upstream -}}
+{{- $_ := set $values "gateway" (ternary $values.upstream "" $isGateway) -}}
+{{- $_ := set $values "endpoint" (ternary "" $values.upstream $isGateway) -}}
 {{- $text := .chart.Files.Get "files/sidecar.yaml" -}}
 {{- range $name, $value := $values -}}
 {{- $text = $text | replace (printf "\"${%s}\"" $name) (quote $value) | replace (printf "${%s}" $name) (quote $value) -}}

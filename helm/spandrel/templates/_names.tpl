@@ -58,7 +58,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- if .Values.injection.upstream -}}
 {{ .Values.injection.upstream }}
 {{- else if .Values.gateway.enabled -}}
-http://{{ include "spandrel.gateway" . }}.{{ .Release.Namespace }}.svc:4317
+dns:{{ include "spandrel.gateway" . }}.{{ .Release.Namespace }}.svc:4317
 {{- else -}}
 {{- fail "injection.upstream: where should sidecars send? gateway.enabled is false, so name an OTLP endpoint, like http://collector.observability.svc:4317" -}}
 {{- end -}}

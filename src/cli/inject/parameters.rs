@@ -70,7 +70,7 @@ impl Parameters {
             }
         }
         if all.upstream.is_empty() {
-            wrong.push_str("where should sidecars send? give `--parameter upstream=http://gateway:4317`\n");
+            wrong.push_str("where should sidecars send? give `--parameter upstream=http://collector:4317`, or `dns:` and a headless Service of gateways\n");
         }
         if wrong.is_empty() { Ok(all) } else { Err(wrong.trim_end().to_owned()) }
     }
