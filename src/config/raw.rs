@@ -86,6 +86,9 @@ group! {
         /// Where `/metrics`, `/livez`, `/readyz`, `/tracez`, the local page and `spandrel tail` are served;
         /// `off`: nowhere. Whoever reaches it can read traces: keep it on loopback or behind a policy.
         admin: Slot<AddressOrOff> = "127.0.0.1:8888";
+        /// Where `/metrics`, `/livez` and `/readyz` alone are served, which tell nothing of traces: for those who
+        /// ask from outside the pod or machine, like the kubelet and Prometheus. `0.0.0.0:8890` in a pod.
+        probes: Slot<AddressOrOff> = "off";
         /// Bytes of the latest joined traces that are kept for `/traces`, out of `memory`. Not given, an eighth
         /// of it where nothing is forwarded, else none: each trace is copied once more for it.
         recent: Slot<Option<Size>> = "" in "0B" to "64GiB";

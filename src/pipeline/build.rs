@@ -109,6 +109,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         meters: meters.clone(),
         clock,
         listening: listening.clone(),
+        refused: plan.refused.clone(),
         stop: stop.clone(),
     };
     if plan.memory_follows {

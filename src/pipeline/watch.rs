@@ -16,7 +16,7 @@ use crate::config::{Plan, found};
 use crate::join::{HeldTrace, WaitsFor};
 use crate::model::Clock;
 use crate::page::Watchers;
-use crate::page::admin::{Admin, BindError, Sources, StatusInfo};
+use crate::page::admin::{Admin, BindError, Shows, Sources, StatusInfo};
 use crate::page::console::{Console, Form};
 use crate::page::counted;
 use crate::queue::{Budget, Lanes};
@@ -41,6 +41,8 @@ pub struct State {
     pub meters: Arc<Meters>,
     pub clock: Clock,
     pub listening: Vec<Listen>,
+    /// What is wrong with a configuration that was left out.
+    pub refused: Option<String>,
     /// Cancelled when the process is told to end.
     pub stop: CancellationToken,
 }
@@ -51,6 +53,7 @@ pub struct Handles {
     watchers: Arc<Watchers>,
     console: Option<Console>,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
+    probes: Option<(SocketAddr, JoinHandle<()>)>,
     close_admin: CancellationToken,
 }
 
@@ -59,15 +62,17 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
     // Not `stop`: while the rest drains, the admin port shows how far that has come.
     let close_admin = CancellationToken::new();
     let meters = state.meters.clone();
-    let admin = match plan.admin {
-        Some(listen) => {
-            let admin = Admin::bind(listen).await?;
-            let address = admin.address();
-            let sources = sources(plan, state, watchers.clone());
-            Some((address, tokio::spawn(admin.serve(sources, close_admin.clone()))))
-        }
-        None => None,
-    };
+    let sources = sources(plan, state, watchers.clone());
+    let mut ports = [None, None];
+    for (port, (listen, shows)) in
+        ports.iter_mut().zip([(plan.admin, Shows::All), (plan.probes, Shows::Probes)])
+    {
+        let Some(listen) = listen else { continue };
+        let admin = Admin::bind(listen, shows).await?;
+        let address = admin.address();
+        *port = Some((address, tokio::spawn(admin.serve(sources.clone(), close_admin.clone()))));
+    }
+    let [admin, probes] = ports;
     // The first lookers of a new process always find room.
     if plan.rollup_metrics && counted::start(&watchers, meters).is_err() {
         tracing::warn!("joined traces are not counted: too many look");
@@ -77,12 +82,16 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
         .is_empty()
         .then(|| Console::start(&watchers, io::stdout(), Form::for_stdout()).ok())
         .flatten();
-    Ok(Handles { watchers, console, admin, close_admin })
+    Ok(Handles { watchers, console, admin, probes, close_admin })
 }
 
 impl Handles {
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    pub fn probes(&self) -> Option<SocketAddr> {
+        self.probes.as_ref().map(|(address, _)| *address)
     }
 
     /// Prints what is left to print, and closes the admin port.
@@ -92,8 +101,8 @@ impl Handles {
         if let Some(console) = self.console {
             console.finish(LAST_WORDS).await;
         }
-        if let Some((_, admin)) = self.admin {
-            let _ = admin.await;
+        for (_, port) in [self.admin, self.probes].into_iter().flatten() {
+            let _ = port.await;
         }
     }
 }
@@ -103,6 +112,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         [] => vec![(PAGE.to_owned(), String::new())],
         upstreams => upstreams.iter().map(|u| (u.name.clone(), u.endpoint.to_string())).collect(),
     };
+    state.meters.config_refused.set(i64::from(state.refused.is_some()));
     let (refreshed, live, ready, held, status) =
         (state.clone(), state.clone(), state.clone(), state.clone(), state.clone());
     Sources {
@@ -154,7 +164,11 @@ impl State {
         }
         let listening: Vec<_> = self.listening.iter().map(Listen::to_string).collect();
         let (used, limit) = (self.budget.used(), self.budget.limit());
-        Ok(format!("listening on {}; {used} of {limit} bytes held", listening.join(", ")))
+        let refused = self.refused.as_deref().and_then(|wrong| wrong.lines().next());
+        let refused = refused.map_or_else(String::new, |wrong| {
+            format!("; the configuration as it is written is refused: {wrong}")
+        });
+        Ok(format!("listening on {}; {used} of {limit} bytes held{refused}", listening.join(", ")))
     }
 
     fn held(&self, most: usize) -> serde_json::Value {
