@@ -15,7 +15,14 @@ pub enum Page {
     Config,
     Semantics,
     Rules,
+    /// The JSON Schema of a configuration, for editors.
+    ConfigSchema,
+    /// helm/spandrel/values.schema.json.
+    ValuesSchema,
 }
+
+/// What the chart's values are beside the gateway's configuration.
+const VALUES: &str = include_str!("docs/values.json");
 
 pub fn run(page: Page) -> ExitCode {
     super::print(&match page {
@@ -23,5 +30,14 @@ pub fn run(page: Page) -> ExitCode {
         Page::Config => config::reference(),
         Page::Semantics => semantics::reference(),
         Page::Rules => rules::manual::reference(),
+        Page::ConfigSchema => pretty(&config::schema()),
+        Page::ValuesSchema => match serde_json::from_str(VALUES) {
+            Ok(chart) => pretty(&config::of_values(chart)),
+            Err(cause) => return super::fail(format!("values.json: {cause}")),
+        },
     })
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
 }

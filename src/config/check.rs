@@ -68,10 +68,14 @@ impl Check<'_> {
             rollup_metrics: raw.rollups.metrics.value,
             upstreams,
             memory,
+            memory_follows: matches!(raw.memory.from, Source::Derived(_)),
+            drain: raw.drain.value,
             admin: raw.admin.value.0,
+            probes: raw.probes.value.0,
             lanes: raw.lanes.value,
             log: log(&raw.log),
             notes: Vec::new(),
+            refused: None,
         }
     }
 
@@ -109,6 +113,14 @@ impl Check<'_> {
         {
             let from = if raw.admin.from == Source::Default { &grpc.from } else { &raw.admin.from };
             self.note(from, format!("`admin`: {admin} is listened on for OTLP already"));
+        }
+        if let Some(probes) = raw.probes.value.0 {
+            let admin = raw.admin.value.0.map(Listen::Tcp);
+            if is_taken(&Listen::Tcp(probes), &listen.iter().cloned().chain(admin).collect::<Vec<_>>()) {
+                let hint = "give it a port of its own, like 8890";
+                let text = format!("`probes`: {probes} is listened on already; {hint}");
+                self.note(&raw.probes.from, text);
+            }
         }
         listen
     }

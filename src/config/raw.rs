@@ -77,12 +77,18 @@ group! {
         /// Bytes held in all: requests, open traces, batches. Full, callers are told to try again later.
         /// Not given, a quarter of the cgroup's limit; where there is none, 256MiB.
         memory: Slot<Option<Size>> = "" in "4MiB" to "1024GiB";
+        /// How long the end may take: after SIGTERM no requests are taken, and what is held is sent within this
+        /// time, traces first. What is left then is lost, and told. A sidecar of Kubernetes may have two seconds.
+        drain: Slot<Duration> = "10s" in "100ms" to "1h";
         /// Worker threads that join, label and batch. A trace always lands in the same one. One is right
         /// beside a service; a gateway takes one for each core.
         lanes: Slot<usize> = "1" in "1" to "256";
         /// Where `/metrics`, `/livez`, `/readyz`, `/tracez`, the local page and `spandrel tail` are served;
         /// `off`: nowhere. Whoever reaches it can read traces: keep it on loopback or behind a policy.
         admin: Slot<AddressOrOff> = "127.0.0.1:8888";
+        /// Where `/metrics`, `/livez` and `/readyz` alone are served, which tell nothing of traces: for those who
+        /// ask from outside the pod or machine, like the kubelet and Prometheus. `0.0.0.0:8890` in a pod.
+        probes: Slot<AddressOrOff> = "off";
         /// Bytes of the latest joined traces that are kept for `/traces`, out of `memory`. Not given, an eighth
         /// of it where nothing is forwarded, else none: each trace is copied once more for it.
         recent: Slot<Option<Size>> = "" in "0B" to "64GiB";

@@ -28,14 +28,12 @@ use crate::queue::{Budget, Lanes, Outbox};
 use crate::receive::{self, BindError, Listen};
 use crate::rules::memo::Memo;
 use crate::telemetry::Meters;
-use crate::wire::Signals;
+use crate::wire::{Signal, Signals};
 
 /// Requests a lane's queue holds; their bytes are bounded by the budget.
 const LANE_DEPTH: usize = 1024;
 /// Batches an outbox holds; their bytes are bounded by the budget.
 const OUTBOX_DEPTH: usize = 16 * 1024;
-/// How long a drain may take before what is left is counted as lost.
-pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// Why the process can not start.
 #[derive(Debug, Error)]
@@ -65,6 +63,8 @@ pub struct Running {
     stop: CancellationToken,
     give_up: CancellationToken,
     lanes_give_up: Arc<AtomicBool>,
+    /// How long the end may take before what is left is counted as lost.
+    drain: Duration,
 }
 
 /// Starts everything the plan names. Listeners are bound first: nothing has begun when one can't be had.
@@ -109,8 +109,13 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         meters: meters.clone(),
         clock,
         listening: listening.clone(),
+        refused: plan.refused.clone(),
         stop: stop.clone(),
     };
+    if plan.memory_follows {
+        tokio::spawn(watch::follow_memory(budget.clone(), plan.recent, stop.clone()));
+    }
+    let drain = plan.drain;
     let watch = watch::start(&plan, state, watchers).await?;
     let relay = relay(&plan, &meters)?;
     let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay };
@@ -129,6 +134,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         stop,
         give_up,
         lanes_give_up,
+        drain,
     })
 }
 
@@ -244,9 +250,10 @@ impl Running {
         self.admin
     }
 
-    /// Stops taking requests, lets the join go, sends what there is, within [`DRAIN`].
+    /// Stops taking requests, lets the join go, sends what there is, within the time that has.
+    /// What is worth most goes first: traces, which were held here, before logs and metrics.
     pub async fn drain(self) -> LeftOver {
-        let deadline = tokio::time::sleep(DRAIN);
+        let deadline = tokio::time::sleep(self.drain);
         let (give_up, lanes_give_up) = (self.give_up.clone(), self.lanes_give_up.clone());
         let alarm = tokio::spawn(async move {
             deadline.await;
@@ -263,7 +270,10 @@ impl Running {
             });
         })
         .await;
-        self.outlets.iter().for_each(|outlet| outlet.outbox.close());
+        for Outlet { outbox, .. } in &self.outlets {
+            outbox.put_first(Signal::Traces);
+            outbox.close();
+        }
         for exporter in self.exporters {
             let _ = exporter.await;
         }

@@ -7,6 +7,7 @@ use crossbeam_queue::ArrayQueue;
 use tokio::sync::Notify;
 
 use super::Batch;
+use crate::wire::Signal;
 
 /// Batches waiting for one upstream, bounded in number and in bytes.
 #[derive(Debug)]
@@ -70,6 +71,21 @@ impl Outbox {
         let batch = self.queue.pop()?;
         self.bytes.fetch_sub(batch.body.len(), Ordering::AcqRel);
         Some(batch)
+    }
+
+    /// Batches of one signal before all others, otherwise in the order they stand: the process ends, and there
+    /// may not be time for all.
+    pub fn put_first(&self, signal: Signal) {
+        let mut waiting: Vec<_> = std::iter::from_fn(|| self.try_take()).collect();
+        waiting.sort_by_key(|batch| batch.signal != signal);
+        for batch in waiting {
+            self.bytes.fetch_add(batch.body.len(), Ordering::AcqRel);
+            // There was room for it, and nobody puts any more in.
+            if self.queue.push(batch).is_err() {
+                debug_assert!(false, "there was room");
+            }
+        }
+        self.filled.notify_one();
     }
 
     /// No more batches will come.

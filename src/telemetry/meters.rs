@@ -115,6 +115,8 @@ meters! {
         "TLS handshakes of callers that failed: refused, or too slow.";
     reloads: counter "spandrel_receiver_reloads_total" ["what", "outcome"] NO,
         "Certificates and credentials read again because their files changed; after `failed` the last good ones stay in use.";
+    config_refused: gauge "spandrel_config_refused" [] NO,
+        "1 while a configuration that is written is not in force because it can not be used: `/readyz` says why.";
     delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,
         "Items an upstream accepted, and copies of spans that had gone to it before, which are not sent again.";
     upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,

@@ -137,3 +137,31 @@ async fn push(client: Client, caller: u64, began: watch::Sender<usize>) -> Vec<u
     }
     taken
 }
+
+/// What a sidecar of Kubernetes has: two seconds, an upstream too slow for all of it, and traces go first.
+#[tokio::test]
+async fn a_short_end_is_kept_and_traces_go_before_the_rest() {
+    let upstream = Upstream::start().await;
+    upstream.answer(Answer::After(Duration::from_millis(400)));
+    let config = format!(
+        "upstreams: {{default: {{endpoint: \"{}\", parallel: 1}}}}\ndrain: 2s\nbatch: {{bytes: 16KiB, age: 50s}}\n{HOLDING_TRACES}{LABELS}",
+        upstream.endpoint()
+    );
+    let mut proxy = Proxy::with(config).await;
+    for number in 0..20 {
+        let logs = Export::Logs(made::logs(number * 100, 100));
+        proxy.http_client().http(Signal::Logs, logs.encode()).await.assert_taken();
+    }
+    let sent = Export::Traces(made::request(made::trace(1, 11).split_off(1)));
+    proxy.client().grpc(Signal::Traces, sent.encode()).await.assert_taken();
+    let asked = tokio::time::Instant::now();
+    proxy.ask_to_stop();
+    assert!(proxy.ended().await.success());
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(4), "it took {took:?} to end");
+    assert_preserved(&[sent], &upstream.exports(Signal::Traces));
+    proxy.await_stderr("what was left", |line| line.contains("ended with items unsent")).await;
+}
+
+/// Traces that wait for their roots.
+const HOLDING_TRACES: &str = "join: {idle: 25s, hold: 60s}\n";
