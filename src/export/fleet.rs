@@ -115,7 +115,16 @@ impl Member {
 fn part_of(batch: &Batch, body: Rope, items: u64, notes: u64) -> Batch {
     let reservation = batch.reservation.another(body.len());
     let Batch { signal, origin, to, opened, .. } = batch;
-    Batch { signal: *signal, origin: origin.clone(), to: *to, body, items, notes, opened: *opened, reservation }
+    Batch {
+        signal: *signal,
+        origin: origin.clone(),
+        to: *to,
+        body,
+        items,
+        notes,
+        opened: *opened,
+        reservation,
+    }
 }
 
 /// The senders of one gateway.
