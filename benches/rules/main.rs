@@ -79,8 +79,8 @@ mod once {
         let see = |_: &[u8], _: &Outcome| {};
         let passing = Passing { rules, signal: Signal::Traces, resource, now: 0, random: || 7, see };
         let ruled = passing.apply(black_box(block));
-        if !ruled.edits.is_empty() {
-            black_box(ruled.edits.apply(block));
+        for part in ruled.parts.iter().filter(|part| !part.edits.is_empty()) {
+            black_box(part.edits.apply(block));
         }
     }
 

@@ -1,7 +1,8 @@
-//! `spandrel health`: asks a running instance whether it takes requests, and says what it answers.
+//! `spandrel health`: asks a running instance whether it takes requests, and says what it answers. `spandrel flush`:
+//! tells it that the end is near.
 //!
-//! For an image without a shell: it is the image's HEALTHCHECK, and the chart's test. Plain sockets, since it is
-//! started every few seconds beside a process that has a tenth of a core.
+//! For an image without a shell: they are the image's HEALTHCHECK, the chart's test and a sidecar's preStop. Plain
+//! sockets, since it is started every few seconds beside a process that has a tenth of a core.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -16,9 +17,34 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// An answer is a line; more is none.
 const ANSWER_MAX: u64 = 64 << 10;
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    Health,
+    Flush,
+}
+
+impl Errand {
+    fn line(self) -> &'static str {
+        match self {
+            Errand::Health => "GET /readyz",
+            Errand::Flush => "POST /flush",
+        }
+    }
+}
+
 /// Asks at `address`.
 pub fn run(address: &str) -> ExitCode {
-    match ask(address) {
+    go(Errand::Health, address)
+}
+
+/// Tells the instance at this `admin` address that the end is near.
+pub fn flush(address: &str) -> ExitCode {
+    go(Errand::Flush, address)
+}
+
+fn go(errand: Errand, address: &str) -> ExitCode {
+    match ask(errand, address) {
         Ok(said) => print(&format!("{said}\n")),
         Err(why) => fail(why),
     }
@@ -36,12 +62,12 @@ pub fn of_configuration(loaded: &Loaded) -> ExitCode {
 }
 
 /// What it says while it takes requests; else why it does not.
-fn ask(address: &str) -> Result<String, String> {
+fn ask(errand: Errand, address: &str) -> Result<String, String> {
     let hint = "is it running, and is this its `probes` or `admin` address?";
     let addresses = address.to_socket_addrs().map_err(|cause| format!("`{address}`: {cause}; {hint}"))?;
     let mut last = format!("`{address}` is no address; {hint}");
     for at in addresses {
-        match TcpStream::connect_timeout(&at, PATIENCE).and_then(|socket| exchange(socket, address)) {
+        match TcpStream::connect_timeout(&at, PATIENCE).and_then(|socket| exchange(socket, errand, address)) {
             Ok(answer) => return read(&answer),
             Err(cause) => last = format!("{at}: {cause}; {hint}"),
         }
@@ -49,10 +75,11 @@ fn ask(address: &str) -> Result<String, String> {
     Err(last)
 }
 
-fn exchange(mut socket: TcpStream, host: &str) -> std::io::Result<String> {
+fn exchange(mut socket: TcpStream, errand: Errand, host: &str) -> std::io::Result<String> {
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    write!(socket, "GET /readyz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+    let line = errand.line();
+    write!(socket, "{line} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     socket.take(ANSWER_MAX).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -87,7 +114,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
-        let why = ask(&address).unwrap_err();
+        let why = ask(Errand::Health, &address).unwrap_err();
         assert!(why.contains(&address) && why.contains("is it running"), "{why}");
     }
 }

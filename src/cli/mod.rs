@@ -81,6 +81,12 @@ enum Command {
         #[arg(value_name = "ADDRESS")]
         address: Option<String>,
     },
+    /// Tell a running instance that the end is near: it hands on at once what it holds and what still comes
+    Flush {
+        /// Its `admin` address; else that of the configuration
+        #[arg(value_name = "ADDRESS")]
+        address: Option<String>,
+    },
     /// Put the sidecar into the pods of a Kubernetes manifest, or take it out again
     Inject {
         #[command(flatten)]
@@ -105,6 +111,8 @@ enum Command {
     },
 }
 
+const NO_ADMIN: &str = "`admin` is off in the configuration; name the instance's admin address";
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let line = Line::parse();
@@ -120,11 +128,16 @@ pub fn main() -> ExitCode {
         Command::Tail { address: Some(address), options } => tail::run(&address, &options),
         Command::Tail { address: None, options } => with(&ask, |loaded| match loaded.plan.admin {
             Some(admin) => tail::run(&admin.to_string(), &options),
-            None => fail("`admin` is off in the configuration; name the instance's admin address"),
+            None => fail(NO_ADMIN),
         }),
         Command::Try { options } => trial::run(&options),
         Command::Health { address: Some(address) } => health::run(&address),
         Command::Health { address: None } => with(&ask, |loaded| health::of_configuration(&loaded)),
+        Command::Flush { address: Some(address) } => health::flush(&address),
+        Command::Flush { address: None } => with(&ask, |loaded| match loaded.plan.admin {
+            Some(admin) => health::flush(&admin.to_string()),
+            None => fail(NO_ADMIN),
+        }),
         Command::Inject { options } => inject::run(&options),
         Command::Id { options } => id::run(&options),
         Command::Url { trace } => with(&ask, |loaded| id::url(&trace, &loaded)),

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -58,6 +58,8 @@ pub struct Sources {
     pub ready: Health,
     /// What the join holds and why, at most so many traces.
     pub held: Arc<dyn Fn(usize) -> serde_json::Value + Send + Sync>,
+    /// From now on nothing is waited for: the end is near.
+    pub flush: Arc<dyn Fn() + Send + Sync>,
     pub status: Arc<dyn Fn() -> StatusInfo + Send + Sync>,
     pub links: Links,
 }
@@ -183,6 +185,7 @@ fn routes(sources: Sources, stop: &CancellationToken) -> Router {
     let inspection = inspection::service(sources.clone(), stop.clone());
     let router = probes()
         .route("/", get(index))
+        .route("/flush", post(flush))
         .route("/tracez", get(tracez))
         .route("/traces", get(traces))
         .route("/traces/{id}", get(trace))
@@ -213,6 +216,7 @@ spandrel admin
 /livez        whether spans get through
 /readyz       whether requests are taken
 /tracez       what the join holds, and why
+/flush        POST: hand on what is held, and from now on what comes, at once
 /traces       the latest joined traces
 /traces/{id}  one of them, with its spans and what they mean
 /id?seed=…    the trace id that SDKs make of a seed; &observation for a span's
@@ -255,6 +259,11 @@ fn health(ask: &Health) -> Response {
     };
     body.push('\n');
     (code, body).into_response()
+}
+
+async fn flush(State(sources): State<Sources>) -> &'static str {
+    (sources.flush)();
+    "from now on what comes is handed on at once\n"
 }
 
 async fn tracez(State(sources): State<Sources>) -> Response {

@@ -81,7 +81,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     exporters.extend(poster);
     let watchers = Watchers::new(meters.clone(), plan.recent);
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
-    let lanes_give_up = Arc::new(AtomicBool::new(false));
+    let (lanes_give_up, eager) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
     let told = Ruler::nothing_told(&plan.rules);
     let mut threads = Vec::new();
@@ -92,6 +92,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
             work,
             clock,
             pulse: pulses[number].clone(),
+            eager: eager.clone(),
             give_up: lanes_give_up.clone(),
             meters: meters.clone(),
             outlets: outlets.clone(),
@@ -110,6 +111,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         clock,
         listening: listening.clone(),
         refused: plan.refused.clone(),
+        eager,
         stop: stop.clone(),
     };
     if plan.memory_follows {

@@ -115,12 +115,17 @@ impl Journey {
         self.relieve(now);
     }
 
-    /// Lets everything go.
+    /// Lets everything go, for the last time.
     pub fn drain(&mut self, now: Time) {
+        self.join.iter_mut().for_each(Join::end_notes);
+        self.flush(now);
+    }
+
+    /// Lets everything go that is here now, whole or not.
+    pub fn flush(&mut self, now: Time) {
         while let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(now, Reason::Drain)) {
             self.emit(now, trace);
         }
-        self.join.iter_mut().for_each(Join::end_notes);
         self.settle_copies();
         self.settle_unplaced();
         self.score_strays(now);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -43,6 +44,8 @@ pub struct State {
     pub listening: Vec<Listen>,
     /// What is wrong with a configuration that was left out.
     pub refused: Option<String>,
+    /// Set by whoever says that the end is near.
+    pub eager: Arc<AtomicBool>,
     /// Cancelled when the process is told to end.
     pub stop: CancellationToken,
 }
@@ -113,6 +116,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         upstreams => upstreams.iter().map(|u| (u.name.clone(), u.endpoint.to_string())).collect(),
     };
     state.meters.config_refused.set(i64::from(state.refused.is_some()));
+    let eager = state.eager.clone();
     let (refreshed, live, ready, held, status) =
         (state.clone(), state.clone(), state.clone(), state.clone(), state.clone());
     Sources {
@@ -123,6 +127,11 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         live: Arc::new(move || live.live()),
         ready: Arc::new(move || ready.ready()),
         held: Arc::new(move |most| held.held(most)),
+        flush: Arc::new(move || {
+            if !eager.swap(true, Ordering::Relaxed) {
+                tracing::info!("told to flush: from now on what comes is handed on at once");
+            }
+        }),
         status: Arc::new(move || StatusInfo {
             uptime: status.clock.now().since(crate::model::Time::default()),
             listeners: status.listening.iter().map(Listen::to_string).collect(),

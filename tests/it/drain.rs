@@ -10,6 +10,7 @@ use tonic::Code;
 use tonic::metadata::MetadataMap;
 
 use crate::harness::known_set::LABELS;
+use crate::harness::proxy::command;
 use crate::harness::read::{Export, assert_labelled, assert_preserved};
 use crate::harness::{Answer, Client, Proxy, Upstream, made};
 
@@ -165,3 +166,21 @@ async fn a_short_end_is_kept_and_traces_go_before_the_rest() {
 
 /// Traces that wait for their roots.
 const HOLDING_TRACES: &str = "join: {idle: 25s, hold: 60s}\n";
+
+/// A pod's end begins with its preStop hooks, a sidecar's at the same time as the app's: what is held leaves then,
+/// and what the app still sends leaves at once.
+#[tokio::test]
+async fn told_to_flush_it_hands_on_what_it_holds_and_goes_on_listening() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::with(format!("upstream: {}\n{HOLDING}{LABELS}", upstream.endpoint())).await;
+    let rootless = |number| Export::Traces(made::request(made::trace(number, 11).split_off(1)));
+    let (before, after) = (rootless(1), rootless(2));
+    proxy.client().grpc(Signal::Traces, before.encode()).await.assert_taken();
+    let told = command().arg("flush").arg(proxy.admin().to_string()).output().await.expect("it runs");
+    assert!(told.status.success(), "{told:?}");
+    upstream.await_spans(10).await;
+    proxy.client().grpc(Signal::Traces, after.encode()).await.assert_taken();
+    upstream.await_spans(20).await;
+    assert_preserved(&[before, after], &upstream.exports(Signal::Traces));
+    assert_eq!(Client::to(proxy.admin()).get("/readyz").await.status, 200);
+}

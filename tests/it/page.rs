@@ -62,6 +62,7 @@ impl Page {
 fn sources(meters: &Arc<Meters>, watchers: &Arc<Watchers>, stuck: &Arc<AtomicBool>) -> Sources {
     let (stuck, refreshed) = (stuck.clone(), meters.clone());
     Sources {
+        flush: Arc::new(|| {}),
         meters: meters.clone(),
         watchers: watchers.clone(),
         refresh: Arc::new(move || refreshed.memory_used.set(4711)),
