@@ -42,7 +42,7 @@ fn run(rules: &Rules, item: &[u8]) {
     stays_readable::<InstrumentationScope>(item, &rules.apply_scope(item, frame));
 }
 
-fn stays_readable<M: Message + Default>(item: &[u8], outcome: &Outcome<'_>) {
+fn stays_readable<M: Message + Default>(item: &[u8], outcome: &Outcome) {
     assert!(!outcome.matched.is_empty() || outcome.edits.is_empty(), "{outcome:?}");
     let after = outcome.edits.apply(item);
     if M::decode(item).is_ok() {

@@ -379,7 +379,7 @@ impl<'a> Draft<'a> {
             let end = self.base.len();
             let mut known = self.fields.iter().filter(|slot| slot.number() == field).map(Slot::range);
             let first = known.next().unwrap_or(end..end);
-            let _ = patch.put(first, |out| Ok::<_, ()>(out.extend_from_slice(fields)));
+            patch.put(first, |out| out.extend_from_slice(fields));
             known.for_each(|range| patch.cut(range));
         }
         if let Some((field, value)) = &self.any {
