@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Ask, Loaded, Plan};
+use crate::config::{self, Ask, Loaded, Plan, Surroundings};
 use crate::telemetry::logs;
 
 mod check;
@@ -92,8 +92,11 @@ pub fn main() -> ExitCode {
     let line = Line::parse();
     let ask = Ask { file: line.config, set: line.set };
     match line.command.unwrap_or(Command::Run) {
-        Command::Run => with(&ask, |loaded| run::run(begun(loaded))),
-        Command::Demo { options } => with(&ask, |loaded| demo::run(begun(loaded), options)),
+        Command::Run => with(&ask, |loaded| {
+            let (plan, standing) = loaded.standing(ask.clone(), Surroundings::of_process());
+            run::run(begun(plan), standing)
+        }),
+        Command::Demo { options } => with(&ask, |loaded| demo::run(begun(loaded.plan), options)),
         Command::Check => check::run(&ask),
         Command::PrintConfig => with(&ask, print_config::run),
         Command::Tail { address: Some(address), options } => tail::run(&address, &options),
@@ -120,8 +123,7 @@ fn with(ask: &Ask, next: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
 }
 
 /// The plan, once there is a log and it holds what may surprise about the plan.
-fn begun(loaded: Loaded) -> Plan {
-    let plan = loaded.plan;
+fn begun(plan: Plan) -> Plan {
     logs::start(plan.log);
     for note in &plan.notes {
         tracing::warn!("{note}");

@@ -3,6 +3,7 @@
 use tracing::level_filters::LevelFilter;
 
 use super::field::Slot;
+use super::files::Files;
 use super::mistake::{Mistake, quoted};
 use super::raw::{self, Raw};
 use super::source::Source;
@@ -22,6 +23,7 @@ use crate::{export, join, queue, receive, rules};
 /// What a check works with.
 pub struct Check<'a> {
     pub file: &'a str,
+    pub files: &'a mut Files,
     pub surroundings: &'a Surroundings,
     pub mistakes: &'a mut Vec<Mistake>,
     pub notes: &'a mut Vec<String>,

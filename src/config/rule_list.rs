@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::check::Check;
 use super::field::{Field, Row, Seen, Slot, Texts, group};
+use super::files::Files;
 use super::mistake::{Mistake, Mistakes, did_you_mean, quoted};
 use super::raw::Raw;
 use super::source::Source;
@@ -189,7 +190,9 @@ pub struct RuleFile {
 /// Every mistake in it, not just the first.
 pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
     let mut mistakes = Vec::new();
-    let (file, text) = (path.display().to_string(), file::read(path, &mut mistakes));
+    let mut files = Files::default();
+    files.begin(Some(path));
+    let (file, text) = (path.display().to_string(), file::read(path, &mut files, &mut mistakes));
     let surroundings = Surroundings::of_process();
     let mut raw = Raw::default();
     match tree::read(&text, &mut mistakes).and_then(only_rules) {
@@ -198,8 +201,13 @@ pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
         Err(_) => {}
     }
     let mut notes = Vec::new();
-    let mut check =
-        Check { file: &file, surroundings: &surroundings, mistakes: &mut mistakes, notes: &mut notes };
+    let mut check = Check {
+        file: &file,
+        files: &mut files,
+        surroundings: &surroundings,
+        mistakes: &mut mistakes,
+        notes: &mut notes,
+    };
     let rules = check.rules(&raw.rules);
     if !mistakes.is_empty() {
         return Err(Mistakes { file, text, list: mistakes });

@@ -144,6 +144,11 @@ impl Join {
         }
     }
 
+    /// Finds out of every trace that leaves from now on what the settings of these names say.
+    pub fn find_out(&mut self, context: bool, named: bool) {
+        (self.settings.context, self.settings.named) = (context, named);
+    }
+
     /// Takes the spans of one request that `mine` says are this lane's. Returns spans taken.
     ///
     /// A copy of a span counts as taken: it leaves as one of `repairs.duplicates` of its trace, or is

@@ -53,6 +53,8 @@ pub struct Journey {
     pub scoring: Option<Scoring>,
     pub watchers: Arc<Watchers>,
     pub clock: Clock,
+    /// Of the labels and rules it goes by.
+    pub version: u64,
     pub meters: LaneMeters,
     /// Items taken and not yet in a closed batch: what a panic would lose.
     pub in_hand: [u64; 4],

@@ -11,7 +11,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::journey::Journey;
+use super::live::Live;
 use super::shelf::{self, Outlet};
+use crate::follow::Followed;
 use crate::model::{Clock, Time};
 use crate::queue::Lanes;
 use crate::queue::lanes::Work;
@@ -56,6 +58,8 @@ pub struct Lane {
     pub work: Receiver<Work>,
     pub clock: Clock,
     pub pulse: Pulse,
+    /// What may change between two turns.
+    pub live: Arc<Followed<Live>>,
     /// Set when the drain's time is over: what waits is lost.
     pub give_up: Arc<AtomicBool>,
     pub meters: Arc<Meters>,
@@ -90,6 +94,7 @@ impl Lane {
         loop {
             let now = self.clock.now();
             self.pulse.beat(now);
+            journey.keep_up(&self.live);
             journey.advance(now);
             if let Next::End = self.turn(now, journey) {
                 return self.end(journey);
@@ -224,6 +229,7 @@ mod tests {
             work,
             clock,
             pulse,
+            live: Arc::new(Followed::fixed(Live::default())),
             give_up,
             meters: meters.clone(),
             outlets: outlets.clone(),

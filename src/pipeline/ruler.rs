@@ -70,6 +70,19 @@ impl Ruler {
         }
     }
 
+    /// Goes on with these rules. What others made of resources and scopes is forgotten, and its names are not
+    /// used again.
+    pub fn rule(&mut self, rules: Arc<Rules>, told: Told) {
+        (self.rules, self.told) = (rules, told);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.resources.clear();
+        self.scopes.clear();
+        self.bytes = 0;
+    }
+
     /// For the lanes of one process.
     pub fn nothing_told(rules: &Rules) -> Told {
         (0..rules.statements()).map(|_| AtomicBool::new(false)).collect()
@@ -172,9 +185,7 @@ impl Ruler {
 
     fn pay(&mut self, bytes: usize) {
         if self.bytes + bytes + ENTRY > BYTES_MAX {
-            self.resources.clear();
-            self.scopes.clear();
-            self.bytes = 0;
+            self.forget();
         }
         self.bytes += bytes + ENTRY;
     }

@@ -34,6 +34,11 @@ impl Scoring {
         Self { dialect, environment, enforce: labels.enforce, scores }
     }
 
+    /// The same with other labels.
+    pub fn relabel(&mut self, labels: &labels::Settings) {
+        *self = Self::new(self.dialect, labels, self.scores.clone());
+    }
+
     /// Scores of the evaluations among the events of a trace that leaves.
     pub fn score(&self, trace: &Leaving) {
         let environment = trace.context.environment.as_deref();

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keep::PAGE;
 use super::lane::Pulse;
+use super::reload::Reloads;
 use super::shelf::Outlet;
 use crate::config::Plan;
 use crate::join::{HeldTrace, WaitsFor};
@@ -37,6 +38,7 @@ pub struct State {
     pub meters: Arc<Meters>,
     pub clock: Clock,
     pub listening: Vec<Listen>,
+    pub reloads: Reloads,
     /// Cancelled when the process is told to end.
     pub stop: CancellationToken,
 }
@@ -151,7 +153,8 @@ impl State {
         }
         let listening: Vec<_> = self.listening.iter().map(Listen::to_string).collect();
         let (used, limit) = (self.budget.used(), self.budget.limit());
-        Ok(format!("listening on {}; {used} of {limit} bytes held", listening.join(", ")))
+        let config = self.reloads.detail();
+        Ok(format!("listening on {}; {used} of {limit} bytes held{config}", listening.join(", ")))
     }
 
     fn held(&self, most: usize) -> serde_json::Value {

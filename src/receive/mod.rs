@@ -22,7 +22,6 @@ pub mod probe;
 mod reflection;
 mod refusal;
 mod respond;
-mod rotate;
 mod server;
 mod tally;
 #[cfg(test)]

@@ -71,6 +71,13 @@ impl Memo {
         }
     }
 
+    /// Labels from now on as these say; what was labelled before is forgotten, and its names are not used again.
+    pub fn relabel(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.table.clear();
+        self.bytes = 0;
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes

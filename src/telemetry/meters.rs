@@ -115,6 +115,10 @@ meters! {
         "TLS handshakes of callers that failed: refused, or too slow.";
     reloads: counter "spandrel_receiver_reloads_total" ["what", "outcome"] NO,
         "Certificates and credentials read again because their files changed; after `failed` the last good ones stay in use.";
+    config_reloads: counter "spandrel_config_reloads_total" ["outcome"] NO,
+        "The configuration read again, because a file changed or on SIGHUP, by outcome: ok, unchanged, or refused, and then the last stays in force.";
+    config_loaded: gauge "spandrel_config_last_reload_success_timestamp_seconds" [] NO,
+        "When the configuration was last found good, in Unix seconds; the start counts.";
     delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,
         "Items an upstream accepted, and copies of spans that had gone to it before, which are not sent again.";
     upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,

@@ -34,6 +34,7 @@ mod meaning;
 mod page;
 mod passing;
 mod readme;
+mod reload;
 mod rules;
 mod scores;
 mod sdk_go;

@@ -1,0 +1,224 @@
+//! The configuration, read again while one is in force.
+//!
+//! What is found is read and checked whole, as a start would. What can change under a running process is then
+//! taken whole; all else stays as it is and is named. The surprise: the two are put together and checked once more,
+//! because a rule or label that is right with the new settings may be wrong with those that stay.
+
+use std::collections::BTreeMap;
+
+use super::field::{Field, Row, Seen};
+use super::files::Files;
+use super::raw::{Raw, Rollups};
+use super::{Ask, Loaded, Plan, Surroundings, Text, checked, file, read};
+use crate::follow::File;
+
+/// A configuration in force, and how it is read again.
+#[derive(Debug)]
+pub struct Standing {
+    ask: Ask,
+    surroundings: Surroundings,
+    raw: Raw,
+    files: Files,
+    /// Of the files it was made of.
+    digest: u64,
+    /// What the last look found unusable, by its digest.
+    refused: Option<(u64, String)>,
+}
+
+/// What one look found.
+#[derive(Debug)]
+pub struct Look {
+    /// What to look at from now on.
+    pub files: Vec<File>,
+    /// `None`: nothing else than what is in force. Else, every mistake, as `check` would print it.
+    pub outcome: Result<Option<Change>, String>,
+}
+
+/// A configuration that takes the place of the last.
+#[derive(Debug)]
+pub struct Change {
+    pub plan: Plan,
+    /// Settings that are written otherwise than they are in force.
+    pub at_next_start: Vec<String>,
+}
+
+impl Loaded {
+    /// What to run, and what reads it again. `ask` is what it was loaded by.
+    pub fn standing(self, ask: Ask, surroundings: Surroundings) -> (Plan, Standing) {
+        let Self { plan, raw, files, .. } = self;
+        let digest = files.digest();
+        (plan, Standing { ask, surroundings, raw, files, digest, refused: None })
+    }
+}
+
+impl Standing {
+    /// What it is made of now.
+    pub fn files(&self) -> Vec<File> {
+        self.files.seen()
+    }
+
+    /// Looks at what is written now.
+    pub fn look(&mut self) -> Look {
+        let outcome = self.outcome();
+        Look { files: self.files.seen(), outcome }
+    }
+
+    fn outcome(&mut self) -> Result<Option<Change>, String> {
+        if self.ask.file.as_deref().is_some_and(file::is_pipe) {
+            return Err("the configuration came through a pipe, which can be read once only".to_owned());
+        }
+        let now = self.files.digest_now();
+        match &self.refused {
+            Some((digest, wrong)) if *digest == now => return Err(wrong.clone()),
+            None if self.digest == now && self.files.digest() == now => return Ok(None),
+            _ => {}
+        }
+        let outcome = self.read();
+        let digest = self.files.digest();
+        self.refused = outcome.as_ref().err().map(|wrong| (digest, wrong.clone()));
+        if outcome.is_ok() && self.digest == digest {
+            return Ok(None);
+        }
+        let (change, raw) = outcome?;
+        (self.raw, self.digest) = (raw, digest);
+        Ok(Some(change))
+    }
+
+    /// What there is now, checked, as far as it can be taken.
+    fn read(&mut self) -> Result<(Change, Raw), String> {
+        let (raw, text) = read(&self.ask, &self.surroundings, &mut self.files);
+        let again = Text { mistakes: Vec::new(), name: text.name.clone(), text: text.text.clone() };
+        let (plan, raw) =
+            checked(raw, text, &self.surroundings, &mut self.files).map_err(|wrong| wrong.to_string())?;
+        let mixed = mixed(&self.raw, &raw);
+        let at_next_start = differences(&mixed, &raw);
+        if at_next_start.is_empty() {
+            return Ok((Change { plan, at_next_start }, raw));
+        }
+        let (plan, raw) = checked(mixed, again, &self.surroundings, &mut self.files).map_err(|wrong| {
+            let with = at_next_start.join("`, `");
+            format!("right only with what takes effect at the next start (`{with}`): {wrong}")
+        })?;
+        Ok((Change { plan, at_next_start }, raw))
+    }
+}
+
+/// What can change while we run as `new` has it, all else as it is.
+fn mixed(running: &Raw, new: &Raw) -> Raw {
+    let Raw {
+        environment,
+        release,
+        legacy_environment,
+        enforce,
+        resource,
+        context,
+        usage,
+        rules,
+        rollups,
+        ..
+    } = new.clone();
+    let rollups = Rollups { on_root: rollups.on_root, ..running.rollups.clone() };
+    Raw {
+        environment,
+        release,
+        legacy_environment,
+        enforce,
+        resource,
+        context,
+        usage,
+        rules,
+        rollups,
+        ..running.clone()
+    }
+}
+
+/// The paths whose values differ.
+fn differences(a: &Raw, b: &Raw) -> Vec<String> {
+    let (mut a, b) = (values(a), values(b));
+    for (path, value) in b {
+        match a.get(&path) {
+            Some(known) if *known == value => drop(a.remove(&path)),
+            _ => drop(a.insert(path, value)),
+        }
+    }
+    a.into_keys().collect()
+}
+
+fn values(raw: &Raw) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    raw.walk(Row { path: &[], doc: &[] }, &mut |row, seen| {
+        let value = match seen {
+            Seen::Leaf { value, .. } => value.unwrap_or_default(),
+            Seen::List { entries, .. } => {
+                entries.iter().map(|(entry, _)| entry.as_str()).collect::<Vec<_>>().join("\n")
+            }
+            Seen::Group | Seen::Map { .. } => return,
+        };
+        values.insert(row.path.join("."), value);
+    });
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Variables, load_in};
+
+    fn standing(directory: &Path, text: &str) -> Standing {
+        let file = directory.join("c.yaml");
+        std::fs::write(&file, text).unwrap();
+        let ask = Ask { file: Some(file), set: Vec::new() };
+        let surroundings = Surroundings { variables: Variables::default(), ..Surroundings::of_process() };
+        let loaded = load_in(&ask, &surroundings).unwrap_or_else(|wrong| panic!("{wrong}"));
+        loaded.standing(ask, surroundings).1
+    }
+
+    /// What a second text makes of a first: the environment in force then, and what waits; `same`; or the mistake.
+    #[track_caller]
+    fn check(first: &str, second: &str, expect: &str) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut standing = standing(directory.path(), first);
+        std::fs::write(directory.path().join("c.yaml"), second).unwrap();
+        let got = match standing.look().outcome {
+            Ok(None) => "same".to_owned(),
+            Ok(Some(Change { plan, at_next_start })) => {
+                format!("{} {}", plan.labels.environment.unwrap_or_default(), at_next_start.join(","))
+            }
+            Err(wrong) => wrong.replace(&directory.path().display().to_string(), ""),
+        };
+        assert!(got.contains(expect), "{got}");
+        assert!(matches!(standing.look().outcome, Ok(None) | Err(_)), "told once");
+    }
+
+    #[test]
+    fn what_can_change_is_taken_and_what_can_not_is_named() {
+        check("environment: a", "environment: a", "same");
+        check("environment: a", "environment: b", "b ");
+        check("environment: a", "environment: b\nmemory: 64MiB\nbatch: {age: 1s}", "b batch.age,memory");
+        check("environment: a", "environment: b\nreceive: {grpc: \"127.0.0.1:1\"}", "b receive.grpc");
+        check("upstream: http://a:1", "upstream: http://b:1\nenvironment: b", "b upstream");
+    }
+
+    #[test]
+    fn a_mistake_changes_nothing() {
+        check("environment: a", "environmen: b", "/c.yaml:1:1: unknown key `environmen`");
+        let mixed = "right only with what takes effect at the next start (`dialect`";
+        check("join: {scope: local}", "dialect: otel\ncontext: [user]", "right only with what");
+        check("dialect: otel", "dialect: langfuse\ncontext: [tags]", mixed);
+    }
+
+    #[test]
+    fn what_a_broken_file_says_is_forgotten_once_it_says_what_is_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut standing = standing(directory.path(), "environment: a");
+        let file = directory.path().join("c.yaml");
+        std::fs::write(&file, "environment: [").unwrap();
+        assert!(standing.look().outcome.is_err() && standing.look().outcome.is_err());
+        std::fs::write(&file, "environment: a").unwrap();
+        assert!(matches!(standing.look().outcome, Ok(None)));
+        std::fs::remove_file(&file).unwrap();
+        assert!(standing.look().outcome.unwrap_err().contains("no such file"));
+    }
+}
