@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use super::{print, with};
-use crate::config::{Ask, Loaded, Plan};
+use crate::config::{Ask, Loaded, Plan, SourceState};
 use crate::receive::Listen;
 
 pub fn run(ask: &Ask) -> ExitCode {
@@ -26,6 +26,7 @@ fn said_of(loaded: &Loaded) -> String {
         labelled(plan.labels.environment.as_deref(), plan.labels_from.environment.as_deref()),
         labelled(plan.labels.release.as_deref(), plan.labels_from.release.as_deref()),
     );
+    sources(loaded, &mut said);
     notes(plan, &mut said);
     said
 }
@@ -47,6 +48,14 @@ fn labelled(value: Option<&str>, from: Option<&str>) -> String {
         (Some(value), Some(from)) => format!("`{value}` ({from})"),
         (Some(value), None) => format!("`{value}`"),
         (None, _) => "as services say".to_owned(),
+    }
+}
+
+/// What values come from, and what is wrong with it: the process would run without.
+fn sources(loaded: &Loaded, said: &mut String) {
+    for SourceState { name, wrong, .. } in loaded.sources() {
+        let how = wrong.map_or_else(String::new, |wrong| format!(": {wrong}"));
+        let _ = writeln!(said, "  source `{name}`{how}");
     }
 }
 

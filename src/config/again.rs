@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::field::{Field, Row, Seen};
-use super::files::Files;
+use super::files::{Files, SourceState};
 use super::raw::{Raw, Rollups};
 use super::{Ask, Loaded, Plan, Surroundings, Text, checked, file, read};
 use crate::follow::File;
@@ -30,6 +30,8 @@ pub struct Standing {
 pub struct Look {
     /// What to look at from now on.
     pub files: Vec<File>,
+    /// How what values come from stands.
+    pub sources: Vec<SourceState>,
     /// `None`: nothing else than what is in force. Else, every mistake, as `check` would print it.
     pub outcome: Result<Option<Change>, String>,
 }
@@ -57,10 +59,15 @@ impl Standing {
         self.files.seen()
     }
 
+    /// How what values come from stands.
+    pub fn sources(&self) -> Vec<SourceState> {
+        self.files.sources()
+    }
+
     /// Looks at what is written now.
     pub fn look(&mut self) -> Look {
         let outcome = self.outcome();
-        Look { files: self.files.seen(), outcome }
+        Look { files: self.files.seen(), sources: self.files.sources(), outcome }
     }
 
     fn outcome(&mut self) -> Result<Option<Change>, String> {

@@ -39,6 +39,7 @@ mod vendor;
 mod words;
 
 pub use again::{Change, Look, Standing};
+pub use files::SourceState;
 pub use found::cgroup_limit;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
@@ -107,6 +108,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What its values and tables come from, and how that stands.
+    pub fn sources(&self) -> Vec<SourceState> {
+        self.files.sources()
+    }
+
     /// The configuration in force as YAML, each value with where it came from, secrets masked.
     pub fn print(&self) -> String {
         print::print(&self.raw, self.file.as_deref().unwrap_or("-"))

@@ -244,7 +244,7 @@ impl Check<'_> {
             }
         }
         let groups: Vec<Group> = list.entries.iter().map(Rule::group).collect();
-        match Rules::compile(&groups) {
+        match Rules::compile_with(&groups, &mut |name| self.files.table(name)) {
             Ok(rules) => {
                 self.beyond_us(list, &groups, &rules);
                 Arc::new(rules)
@@ -273,7 +273,8 @@ impl Check<'_> {
             return;
         }
         for ((nth, entry), group) in list.entries.iter().enumerate().zip(groups) {
-            let Ok(alone) = Rules::compile(std::slice::from_ref(group)) else { continue };
+            let group = std::slice::from_ref(group);
+            let Ok(alone) = Rules::compile_with(group, &mut |name| self.files.table(name)) else { continue };
             if alone.reads().request {
                 let what = "`header` and `peer` can not be read yet: items do not remember their request";
                 self.note(&entry.from, format!("`rules[{}]`: {what}", nth + 1));

@@ -87,7 +87,7 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let lanes_give_up = Arc::new(AtomicBool::new(false));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
-    let reloads = Reloads::of(&plan, standing);
+    let reloads = Reloads::of(&plan, standing, &meters, clock);
     let mut threads = Vec::new();
     for (number, work) in queues.into_iter().enumerate() {
         let lane = Lane {
@@ -122,7 +122,7 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
     let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay };
     let edge = tokio::spawn(receive::serve(bound, plan.receive, inner, stop.clone()));
     let admin = watch.admin();
-    let following = reloads.start(&meters, clock, stop.clone());
+    let following = reloads.start(stop.clone());
     Ok(Running {
         listening,
         admin,

@@ -1,18 +1,20 @@
 //! Keeps what is in force in step with its files: looked at when they change and on SIGHUP, off the lanes.
 //!
 //! What is wrong with a new configuration is said and counted, and changes nothing. What can not change under a
-//! running process is named, here and at `/readyz`, until it is written as it runs.
+//! running process is named, here and at `/readyz`, until it is written as it runs; so is a source that can not be
+//! used, whose last good value stays.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::live::Live;
-use crate::config::{Look, Plan, Standing};
+use crate::config::{Look, Plan, SourceState, Standing};
 use crate::follow::{Followed, Looked, Reading};
-use crate::model::Clock;
+use crate::model::{Clock, Time};
 use crate::telemetry::Meters;
 
 /// What lanes take from, and what is to be said of it.
@@ -20,6 +22,8 @@ use crate::telemetry::Meters;
 pub struct Reloads {
     pub live: Arc<Followed<Live>>,
     said: Arc<Mutex<Said>>,
+    meters: Arc<Meters>,
+    clock: Clock,
 }
 
 /// For whoever asks how the configuration stands.
@@ -28,52 +32,46 @@ struct Said {
     /// Why what is written is not in force.
     refused: Option<String>,
     at_next_start: Vec<String>,
+    /// By name: what is wrong with a source, and since when.
+    sources: BTreeMap<String, Option<(SourceState, Time)>>,
 }
 
 impl Reloads {
     /// What the plan says, for ever where nothing reads it again.
-    pub fn of(plan: &Plan, standing: Option<Standing>) -> Self {
-        let (live, said) = (Live::of(plan), Arc::new(Mutex::new(Said::default())));
-        let live = match standing {
-            None => Followed::fixed(live),
-            Some(standing) => {
-                let (files, said) = (standing.files(), said.clone());
-                let standing = Mutex::new(standing);
-                let read = move || {
-                    let Look { files, outcome } =
-                        standing.lock().unwrap_or_else(PoisonError::into_inner).look();
-                    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-                    let value = outcome.map(|change| {
-                        change.map(|change| {
-                            change.plan.notes.iter().for_each(|note| tracing::warn!("{note}"));
-                            said.at_next_start = change.at_next_start;
-                            Live::of(&change.plan)
-                        })
-                    });
-                    said.refused = value.as_ref().err().cloned();
-                    Reading { files, value }
-                };
-                Followed::from(live, files, Box::new(read))
-            }
+    pub fn of(plan: &Plan, standing: Option<Standing>, meters: &Arc<Meters>, clock: Clock) -> Self {
+        let live = Live::of(plan);
+        let said = Arc::new(Mutex::new(Said::default()));
+        let Some(standing) = standing else {
+            return Self { live: Arc::new(Followed::fixed(live)), said, meters: meters.clone(), clock };
         };
-        Self { live: Arc::new(live), said }
+        let teller = Teller { said: said.clone(), meters: meters.clone(), clock };
+        teller.sources(standing.sources());
+        let (files, standing) = (standing.files(), Mutex::new(standing));
+        let read = move || {
+            let look = standing.lock().unwrap_or_else(PoisonError::into_inner).look();
+            teller.read(look)
+        };
+        let live = Followed::from(live, files, Box::new(read));
+        Self { live: Arc::new(live), said, meters: meters.clone(), clock }
     }
 
     /// Follows the files until `stop`.
-    pub fn start(&self, meters: &Arc<Meters>, clock: Clock, stop: CancellationToken) -> JoinHandle<()> {
-        let (this, meters) = (self.clone(), meters.clone());
-        let taken = move |meters: &Meters| meters.config_loaded.set(unix_seconds(clock));
-        taken(&meters);
+    pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
+        let this = self.clone();
+        this.taken();
         tokio::spawn(self.live.clone().follow(stop, move |looked| {
             let outcome = match looked {
                 Looked::Fresh => {
-                    taken(&meters);
-                    tracing::info!("the configuration changed and is in force{}", this.waiting());
+                    this.taken();
+                    tracing::info!(
+                        "the configuration changed and is in force{}",
+                        locked(&this.said).waiting()
+                    );
                     "ok"
                 }
                 Looked::Same => {
-                    taken(&meters);
-                    tracing::info!("the configuration is the one in force{}", this.waiting());
+                    this.taken();
+                    tracing::info!("the configuration is the one in force{}", locked(&this.said).waiting());
                     "unchanged"
                 }
                 Looked::Unusable(wrong) => {
@@ -83,31 +81,105 @@ impl Reloads {
                     "refused"
                 }
             };
-            meters.config_reloads.with_label_values(&[outcome]).inc();
+            this.meters.config_reloads.with_label_values(&[outcome]).inc();
         }))
+    }
+
+    /// The configuration was found good now.
+    fn taken(&self) {
+        let now = self.clock.unix_nanos() / 1_000_000_000;
+        self.meters.config_loaded.set(i64::try_from(now).unwrap_or(i64::MAX));
+    }
+
+    /// Brings the ages of sources up to now.
+    pub fn refresh(&self) {
+        let now = self.clock.now();
+        self.meters.source_age.reset();
+        for (name, wrong) in &locked(&self.said).sources {
+            let age = wrong.as_ref().map_or(0, |(_, since)| now.since(*since).as_secs());
+            let age = i64::try_from(age).unwrap_or(i64::MAX);
+            self.meters.source_age.with_label_values(&[name]).set(age);
+        }
     }
 
     /// What is written and not in force, to stand behind something else; empty when all is.
     pub fn detail(&self) -> String {
-        let mut detail = self.waiting();
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = locked(&self.said);
+        let mut detail = said.waiting();
+        // Writing to a String does not fail.
+        for (source, _) in said.sources.values().flatten() {
+            let _ = write!(detail, "; {}", shown(source));
+        }
         if let Some(refused) = &said.refused {
             let first = refused.lines().next().unwrap_or_default();
-            // Writing to a String does not fail.
             let _ = write!(detail, "; the configuration as it is written is refused: {first}");
         }
         detail
     }
+}
 
+impl Said {
     fn waiting(&self) -> String {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        match said.at_next_start.as_slice() {
+        match self.at_next_start.as_slice() {
             [] => String::new(),
             paths => format!("; takes effect at the next start: `{}`", paths.join("`, `")),
         }
     }
 }
 
-fn unix_seconds(clock: Clock) -> i64 {
-    i64::try_from(clock.unix_nanos() / 1_000_000_000).unwrap_or(i64::MAX)
+/// Notes what a look found.
+struct Teller {
+    said: Arc<Mutex<Said>>,
+    meters: Arc<Meters>,
+    clock: Clock,
+}
+
+impl Teller {
+    fn read(&self, look: Look) -> Reading<Live> {
+        self.sources(look.sources);
+        let mut said = locked(&self.said);
+        let value = look.outcome.map(|change| {
+            change.map(|change| {
+                change.plan.notes.iter().for_each(|note| tracing::warn!("{note}"));
+                said.at_next_start = change.at_next_start;
+                Live::of(&change.plan)
+            })
+        });
+        said.refused = value.as_ref().err().cloned();
+        Reading { files: look.files, value }
+    }
+
+    /// Says what is new of sources, once.
+    fn sources(&self, states: Vec<SourceState>) {
+        let mut said = locked(&self.said);
+        let before = std::mem::take(&mut said.sources);
+        for state in states {
+            let known = before.get(&state.name).cloned().flatten();
+            let name = state.name.clone();
+            let now = match (&state.wrong, known) {
+                (None, None) => None,
+                (None, Some(_)) => {
+                    tracing::info!("`{name}` can be used again");
+                    None
+                }
+                (Some(_), Some((was, since))) if was == state => Some((state, since)),
+                (Some(_), known) => {
+                    tracing::warn!("{}", shown(&state));
+                    self.meters.source_errors.with_label_values(&[&name]).inc();
+                    Some((state, known.map_or_else(|| self.clock.now(), |(_, since)| since)))
+                }
+            };
+            said.sources.insert(name, now);
+        }
+    }
+}
+
+fn shown(source: &SourceState) -> String {
+    let wrong = source.wrong.as_deref().unwrap_or_default();
+    let rest = if source.has_value { "its last good value stays" } else { "there is no value" };
+    format!("`{}` {wrong}; {rest}", source.name)
+}
+
+fn locked(said: &Mutex<Said>) -> MutexGuard<'_, Said> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }

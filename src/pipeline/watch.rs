@@ -123,6 +123,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
 
 impl State {
     fn refresh(&self) {
+        self.reloads.refresh();
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.meters.memory_used.set(gauge(self.budget.used()));
         self.meters.queue_requests.set(gauge(self.lanes.len()));

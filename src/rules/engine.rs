@@ -10,6 +10,7 @@ use super::program::{Condition, Statement};
 use super::reader::Reader;
 use super::scene::Scene;
 use super::spots::{self, Home};
+use super::table::Tables;
 use super::trouble::Trouble;
 use crate::wire::Signal;
 use crate::wire::patch::Patch;
@@ -70,9 +71,17 @@ impl Rules {
     /// # Errors
     /// Everything that is wrong, at most one reason for each thing written. Never empty.
     pub fn compile(groups: &[Group]) -> Result<Self, Vec<Mistake>> {
+        Self::compile_with(groups, &mut |_| Err("is not here: no files are read".to_owned()))
+    }
+
+    /// The same where rules can look things up.
+    ///
+    /// # Errors
+    /// As `compile`; also what `tables` says of a table.
+    pub fn compile_with(groups: &[Group], tables: &mut Tables<'_>) -> Result<Self, Vec<Mistake>> {
         let (mut rules, mut mistakes) = (Self::default(), Vec::new());
         for (nth, group) in groups.iter().enumerate() {
-            let mut reader = Reader { group, nth, mistakes: &mut mistakes };
+            let mut reader = Reader { group, nth, tables, mistakes: &mut mistakes };
             if let Some(ready) = reader.read(&mut rules) {
                 rules.groups.push(ready);
             }

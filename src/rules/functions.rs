@@ -1,12 +1,14 @@
 //! What editors and converters look like from outside: names, parameters, and what they are handed.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use regex::Regex;
 use smallvec::SmallVec;
 
 use super::program::{Expr, Path};
 use super::scene::Scene;
+use super::table::Table;
 use super::trouble::Trouble;
 use super::types::Types;
 use super::value::Value;
@@ -28,6 +30,8 @@ pub enum Takes {
     Glob,
     /// A regular expression or the name of something that is known to be secret.
     Mask,
+    /// The name of a table, as a constant.
+    Table,
     /// The name of a converter from a string to a string.
     Converter,
     /// A path that can be written to.
@@ -79,6 +83,7 @@ pub enum Argument {
     Pattern(Regex),
     Grok(Box<Grok>),
     Mask(Box<Mask>),
+    Table(Arc<Table>),
     Converter(&'static Converter),
     Place(Path),
 }

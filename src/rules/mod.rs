@@ -39,6 +39,7 @@ mod spots;
 pub mod stamp;
 pub mod sums;
 mod syntax;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tracestate;
@@ -52,4 +53,5 @@ pub use engine::{Outcome, Reads, Rules};
 pub use frame::{Frame, Request, TraceFacts};
 pub use group::{Context, ErrorMode, Group, Part};
 pub use mistake::Mistake;
+pub use table::{Table, Tables};
 pub use trouble::Trouble;

@@ -6,12 +6,14 @@ use super::group::{Context, Group, Part};
 use super::inference::{gather_call, inferred};
 use super::mistake::Mistake;
 use super::syntax::{self, Unreadable, tree};
+use super::table::Tables;
 use crate::model::nearest::did_you_mean;
 
 /// Reads and compiles one group.
 pub struct Reader<'g> {
     pub group: &'g Group,
     pub nth: usize,
+    pub tables: &'g mut Tables<'g>,
     pub mistakes: &'g mut Vec<Mistake>,
 }
 
@@ -90,9 +92,10 @@ impl Reader<'_> {
         part: Part,
         text: &str,
         rules: &mut Rules,
-        compile: impl FnOnce(&mut Compiler) -> Option<T>,
+        compile: impl FnOnce(&mut Compiler<'_>) -> Option<T>,
     ) -> Option<T> {
-        let mut compiler = Compiler { context, bare, mistakes: Vec::new(), reads: rules.reads };
+        let tables = &mut *self.tables;
+        let mut compiler = Compiler { context, bare, mistakes: Vec::new(), reads: rules.reads, tables };
         let compiled = compile(&mut compiler);
         rules.reads = compiler.reads;
         compiler.mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));

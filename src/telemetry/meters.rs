@@ -119,6 +119,10 @@ meters! {
         "The configuration read again, because a file changed or on SIGHUP, by outcome: ok, unchanged, or refused, and then the last stays in force.";
     config_loaded: gauge "spandrel_config_last_reload_success_timestamp_seconds" [] NO,
         "When the configuration was last found good, in Unix seconds; the start counts.";
+    source_age: gauges "spandrel_source_age_seconds" ["source"] NO,
+        "For how long a source of labels or a table (`${file:…}`, `Lookup`) could not be used, while its last good value stays; 0 while it is what its file says.";
+    source_errors: counter "spandrel_source_errors_total" ["source"] NO,
+        "Times that what a source says was found to be of no use.";
     delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,
         "Items an upstream accepted, and copies of spans that had gone to it before, which are not sent again.";
     upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,

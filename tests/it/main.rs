@@ -42,6 +42,7 @@ mod sdk_java;
 mod sdk_node;
 mod sdk_python;
 mod signals;
+mod sources;
 mod tail;
 mod three_processes;
 mod tidy;

@@ -10,7 +10,7 @@ use crate::rules::types::Types;
 use crate::rules::value::Value;
 use crate::rules::{converters, grok, mask, patterns};
 
-impl Compiler {
+impl Compiler<'_> {
     /// The arguments of a call in the order of the parameters.
     pub(super) fn arguments(
         &mut self,
@@ -108,6 +108,9 @@ impl Compiler {
             Takes::Glob => patterns::glob(text).map(Argument::Pattern),
             Takes::Grok => grok::Grok::of(text, call).map(|grok| Argument::Grok(Box::new(grok))),
             Takes::Mask => mask::Mask::of(text).map(|mask| Argument::Mask(Box::new(mask))),
+            Takes::Table => {
+                (self.tables)(text).map(Argument::Table).map_err(|wrong| format!("{what} `{text}` {wrong}"))
+            }
             Takes::Choice(choices) if !choices.contains(&text.as_ref()) => {
                 let hint = did_you_mean(text, choices.iter().copied());
                 Err(format!("{what} is one of {}, not `{text}`{hint}", choices.join(", ")))

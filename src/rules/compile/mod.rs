@@ -14,6 +14,7 @@ use super::program::{Call, Condition, Expr, Statement};
 use super::scene::Scene;
 use super::spots;
 use super::syntax::{Unreadable, tree};
+use super::table::Tables;
 use super::types::Types;
 use super::value::Value;
 use super::{converters, editors};
@@ -23,12 +24,13 @@ use paths::path_types;
 use tree::Node;
 
 /// Compiles the statements of one context, gathering what is wrong with them.
-pub struct Compiler {
+pub struct Compiler<'t> {
     pub context: Context,
     /// Paths may leave the context's name away.
     pub bare: bool,
     pub mistakes: Vec<Unreadable>,
     pub reads: Reads,
+    pub tables: &'t mut Tables<'t>,
 }
 
 /// A value and the types it can have.
@@ -37,7 +39,7 @@ struct Typed {
     types: Types,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     fn wrong<T>(&mut self, at: &Range<usize>, text: impl Into<String>) -> Option<T> {
         self.mistakes.push(Unreadable { at: at.clone(), text: text.into() });
         None
@@ -179,6 +181,12 @@ impl Compiler {
         let arguments = self.arguments(call, converter.parameters);
         let keys: Vec<_> = call.keys.iter().map(|key| self.key(key)).collect();
         let (arguments, keys) = (arguments?, keys.into_iter().collect::<Option<Vec<_>>>()?);
+        if let [Argument::Table(table), _, Argument::Value(Expr::Constant(Value::Str(column)))] =
+            arguments.as_slice()
+            && let Err(text) = table.column(Some(column))
+        {
+            return self.wrong(&call.at, text);
+        }
         if converter.name == "IsRootSpan" && self.context != Context::Span {
             return self.wrong(&call.name_at, "`IsRootSpan` is asked of spans only");
         }

@@ -10,7 +10,7 @@ use crate::rules::spots::{self, Home, Known, Spot};
 use crate::rules::syntax::tree;
 use crate::rules::types::Types;
 
-impl Compiler {
+impl Compiler<'_> {
     pub(super) fn key(&mut self, key: &tree::Expr) -> Option<Expr> {
         let typed = self.value(key)?;
         if !typed.types.meets(Types::STR.or(Types::INT)) {

@@ -2,7 +2,7 @@
 
 mod calendar;
 mod collections;
-mod csv;
+pub mod csv;
 mod encodings;
 mod format;
 mod hashes;
@@ -13,6 +13,7 @@ mod matching;
 mod network;
 mod pairs;
 mod severity;
+mod tables;
 mod text;
 mod times;
 
@@ -29,6 +30,7 @@ pub fn all() -> impl Iterator<Item = &'static Converter> + Clone {
         matching::CONVERTERS,
         json::CONVERTERS,
         csv::CONVERTERS,
+        tables::CONVERTERS,
         pairs::CONVERTERS,
         severity::CONVERTERS,
         network::CONVERTERS,
