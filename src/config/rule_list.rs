@@ -269,16 +269,12 @@ impl Check<'_> {
     /// What the language can say and the journey can not do yet.
     fn beyond_us(&mut self, list: &RuleList, groups: &[Group], rules: &Rules) {
         let routes = rules.routes();
-        if !rules.reads().request && routes.is_empty() {
+        if routes.is_empty() {
             return;
         }
         for ((nth, entry), group) in list.entries.iter().enumerate().zip(groups) {
             let group = std::slice::from_ref(group);
             let Ok(alone) = Rules::compile_with(group, &mut |name| self.files.table(name)) else { continue };
-            if alone.reads().request {
-                let what = "`header` and `peer` can not be read yet: items do not remember their request";
-                self.note(&entry.from, format!("`rules[{}]`: {what}", nth + 1));
-            }
             if !alone.routes().is_empty() {
                 let hint = "give each upstream its `signals` instead";
                 self.note(&entry.from, format!("`rules[{}]`: `route` can not be done yet; {hint}", nth + 1));

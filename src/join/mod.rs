@@ -206,7 +206,7 @@ impl Join {
             return 0;
         }
         let mut taken = 0;
-        let origin = self.origins.intern(origin);
+        let origin = self.origins.intern(Origin::plain(origin));
         for entry in index.notes.iter().filter(|entry| mine(entry.trace)) {
             taken += 1;
             self.keep_note(now, &origin, entry, body);
@@ -404,7 +404,13 @@ impl Join {
         let pin = request.pin.map(|(pin, shared)| trace.pin(pin, shared, &mut self.pins));
         let (mut taken, mut scope, mut block) = (0, None, 0);
         loop {
-            let heads = self.request_heads.of(&mut self.heads, &self.shapes, body, index, entry.scope);
+            let heads = self.request_heads.of(
+                &mut self.heads,
+                &self.shapes,
+                (body, index),
+                entry.scope,
+                request.origin.caller.as_ref(),
+            );
             if scope != Some(entry.scope) {
                 scope = Some(entry.scope);
                 block = trace.block_index(&heads.resource, &heads.scope);

@@ -119,7 +119,8 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
     };
     let watch = watch::start(&plan, state, watchers).await?;
     let relay = relay(&plan, &meters)?;
-    let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay };
+    let noting = reloads.noting.clone();
+    let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay, noting };
     let edge = tokio::spawn(receive::serve(bound, plan.receive, inner, stop.clone()));
     let admin = watch.admin();
     let following = reloads.start(stop.clone());

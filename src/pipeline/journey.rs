@@ -170,7 +170,7 @@ impl Journey {
         for entry in &request.index.resources {
             let resource = block::first_body(&request.body, &request.index, &entry.head);
             let labelled = self.labels.label(&resource, Known::default());
-            let labelled = self.rules.resource(labelled);
+            let labelled = self.rules.resource(labelled, request.origin.caller.as_deref());
             if labelled.dropped || self.rules.concerns(request.signal) {
                 self.pass_ruled(now, request, entry, &labelled);
             } else {
@@ -255,7 +255,10 @@ impl Journey {
         let labelled: SmallVec<[_; 4]> = trace
             .blocks
             .iter()
-            .map(|block| rules.resource(labels.label(block.resource.body(), known)))
+            .map(|block| {
+                let labelled = labels.label(block.resource.body(), known);
+                rules.resource(labelled, block.resource.caller())
+            })
             .collect();
         trace.repairs.labelled =
             u32::try_from(labelled.iter().filter(|l| l.changed).count()).unwrap_or(u32::MAX);
@@ -273,7 +276,7 @@ impl Journey {
         let as_they_came =
             whole && trace.mended() == 0 && trace.event_count() == 0 && stamp.changes_nothing();
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
-            let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
+            let key = BlockKey { resource: (labelled.id, block.resource.bytes_id), scope: block.scope.id };
             if as_they_came {
                 let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
                 let (spans_too, notes_too) = std::mem::take(&mut copies);
@@ -459,7 +462,7 @@ fn heads(block: &LeavingBlock, labelled: &Labelled) -> (BlockHead, BlockHead) {
 fn request_of(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) -> Rope {
     let mut body = Rope::default();
     let blocks: Vec<_> = trace.blocks.iter().zip(labelled).collect();
-    for same in blocks.chunk_by(|a, b| (a.1.id, a.0.resource.id) == (b.1.id, b.0.resource.id)) {
+    for same in blocks.chunk_by(|a, b| (a.1.id, a.0.resource.bytes_id) == (b.1.id, b.0.resource.bytes_id)) {
         let scopes = same.iter().map(|(block, _)| scope_block(trace, block, stamp)).collect();
         let (first, labelled) = same[0];
         block::write_resource_block(&heads(first, labelled).0, scopes, &mut body);

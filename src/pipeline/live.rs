@@ -10,6 +10,7 @@ use super::journey::Journey;
 use super::ruler::{Ruler, Told};
 use crate::config::Plan;
 use crate::follow::Followed;
+use crate::model::Interest;
 use crate::rules::{Rules, labels, particulars, stamp};
 
 /// Labels, rules and what is written beside them.
@@ -42,6 +43,13 @@ impl Live {
             rules: plan.rules.clone(),
             facts: facts.unwrap_or_default(),
         }
+    }
+}
+
+impl Live {
+    /// What is to be noted of requests.
+    pub fn interest(&self) -> Interest {
+        self.rules.interest()
     }
 }
 

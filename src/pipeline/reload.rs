@@ -14,13 +14,15 @@ use tokio_util::sync::CancellationToken;
 use super::live::Live;
 use crate::config::{Look, Plan, SourceState, Standing};
 use crate::follow::{Followed, Looked, Reading};
-use crate::model::{Clock, Time};
+use crate::model::{Clock, Interest, Noting, Time};
 use crate::telemetry::Meters;
 
 /// What lanes take from, and what is to be said of it.
 #[derive(Clone, Debug)]
 pub struct Reloads {
     pub live: Arc<Followed<Live>>,
+    /// What of requests is noted for them.
+    pub noting: Arc<Noting>,
     said: Arc<Mutex<Said>>,
     meters: Arc<Meters>,
     clock: Clock,
@@ -39,12 +41,21 @@ struct Said {
 impl Reloads {
     /// What the plan says, for ever where nothing reads it again.
     pub fn of(plan: &Plan, standing: Option<Standing>, meters: &Arc<Meters>, clock: Clock) -> Self {
-        let live = Live::of(plan);
+        let (live, noting) = (Live::of(plan), Arc::new(Noting::default()));
+        noting.note(live.interest());
         let said = Arc::new(Mutex::new(Said::default()));
         let Some(standing) = standing else {
-            return Self { live: Arc::new(Followed::fixed(live)), said, meters: meters.clone(), clock };
+            return Self {
+                live: Arc::new(Followed::fixed(live)),
+                noting,
+                said,
+                meters: meters.clone(),
+                clock,
+            };
         };
-        let teller = Teller { said: said.clone(), meters: meters.clone(), clock };
+        let before = Mutex::new(live.interest());
+        let teller =
+            Teller { noting: noting.clone(), before, said: said.clone(), meters: meters.clone(), clock };
         teller.sources(standing.sources());
         let (files, standing) = (standing.files(), Mutex::new(standing));
         let read = move || {
@@ -52,7 +63,7 @@ impl Reloads {
             teller.read(look)
         };
         let live = Followed::from(live, files, Box::new(read));
-        Self { live: Arc::new(live), said, meters: meters.clone(), clock }
+        Self { live: Arc::new(live), noting, said, meters: meters.clone(), clock }
     }
 
     /// Follows the files until `stop`.
@@ -129,6 +140,9 @@ impl Said {
 
 /// Notes what a look found.
 struct Teller {
+    noting: Arc<Noting>,
+    /// What the last rules ask of requests: those that are here were noted for them.
+    before: Mutex<Interest>,
     said: Arc<Mutex<Said>>,
     meters: Arc<Meters>,
     clock: Clock,
@@ -142,11 +156,20 @@ impl Teller {
             change.map(|change| {
                 change.plan.notes.iter().for_each(|note| tracing::warn!("{note}"));
                 said.at_next_start = change.at_next_start;
-                Live::of(&change.plan)
+                let live = Live::of(&change.plan);
+                self.note(live.interest());
+                live
             })
         });
         said.refused = value.as_ref().err().cloned();
         Reading { files: look.files, value }
+    }
+
+    /// Lanes still go by the last rules when the next ones are ready, so what either asks is noted.
+    fn note(&self, interest: Interest) {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        self.noting.note(interest.and(&before));
+        *before = interest;
     }
 
     /// Says what is new of sources, once.

@@ -15,12 +15,12 @@ use crate::join::{Leaving, LeavingSpan, SpanBytes};
 use crate::model::Time;
 use crate::queue::Admitted;
 use crate::queue::batcher::{self, BlockKey, Pen};
-use crate::rules::Outcome;
 use crate::rules::TraceFacts;
 use crate::rules::memo::Labelled;
 use crate::rules::passing::Passing;
 use crate::rules::stamp::Stamp;
 use crate::rules::whole::{self, Member};
+use crate::rules::{Outcome, Request};
 use crate::semantics::claims::{Has, Text};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::index::{self, ResourceEntry};
@@ -75,7 +75,7 @@ impl Journey {
         }
         let (mut spans, mut block_of, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
         for (nth, (block, labelled)) in trace.blocks.iter().zip(labelled).enumerate() {
-            scopes.push(self.rules.scope(labelled, &block.scope));
+            scopes.push(self.rules.scope(labelled, &block.scope, block.resource.caller()));
             let mut pen = Writer::of(block, stamp);
             spans.extend(trace.spans(block).map(|span| finished(span, &mut pen)));
             block_of.resize(spans.len(), nth);
@@ -87,6 +87,7 @@ impl Journey {
                 span,
                 resource: &labelled[nth].body,
                 scope: scopes[nth].head.first_body(),
+                request: trace.blocks[nth].resource.caller().map(|caller| caller as &dyn Request),
                 dropped: labelled[nth].dropped || scopes[nth].dropped,
             })
             .collect();
@@ -119,7 +120,7 @@ impl Journey {
             }
             if out.spans.len() > from {
                 out.blocks.push(RuledBlock {
-                    key: BlockKey { resource: (labelled.id, block.resource.id), scope: scope.id },
+                    key: BlockKey { resource: (labelled.id, block.resource.bytes_id), scope: scope.id },
                     len: heads_len(block, labelled) + scope.head.first.len(),
                     heads: (block.resource.bytes.with_first(&labelled.body), scope.head),
                     spans: from..out.spans.len(),
@@ -188,6 +189,7 @@ impl Journey {
             rules: &self.rules.rules,
             signal,
             resource: &labelled.body,
+            request: request.origin.caller.as_deref().map(|caller| caller as &dyn Request),
             now: self.rules.now(),
             random: rand::random,
             see: |_: &[u8], _: &Outcome<'_>| {},

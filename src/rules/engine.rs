@@ -1,5 +1,8 @@
 //! The rules of a configuration, compiled, and what they make of an item.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::editors::deciding;
@@ -12,6 +15,7 @@ use super::scene::Scene;
 use super::spots::{self, Home};
 use super::table::Tables;
 use super::trouble::Trouble;
+use crate::model::Interest;
 use crate::wire::Signal;
 use crate::wire::patch::Patch;
 
@@ -25,6 +29,8 @@ pub struct Rules {
     /// Where each statement was written, by its number.
     pub(super) parts: Vec<Part>,
     pub(super) reads: Reads,
+    /// The headers of requests that they name.
+    pub(super) headers: BTreeSet<Arc<str>>,
 }
 
 /// What rules look at beside the item itself; what none of them reads need not be found out.
@@ -35,6 +41,7 @@ pub struct Reads {
     pub trace: bool,
     /// Headers or the peer.
     pub request: bool,
+    pub peer: bool,
     /// The same, by rules about resources or scopes: equal resources of different requests may then differ.
     pub request_by_resource: bool,
 }
@@ -106,6 +113,11 @@ impl Rules {
 
     pub fn reads(&self) -> Reads {
         self.reads
+    }
+
+    /// What they want to know of requests.
+    pub fn interest(&self) -> Interest {
+        Interest { headers: self.headers.clone(), peer: self.reads.peer }
     }
 
     /// Where statement `number` was written.
@@ -257,6 +269,7 @@ impl Reads {
             (_, spots::Spot::Trace(_)) => self.trace = true,
             (_, spots::Spot::Header | spots::Spot::PeerAddress) => {
                 self.request = true;
+                self.peer |= spot == spots::Spot::PeerAddress;
                 self.request_by_resource |= matches!(context, Context::Resource | Context::Scope);
             }
             _ => {}

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::engine::{Outcome, Rules};
-use super::frame::Frame;
+use super::frame::{Frame, Request};
 use super::group::Context;
 use super::trouble::Trouble;
 use crate::wire::attr::messages;
@@ -36,6 +36,8 @@ pub struct Passing<'a, Random, See> {
     pub signal: Signal,
     /// The Resource's body, with what labels and rules made of it.
     pub resource: &'a [u8],
+    /// The one it came in.
+    pub request: Option<&'a dyn Request>,
     /// Unix nanoseconds.
     pub now: i64,
     /// Gives what nobody can guess, new each time.
@@ -69,6 +71,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
             let frame = Frame {
                 resource: self.resource,
                 scope: &scope,
+                request: self.request,
                 now: self.now,
                 random: (self.random)(),
                 ..Frame::default()
@@ -108,8 +111,13 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
         if scope.is_empty() || !self.rules.has_context(Context::Scope) {
             return Some(scope);
         }
-        let frame =
-            Frame { resource: self.resource, now: self.now, random: (self.random)(), ..Frame::default() };
+        let frame = Frame {
+            resource: self.resource,
+            request: self.request,
+            now: self.now,
+            random: (self.random)(),
+            ..Frame::default()
+        };
         let outcome = self.rules.apply_scope(&scope, frame);
         ruled.troubles.extend(outcome.troubles);
         if outcome.dropped {
@@ -159,6 +167,7 @@ mod tests {
             rules: &rules,
             signal,
             resource: &[],
+            request: None,
             now: 0,
             random: || 1,
             see: |_: &[u8], _: &Outcome<'_>| {},

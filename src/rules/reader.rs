@@ -95,7 +95,9 @@ impl Reader<'_> {
         compile: impl FnOnce(&mut Compiler<'_>) -> Option<T>,
     ) -> Option<T> {
         let tables = &mut *self.tables;
-        let mut compiler = Compiler { context, bare, mistakes: Vec::new(), reads: rules.reads, tables };
+        let headers = &mut rules.headers;
+        let mut compiler =
+            Compiler { context, bare, mistakes: Vec::new(), reads: rules.reads, headers, tables };
         let compiled = compile(&mut compiler);
         rules.reads = compiler.reads;
         compiler.mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::engine::{Outcome, Rules};
-use super::frame::{Frame, TraceFacts};
+use super::frame::{Frame, Request, TraceFacts};
 use super::kinship::{self, Kin};
 use super::trouble::Trouble;
 use crate::wire::fields::{Fields, Payload, put_len_field};
@@ -26,6 +26,8 @@ pub struct Member<'a> {
     pub span: &'a [u8],
     pub resource: &'a [u8],
     pub scope: &'a [u8],
+    /// The one it came in.
+    pub request: Option<&'a dyn Request>,
     /// A rule about its resource or scope dropped it.
     pub dropped: bool,
 }
@@ -94,7 +96,7 @@ pub fn apply(
             trace: Some(facts),
             root: root.map(|root| root.span),
             parent: above.and_then(|above| members.get(above)).map(|above| above.span),
-            request: None,
+            request: member.request,
             now,
             random: random(),
         };
@@ -218,7 +220,7 @@ mod tests {
         let statements = statements.iter().map(|text| (*text).to_owned()).collect();
         let rules = Rules::compile(&[Group { statements, ..Group::default() }]).unwrap();
         let spans: Vec<_> = spans.iter().map(span).collect();
-        let member = |span| Member { span, resource: &[], scope: &[], dropped: false };
+        let member = |span| Member { span, resource: &[], scope: &[], request: None, dropped: false };
         let members: Vec<_> = spans.iter().map(|span| member(span)).collect();
         let ruled = apply(&rules, &members, &facts(&members), 0, || 7);
         let kept = ruled.spans.iter().zip(&spans).filter(|(fated, _)| !fated.dropped);

@@ -7,20 +7,21 @@ use std::path::Path;
 use prost::Message;
 use spandrel::wire::Signal;
 
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use tonic::metadata::{MetadataMap, MetadataValue};
 
 use crate::harness::read::{Export, text};
-use crate::harness::{Proxy, Upstream, made};
+use crate::harness::{Proxy, Upstream, made, proxy};
 
 const ERRORS: &str = "spandrel_source_errors_total";
 const AGE: &str = "spandrel_source_age_seconds";
 
-/// Started in a directory that holds this file.
-async fn started(more: &str) -> (Upstream, Proxy) {
-    let upstream = Upstream::start().await;
-    let config = format!("upstream: {}\njoin: {{idle: 300ms}}\nbatch: {{age: 10ms}}\n", upstream.endpoint());
-    let proxy = Proxy::with(format!("{config}{more}")).await;
-    (upstream, proxy)
+/// A program that forwards to this upstream, soon.
+async fn started(upstream: &Upstream, more: &str) -> Proxy {
+    let fast = "join: {idle: 300ms}\nbatch: {age: 10ms}\n";
+    Proxy::with(format!("upstream: {}\n{fast}{more}", upstream.endpoint())).await
 }
 
 /// Puts a file into the program's directory, at once.
@@ -61,8 +62,7 @@ async fn a_table_is_followed_and_a_broken_one_leaves_the_last_in_use() {
          - set(span.attributes[\"owner\"], Lookup(\"{table}\", \"orders\", \"owner\"))\n  \
          - set(span.attributes[\"none\"], Lookup(\"{table}\", span.name))\n"
     );
-    let fast = "join: {idle: 300ms}\nbatch: {age: 10ms}\n";
-    let proxy = Proxy::with(format!("upstream: {}\n{fast}{rules}", upstream.endpoint())).await;
+    let proxy = started(&upstream, &rules).await;
     let said = async |number| {
         let (root, resource) = labelled(&upstream, &proxy, number).await;
         let team = resource.iter().find(|(key, _)| key == "team").map(|(_, team)| team.clone());
@@ -87,4 +87,82 @@ async fn a_table_is_followed_and_a_broken_one_leaves_the_last_in_use() {
     assert_eq!(said(3).await, ("mart".into(), "eve".into()));
     let ledger = proxy.await_settled(Signal::Traces, "default").await;
     assert_eq!((ledger.received, ledger.delivered), (8, 8));
+}
+
+/// Everything of a signal that came, with the attributes of what it belongs to: `(span or record, resource)`.
+fn came(upstream: &Upstream, signal: Signal) -> Vec<(Vec<KeyValue>, Vec<KeyValue>)> {
+    let items = upstream.exports(signal).iter().flat_map(Export::items).collect::<Vec<_>>();
+    let attributes = |body: &[u8]| match signal {
+        Signal::Logs => LogRecord::decode(body).unwrap().attributes,
+        _ => Span::decode(body).unwrap().attributes,
+    };
+    items.iter().map(|item| (attributes(&item.body), item.resource.attributes.clone())).collect()
+}
+
+fn from(tenant: &'static str, request: &'static str) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    metadata.insert("x-tenant", MetadataValue::from_static(tenant));
+    metadata.insert("x-request-id", MetadataValue::from_static(request));
+    metadata
+}
+
+#[tokio::test]
+async fn each_span_is_ruled_by_the_headers_of_its_own_request_which_go_no_further() {
+    let upstream = Upstream::start().await;
+    let rules = "batch: {age: 500ms}\nrules:\n  \
+        - set(resource.attributes[\"tenant\"], header[\"X-Tenant\"])\n  \
+        - set(span.attributes[\"request\"], header[\"x-request-id\"])\n  \
+        - set(span.attributes[\"peer\"], peer.address)\n  \
+        - set(log.attributes[\"request\"], header[\"x-request-id\"])\n";
+    let proxy =
+        Proxy::with(format!("upstream: {}\njoin: {{idle: 300ms}}\n{rules}", upstream.endpoint())).await;
+    let trace = made::trace(0, 6);
+    // One trace in three requests, two of one tenant; and others whose requests differ in what no resource says.
+    for (part, metadata) in [(0..2, from("a", "r1")), (2..4, from("b", "r2")), (4..6, from("a", "r3"))] {
+        let request = Export::Traces(made::request(trace[part].to_vec()));
+        proxy.client().grpc_with(Signal::Traces, request.encode(), metadata).await.assert_taken();
+    }
+    let logs = Export::Logs(made::logs(0, 2));
+    proxy.client().grpc_with(Signal::Logs, logs.encode(), from("c", "r4")).await.assert_taken();
+    upstream.await_spans(6).await;
+    upstream.await_items(Signal::Logs, 2).await;
+    let said = |signal| {
+        let both = came(&upstream, signal).into_iter().map(|(item, resource)| {
+            let own = |attributes, key| text(attributes, key).unwrap_or("nil").to_owned();
+            (own(&resource, "tenant"), own(&item, "request"), own(&item, "peer"))
+        });
+        let mut both: Vec<_> = both.collect();
+        both.sort();
+        both
+    };
+    let one = |tenant: &str, request: &str, peer: &str| (tenant.into(), request.into(), peer.into());
+    let peer = "127.0.0.1";
+    let expect = [("a", "r1"), ("a", "r1"), ("a", "r3"), ("a", "r3"), ("b", "r2"), ("b", "r2")];
+    assert_eq!(said(Signal::Traces), expect.map(|(tenant, request)| one(tenant, request, peer)));
+    assert_eq!(said(Signal::Logs), [one("c", "r4", "nil"), one("c", "r4", "nil")]);
+    let requests = upstream.requests();
+    let traces: Vec<_> = requests.iter().filter(|request| request.signal == Signal::Traces).collect();
+    assert_eq!(traces.len(), 1, "callers do not divide a batch");
+    assert_eq!(traces[0].export.resources().len(), 2, "who is ruled alike shares a block");
+    assert!(requests.iter().all(|request| !request.headers.contains_key("x-tenant")), "they go no further");
+    let ledger = proxy.await_settled(Signal::Traces, "default").await;
+    assert_eq!((ledger.received, ledger.delivered), (6, 6));
+}
+
+#[tokio::test]
+async fn try_takes_headers_and_tables() {
+    let directory = tempfile::tempdir().unwrap();
+    put(directory.path(), "tenants.csv", "id,name\n7,Acme\n");
+    let rules = "- set(span.attributes[\"tenant\"], Lookup(\"tenants.csv\", header[\"x-tenant\"]))\n";
+    put(directory.path(), "rules.yaml", rules);
+    put(directory.path(), "spans.bin", Export::Traces(made::request(made::trace(0, 1))).encode());
+    let tried = proxy::command()
+        .arg("try")
+        .args(["rules.yaml", "spans.bin"].map(|name| directory.path().join(name)))
+        .args(["--header", "X-Tenant=7"])
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&tried.stdout);
+    assert!(tried.status.success() && said.contains("attributes[\"tenant\"]: \"Acme\""), "{said}");
 }

@@ -1,9 +1,12 @@
 //! Trees to programs. Every name is looked up, every argument checked; each mistake says where it stands.
 
 mod arguments;
+mod headers;
 mod paths;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::arithmetic;
 use super::engine::Reads;
@@ -30,6 +33,8 @@ pub struct Compiler<'t> {
     pub bare: bool,
     pub mistakes: Vec<Unreadable>,
     pub reads: Reads,
+    /// Headers that are named.
+    pub headers: &'t mut BTreeSet<Arc<str>>,
     pub tables: &'t mut Tables<'t>,
 }
 
