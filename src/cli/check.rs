@@ -54,7 +54,7 @@ fn labelled(value: Option<&str>, from: Option<&str>) -> String {
 /// What values come from, and what is wrong with it: the process would run without.
 fn sources(loaded: &Loaded, said: &mut String) {
     for SourceState { name, wrong, .. } in loaded.sources() {
-        let how = wrong.map_or_else(String::new, |wrong| format!(": {wrong}"));
+        let how = wrong.map_or_else(String::new, |wrong| format!(" {wrong}"));
         let _ = writeln!(said, "  source `{name}`{how}");
     }
 }

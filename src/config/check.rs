@@ -51,7 +51,11 @@ impl Check<'_> {
                 notes: notes && upstreams::taken(&upstreams).has(Signal::Traces),
                 ..self.edge(raw, listen, memory)
             },
-            labels: labels(raw),
+            labels: rules::labels::Settings {
+                namespaces: self.namespaces(&raw.environment),
+                environment_header: self.environment_header(&raw.environment),
+                ..labels(raw)
+            },
             stamps,
             particulars: particulars.clone(),
             rules: rules.clone(),
@@ -265,7 +269,7 @@ impl Check<'_> {
     /// Two settings must not write one attribute: keys are unique (conformance A9).
     fn labels(&mut self, raw: &Raw) {
         let mut written = Vec::new();
-        if raw.environment.value.is_some() {
+        if raw.environment.is_some() {
             written.push(("deployment.environment.name", "environment"));
             written.extend(
                 raw.legacy_environment.value.then_some(("deployment.environment", "legacy_environment")),
@@ -293,13 +297,13 @@ impl Check<'_> {
 
     fn labels_from(&self, raw: &Raw) -> LabelsFrom {
         let from = |slot: &Slot<Option<String>>| slot.value.is_some().then(|| slot.from.describe(self.file));
-        LabelsFrom { environment: from(&raw.environment), release: from(&raw.release) }
+        LabelsFrom { environment: from(&raw.environment.own), release: from(&raw.release) }
     }
 }
 
 fn labels(raw: &Raw) -> rules::labels::Settings {
     rules::labels::Settings {
-        environment: raw.environment.value.clone(),
+        environment: raw.environment.own.value.clone(),
         release: raw.release.value.clone(),
         release_key: raw.release_key.value.clone(),
         legacy_environment: raw.legacy_environment.value,
@@ -307,6 +311,7 @@ fn labels(raw: &Raw) -> rules::labels::Settings {
         enforce: raw.enforce.value,
         dialect: raw.dialect.value,
         translate: raw.join.scope.value != Scope::Local,
+        ..rules::labels::Settings::default()
     }
 }
 

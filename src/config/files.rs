@@ -15,11 +15,16 @@ use std::time::SystemTime;
 
 use ahash::RandomState;
 
+use super::podinfo;
 use crate::follow::File;
 use crate::rules::Table;
 
 /// Larger than a table of services or tenants.
 const TABLE_BYTES_MAX: u64 = 4 << 20;
+/// All annotations of a pod, however they are quoted.
+const VALUE_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longer than labels, releases and tokens.
+const VALUE_BYTES_MAX: usize = 4096;
 
 /// What a load has read so far.
 #[derive(Clone, Default)]
@@ -30,6 +35,8 @@ pub struct Files {
     digest: u64,
     /// Tables by their names, as last good, and what this load found.
     tables: BTreeMap<String, Kept<Arc<Table>>>,
+    /// Values the same way, by what is written between the braces.
+    values: BTreeMap<String, Kept<String>>,
 }
 
 /// Something that a file gave, and whether it is what the file says now.
@@ -58,6 +65,7 @@ impl Files {
         self.seen.clear();
         self.digest = 0;
         self.tables.values_mut().for_each(|kept| kept.now = None);
+        self.values.values_mut().for_each(|kept| kept.now = None);
     }
 
     /// The table of a name. Once it was good, it stays what it was while its file can not be used.
@@ -76,9 +84,50 @@ impl Files {
         table
     }
 
+    /// What a file says, trimmed; of one of Kubernetes' downward API (`path[key]`), what it says of the key. Once it
+    /// was good, it stays what it was while its file can not be used; but a key that is gone has no value.
+    ///
+    /// # Errors
+    /// In words, to stand behind its name: there is no value.
+    pub fn value(&mut self, reference: &str) -> Result<String, String> {
+        let mut kept = self.values.remove(reference).unwrap_or_default();
+        if kept.now.is_none() {
+            let (name, key) = match reference.strip_suffix(']').and_then(|text| text.split_once('[')) {
+                Some((name, key)) => (name, Some(key)),
+                None => (reference, None),
+            };
+            let path = self.path(name);
+            let text = self.read(&path, VALUE_FILE_BYTES_MAX).and_then(text_of);
+            match (text, key) {
+                (Ok(text), Some(key)) => match podinfo::find(&text, key) {
+                    Ok(Some(value)) => kept.take(of_label(value)),
+                    Ok(None) => {
+                        kept.good = None;
+                        kept.take(Err(podinfo::lacks(&text, key)));
+                    }
+                    Err(wrong) => kept.take(Err(wrong)),
+                },
+                (Ok(text), None) => kept.take(of_label(text.trim().to_owned())),
+                (Err(wrong), _) => kept.take(Err(wrong)),
+            }
+        }
+        let value = kept.in_use();
+        self.values.insert(reference.to_owned(), kept);
+        value
+    }
+
+    /// That there is no such value is no news: it has a default.
+    pub fn excuse(&mut self, reference: &str) {
+        if let Some(kept) = self.values.get_mut(reference).filter(|kept| kept.good.is_none()) {
+            kept.now = Some(Ok(()));
+        }
+    }
+
     /// Everything that values come from while we run.
     pub fn sources(&self) -> Vec<SourceState> {
-        self.tables.iter().filter_map(|(name, kept)| kept.state(name)).collect()
+        let tables = self.tables.iter().filter_map(|(name, kept)| kept.state(name.clone()));
+        let values = self.values.iter().filter_map(|(name, kept)| kept.state(format!("file:{name}")));
+        values.chain(tables).collect()
     }
 
     /// Where a name in the configuration leads to.
@@ -142,10 +191,23 @@ impl<T: Clone> Kept<T> {
     }
 
     /// `None` where this load did not ask for it.
-    fn state(&self, name: &str) -> Option<SourceState> {
+    fn state(&self, name: String) -> Option<SourceState> {
         let wrong = self.now.clone()?.err();
-        Some(SourceState { name: name.to_owned(), wrong, has_value: self.good.is_some() })
+        Some(SourceState { name, wrong, has_value: self.good.is_some() })
     }
+}
+
+fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+    let text = String::from_utf8(bytes).map_err(|_| "is not text".to_owned())?;
+    let is_binary = text.chars().any(|letter| letter.is_control() && !letter.is_whitespace());
+    if is_binary { Err("is not text".to_owned()) } else { Ok(text) }
+}
+
+fn of_label(value: String) -> Result<String, String> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(format!("says more than {VALUE_BYTES_MAX} bytes"));
+    }
+    Ok(value)
 }
 
 /// Whether its last change is longer ago than the system's clock of files takes to move on.

@@ -17,6 +17,7 @@ mod again;
 mod check;
 mod edge;
 mod endpoint;
+mod environment;
 mod field;
 mod file;
 mod files;
@@ -24,6 +25,7 @@ mod found;
 mod gather;
 mod mistake;
 mod otel;
+mod podinfo;
 mod prices;
 mod print;
 mod proxy;
@@ -113,9 +115,9 @@ impl Loaded {
         self.files.sources()
     }
 
-    /// The configuration in force as YAML, each value with where it came from, secrets masked.
+    /// The configuration in force as YAML, each value with where it came from, secrets masked; and what is followed.
     pub fn print(&self) -> String {
-        print::print(&self.raw, self.file.as_deref().unwrap_or("-"))
+        print::print(&self.raw, self.file.as_deref().unwrap_or("-"), &self.sources())
     }
 }
 
@@ -179,7 +181,7 @@ fn gathered(
     let (variables, mistakes) = (&surroundings.variables, &mut text.mistakes);
     let mut raw = raw::Raw::default();
     match tree::read(&text.text, mistakes) {
-        Ok(root) => gather::from_file(&root, &mut raw, variables, mistakes),
+        Ok(root) => gather::from_file(&root, &mut raw, (variables, files), mistakes),
         Err(mistake) => mistakes.push(mistake),
     }
     gather::from_variables(variables, &mut raw, mistakes);
@@ -190,7 +192,7 @@ fn gathered(
         otel::fill(&mut raw, variables, mistakes);
     }
     vendor::complete(&mut raw, variables, mistakes);
-    found::fill(&mut raw, surroundings);
+    found::fill(&mut raw, surroundings, files);
     (raw, text)
 }
 

@@ -196,7 +196,7 @@ pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
     let surroundings = Surroundings::of_process();
     let mut raw = Raw::default();
     match tree::read(&text, &mut mistakes).and_then(only_rules) {
-        Ok(root) => gather::from_file(&root, &mut raw, &surroundings.variables, &mut mistakes),
+        Ok(root) => gather::from_file(&root, &mut raw, (&surroundings.variables, &mut files), &mut mistakes),
         Err(mistake) if mistakes.is_empty() => mistakes.push(mistake),
         Err(_) => {}
     }

@@ -169,8 +169,10 @@ impl Journey {
         self.in_hand[request.signal as usize] += request.index.items;
         for entry in &request.index.resources {
             let resource = block::first_body(&request.body, &request.index, &entry.head);
-            let labelled = self.labels.label(&resource, Known::default());
-            let labelled = self.rules.resource(labelled, request.origin.caller.as_deref());
+            let caller = request.origin.caller.as_deref();
+            let known = Known { header: self.labels.asked_of(caller), ..Known::default() };
+            let labelled = self.labels.label(&resource, known);
+            let labelled = self.rules.resource(labelled, caller);
             if labelled.dropped || self.rules.concerns(request.signal) {
                 self.pass_ruled(now, request, entry, &labelled);
             } else {
@@ -250,14 +252,16 @@ impl Journey {
         let known = Known {
             environment: trace.context.environment.as_deref(),
             release: trace.context.release.as_deref(),
+            header: None,
         };
         let (labels, rules) = (&mut self.labels, &mut self.rules);
         let labelled: SmallVec<[_; 4]> = trace
             .blocks
             .iter()
             .map(|block| {
-                let labelled = labels.label(block.resource.body(), known);
-                rules.resource(labelled, block.resource.caller())
+                let caller = block.resource.caller();
+                let known = Known { header: labels.asked_of(caller), ..known };
+                rules.resource(labels.label(block.resource.body(), known), caller)
             })
             .collect();
         trace.repairs.labelled =

@@ -49,7 +49,8 @@ impl Live {
 impl Live {
     /// What is to be noted of requests.
     pub fn interest(&self) -> Interest {
-        self.rules.interest()
+        let headers = self.labels.environment_header.iter().cloned().collect();
+        self.rules.interest().and(&Interest { headers, peer: false })
     }
 }
 

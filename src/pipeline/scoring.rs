@@ -30,7 +30,7 @@ pub struct Scoring {
 
 impl Scoring {
     pub fn new(dialect: Dialect, labels: &labels::Settings, scores: Scores) -> Self {
-        let environment = labels.environment.as_deref().map(Arc::from);
+        let environment = labels.own_environment().map(Arc::from);
         Self { dialect, environment, enforce: labels.enforce, scores }
     }
 

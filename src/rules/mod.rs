@@ -49,6 +49,7 @@ mod value;
 pub mod whole;
 mod writing;
 
+pub use compile::headers::readable as readable_header;
 pub use engine::{Outcome, Reads, Rules};
 pub use frame::{Frame, Request, TraceFacts};
 pub use group::{Context, ErrorMode, Group, Part};

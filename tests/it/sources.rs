@@ -12,8 +12,8 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
-use crate::harness::read::{Export, text};
-use crate::harness::{Proxy, Upstream, made, proxy};
+use crate::harness::read::{ENVIRONMENT, Export, RELEASE, attribute, text};
+use crate::harness::{Metrics, Proxy, Upstream, made, proxy};
 
 const ERRORS: &str = "spandrel_source_errors_total";
 const AGE: &str = "spandrel_source_age_seconds";
@@ -164,5 +164,133 @@ async fn try_takes_headers_and_tables() {
         .await
         .unwrap();
     let said = String::from_utf8_lossy(&tried.stdout);
-    assert!(tried.status.success() && said.contains("attributes[\"tenant\"]: \"Acme\""), "{said}");
+    assert!(tried.status.success() && said.contains("attributes.tenant: \"Acme\""), "{said}");
+}
+
+fn value<'a>(pairs: &'a [(String, String)], key: &str) -> &'a str {
+    pairs.iter().find(|(known, _)| known == key).map_or("nil", |(_, value)| value)
+}
+
+/// A sidecar's identity by volumes, as Kubernetes mounts them: there later, changed, and gone.
+#[tokio::test]
+async fn labels_come_from_files_that_are_followed_and_may_be_missing() {
+    let upstream = Upstream::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().display();
+    let labels = format!(
+        "environment: ${{file:{at}/environment}}\n\
+         release: ${{file:{at}/podinfo/labels[app.kubernetes.io/version]}}\n\
+         resource:\n  team: ${{file:{at}/team:-nobody}}\n  part: ${{file:{at}/podinfo/labels[app.kubernetes.io/part-of]}}\n"
+    );
+    let proxy = started(&upstream, &labels).await;
+    let readiness = proxy.readiness().await;
+    assert!(
+        readiness.contains("/environment` can't be read: no such file; there is no value"),
+        "{readiness}"
+    );
+    let (_, said) = labelled(&upstream, &proxy, 0).await;
+    let of = |said: &[(String, String)]| {
+        [ENVIRONMENT, RELEASE, "team", "part"].map(|key| value(said, key).to_owned())
+    };
+    assert_eq!(of(&said), ["nil", "nil", "nobody", "nil"]);
+    assert_eq!(proxy.metrics().await.sum(ERRORS, &[]), 3);
+
+    // The volumes come.
+    let volume = |version: &str, labels: &str| {
+        let name = |name: &str| directory.path().join("podinfo").join(name);
+        std::fs::create_dir_all(name(version)).unwrap();
+        std::fs::write(name(version).join("labels"), labels).unwrap();
+        symlink(version, name("..next")).unwrap();
+        std::fs::rename(name("..next"), name("..data")).unwrap();
+        if !name("labels").is_symlink() {
+            symlink("..data/labels", name("labels")).unwrap();
+        }
+    };
+    volume("..1", "app=\"shop\"\napp.kubernetes.io/version=\"1.0\"\n");
+    put(directory.path(), "environment", "production\n");
+    reloaded(&proxy, 1).await;
+    let no_errors = |of: &'static str| {
+        let gone = move |metrics: &Metrics| metrics.sum(AGE, &[]) == 0;
+        proxy.await_metrics(of, gone)
+    };
+    let (_, said) = labelled(&upstream, &proxy, 1).await;
+    assert_eq!(of(&said)[..2], ["production", "1.0"]);
+
+    // They change, all at once; then one of them is of no use, and one is gone.
+    volume("..2", "app.kubernetes.io/version=\"1.1\"\napp.kubernetes.io/part-of=\"web \\\"shop\\\"\"\n");
+    put(directory.path(), "team", "payments");
+    proxy
+        .await_metrics("the label", |metrics| {
+            metrics.sum("spandrel_config_reloads_total", &[("outcome", "ok")]) >= 2
+        })
+        .await;
+    no_errors("all to be good").await;
+    let (_, said) = labelled(&upstream, &proxy, 2).await;
+    assert_eq!(of(&said), ["production", "1.1", "payments", "web \"shop\""]);
+    put(directory.path(), "environment", b"\x00\xff");
+    std::fs::remove_file(directory.path().join("team")).unwrap();
+    proxy
+        .await_stderr("what is wrong", |line| {
+            line.contains("environment` is not text; its last good value stays")
+        })
+        .await;
+    let (_, said) = labelled(&upstream, &proxy, 3).await;
+    assert_eq!(of(&said), ["production", "1.1", "payments", "web \"shop\""]);
+}
+
+#[tokio::test]
+async fn the_environment_is_a_headers_or_a_namespaces() {
+    let upstream = Upstream::start().await;
+    let labels = "environment:\n  header: X-Environment\n  by_namespace: {pay-prod: production, \"*-staging\": staging}\n  else: dev\n";
+    let proxy = started(&upstream, labels).await;
+    let said = async |number: u64, namespace: &str, header: &'static str| {
+        let mut request = made::request(made::trace(number, 1));
+        if let Some(resource) = request.resource_spans[0].resource.as_mut().filter(|_| !namespace.is_empty())
+        {
+            resource.attributes.push(attribute("k8s.namespace.name", namespace));
+        }
+        let mut metadata = MetadataMap::new();
+        if !header.is_empty() {
+            metadata.insert("x-environment", MetadataValue::from_static(header));
+        }
+        let body = Export::Traces(request).encode();
+        proxy.client().grpc_with(Signal::Traces, body, metadata).await.assert_taken();
+        upstream.await_spans(number as usize + 1).await;
+        let items = upstream.exports(Signal::Traces).iter().flat_map(Export::items).collect::<Vec<_>>();
+        let own = items
+            .into_iter()
+            .find(|item| Span::decode(&*item.body).unwrap().trace_id == made::trace_id(number));
+        text(&own.unwrap().resource.attributes, ENVIRONMENT).unwrap_or("nil").to_owned()
+    };
+    assert_eq!(said(0, "pay-prod", "").await, "production");
+    assert_eq!(said(1, "cart-staging", "").await, "staging");
+    assert_eq!(said(2, "other", "").await, "dev");
+    assert_eq!(said(3, "", "").await, "dev");
+    assert_eq!(said(4, "pay-prod", "blue").await, "blue");
+}
+
+#[tokio::test]
+async fn check_and_print_config_tell_of_sources() {
+    let directory = tempfile::tempdir().unwrap();
+    put(directory.path(), "c.yaml", "release: ${file:release}\nresource: {team: \"${file:team}\"}\n");
+    put(directory.path(), "release", "r7\n");
+    for (command, expect) in [
+        (
+            "check",
+            ["release `r7`", "source `file:release`\n", "source `file:team` can't be read: no such file\n"],
+        ),
+        (
+            "print-config",
+            [
+                "release: r7",
+                "# source `file:release`\n",
+                "# source `file:team` can't be read: no such file\n",
+            ],
+        ),
+    ] {
+        let file = directory.path().join("c.yaml");
+        let output = proxy::command().arg(command).arg("--config").arg(file).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && expect.iter().all(|part| said.contains(part)), "{said}");
+    }
 }

@@ -12,6 +12,22 @@ const HEADERS_MAX: usize = 32;
 /// They say who may do what. What they are worth to a rule, others are worth to whoever reads the data.
 const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
 
+/// The name of a header as requests are asked for it.
+///
+/// # Errors
+/// There can be no such header, or it is nobody's to read.
+pub fn readable(name: &str) -> Result<Arc<str>, String> {
+    let name = name.to_ascii_lowercase();
+    if SECRET.contains(&name.as_str()) {
+        let hint = "have callers send what is needed in a header of its own, like `x-tenant`";
+        return Err(format!("`{name}` is a credential, which no rule can read; {hint}"));
+    }
+    if http::HeaderName::try_from(&*name).is_err() {
+        return Err(format!("`{name}` is not a header name"));
+    }
+    Ok(Arc::from(name))
+}
+
 impl Compiler<'_> {
     /// Notes which header a path is about. `None` when there is a mistake.
     pub(super) fn header(&mut self, keys: &[Expr], at: &Range<usize>) -> Option<()> {
@@ -22,18 +38,14 @@ impl Compiler<'_> {
             return self
                 .wrong(at, "the name of a header is a constant: it is looked for before any rule runs");
         };
-        let name = name.to_ascii_lowercase();
-        if SECRET.contains(&name.as_str()) {
-            let hint = "have callers send what rules need in a header of its own, like `x-tenant`";
-            return self.wrong(at, format!("`{name}` is a credential, which no rule can read; {hint}"));
-        }
-        if http::HeaderName::try_from(&*name).is_err() {
-            return self.wrong(at, format!("`{name}` is not a header name"));
-        }
+        let name = match readable(name) {
+            Ok(name) => name,
+            Err(wrong) => return self.wrong(at, wrong),
+        };
         if self.headers.len() >= HEADERS_MAX && !self.headers.contains(&*name) {
             return self.wrong(at, format!("more than {HEADERS_MAX} different headers"));
         }
-        self.headers.insert(Arc::from(name));
+        self.headers.insert(name);
         Some(())
     }
 }

@@ -1,7 +1,7 @@
 //! Trees to programs. Every name is looked up, every argument checked; each mistake says where it stands.
 
 mod arguments;
-mod headers;
+pub mod headers;
 mod paths;
 
 use std::collections::BTreeSet;
