@@ -22,7 +22,8 @@ fn said_of(loaded: &Loaded) -> String {
     let _ = writeln!(said, "  {} -> {to}", listen.join(", "));
     let _ = writeln!(
         said,
-        "  environment {}, release {}",
+        "  environment {}{}, release {}",
+        asked_for(plan),
         labelled(plan.labels.environment.as_deref(), plan.labels_from.environment.as_deref()),
         labelled(plan.labels.release.as_deref(), plan.labels_from.release.as_deref()),
     );
@@ -41,6 +42,13 @@ fn show_listen(listen: &Listen) -> String {
 /// Without the `/` that stands for no path.
 fn show_url(url: &http::Uri) -> String {
     url.to_string().trim_end_matches('/').to_owned()
+}
+
+/// Where an environment is looked for before the one that is configured.
+fn asked_for(plan: &Plan) -> String {
+    let header = plan.labels.environment_header.as_ref().map(|name| format!("by header `{name}`, else "));
+    let namespaces = (!plan.labels.namespaces.is_empty()).then(|| "by namespace, else ".to_owned());
+    header.into_iter().chain(namespaces).collect()
 }
 
 fn labelled(value: Option<&str>, from: Option<&str>) -> String {

@@ -87,6 +87,7 @@ impl Standing {
             return Ok(None);
         }
         let (change, raw) = outcome?;
+        self.files.forget_unasked();
         (self.raw, self.digest) = (raw, digest);
         Ok(Some(change))
     }
@@ -206,6 +207,9 @@ mod tests {
         check("environment: a", "environment: b\nmemory: 64MiB\nbatch: {age: 1s}", "b batch.age,memory");
         check("environment: a", "environment: b\nreceive: {grpc: \"127.0.0.1:1\"}", "b receive.grpc");
         check("upstream: http://a:1", "upstream: http://b:1\nenvironment: b", "b upstream");
+        let vendors = "dialect: langfuse\nupstream: http://a:1\nkeys: {public: pk, secret: sk}\n";
+        let changed = format!("{vendors}environment: b\nmemory: 64MiB\ncontext: [tags]");
+        check(vendors, &changed, "b memory");
     }
 
     #[test]

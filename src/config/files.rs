@@ -11,16 +11,18 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ahash::RandomState;
 
 use super::podinfo;
 use crate::follow::File;
+use crate::model::Clock;
 use crate::rules::Table;
 
 /// Larger than a table of services or tenants.
 const TABLE_BYTES_MAX: u64 = 4 << 20;
+/// Tables of one configuration; their bytes are not in the memory's budget.
+const TABLES_MAX: usize = 16;
 /// All annotations of a pod, however they are quoted.
 const VALUE_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Longer than labels, releases and tokens.
@@ -73,6 +75,9 @@ impl Files {
     /// # Errors
     /// In words, to stand behind its name: there never was a good one.
     pub fn table(&mut self, name: &str) -> Result<Arc<Table>, String> {
+        if self.tables.len() >= TABLES_MAX && !self.tables.contains_key(name) {
+            return Err(format!("is one table too many: there can be {TABLES_MAX}"));
+        }
         let mut kept = self.tables.remove(name).unwrap_or_default();
         if kept.now.is_none() {
             let path = self.path(name);
@@ -121,6 +126,12 @@ impl Files {
         if let Some(kept) = self.values.get_mut(reference).filter(|kept| kept.good.is_none()) {
             kept.now = Some(Ok(()));
         }
+    }
+
+    /// Forgets what the last load did not ask for.
+    pub fn forget_unasked(&mut self) {
+        self.tables.retain(|_, kept| kept.now.is_some());
+        self.values.retain(|_, kept| kept.now.is_some());
     }
 
     /// Everything that values come from while we run.
@@ -212,7 +223,7 @@ fn of_label(value: String) -> Result<String, String> {
 
 /// Whether its last change is longer ago than the system's clock of files takes to move on.
 fn is_settled(of: &Metadata) -> bool {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = Clock::new().unix_nanos() / 1_000_000_000;
     of.ctime().saturating_add(1) < i64::try_from(now).unwrap_or(i64::MAX)
 }
 

@@ -68,7 +68,7 @@ group! {
         /// run in this order, on what is about to be sent: first those about resources, then about scopes, then
         /// about items. `Lookup("services.csv", key)` is what stands beside a key in the second column of a CSV file
         /// (in another with `column="name"`), `header["x-tenant"]` what the request of each item said, `peer.address`
-        /// who sent it. `spandrel try` shows what rules do to a captured export.
+        /// who sent it (on a UNIX socket: nil). `spandrel try` shows what rules do to a captured export.
         rules: RuleList;
         /// How spans of one trace are held until it is whole.
         join: Join;

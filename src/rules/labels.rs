@@ -92,6 +92,10 @@ impl Namespaces {
         all
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     fn of(&self, namespace: &str) -> Option<&str> {
         let found = self.patterns.iter().find(|(pattern, _)| fits(pattern, namespace));
         found.map(|(_, environment)| environment.as_str())
@@ -99,7 +103,7 @@ impl Namespaces {
 
     /// The environment of a resource.
     fn environment(&self, resource: &[u8]) -> Option<&str> {
-        if self.patterns.is_empty() {
+        if self.is_empty() {
             return None;
         }
         match text(attr::find(resource, ATTRIBUTES, NAMESPACE)) {

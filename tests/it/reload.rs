@@ -38,9 +38,12 @@ async fn reload(proxy: &Proxy, outcome: &str) {
     proxy.await_metrics(&what, |metrics| metrics.sum(RELOADS, &[("outcome", outcome)]) > before).await;
 }
 
-/// What a trace's spans say of who labelled and ruled them, and how often each came.
-fn words(upstream: &Upstream) -> (BTreeMap<Vec<u8>, BTreeSet<String>>, Vec<Vec<u8>>) {
-    let (mut words, mut ids) = (BTreeMap::<_, BTreeSet<_>>::new(), Vec::new());
+/// By trace: who its spans say labelled and ruled them.
+type Words = BTreeMap<Vec<u8>, BTreeSet<String>>;
+
+/// That, and the ids of the spans as they came.
+fn words(upstream: &Upstream) -> (Words, Vec<Vec<u8>>) {
+    let (mut words, mut ids) = (Words::new(), Vec::new());
     for item in upstream.exports(Signal::Traces).iter().flat_map(Export::items) {
         let span = Span::decode(&*item.body).unwrap();
         let said = words.entry(span.trace_id).or_default();

@@ -294,3 +294,25 @@ async fn check_and_print_config_tell_of_sources() {
         assert!(output.status.success() && expect.iter().all(|part| said.contains(part)), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_header_is_noted_from_the_reload_on_that_brings_a_rule_about_it() {
+    let upstream = Upstream::start().await;
+    let proxy = started(&upstream, "").await;
+    let config = std::fs::read_to_string(proxy.file()).unwrap();
+    let tenant = async |number: u64| {
+        let body = Export::Traces(made::request(made::trace(number, 1))).encode();
+        proxy.client().grpc_with(Signal::Traces, body, from("acme", "r1")).await.assert_taken();
+        upstream.await_spans(number as usize + 1).await;
+        came(&upstream, Signal::Traces).iter().filter(|(own, _)| text(own, "tenant") == Some("acme")).count()
+    };
+    assert_eq!(tenant(0).await, 0);
+    proxy.write(&format!("{config}rules:\n  - set(span.attributes[\"tenant\"], header[\"x-tenant\"])\n"));
+    proxy.hang_up();
+    reloaded(&proxy, 1).await;
+    assert_eq!(tenant(1).await, 1);
+    proxy.write(&config);
+    proxy.hang_up();
+    reloaded(&proxy, 2).await;
+    assert_eq!(tenant(2).await, 1, "nobody asks any more");
+}
