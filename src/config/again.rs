@@ -5,9 +5,11 @@
 //! because a rule or label that is right with the new settings may be wrong with those that stay.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::field::{Field, Row, Seen};
-use super::files::{Files, SourceState};
+use super::files::Files;
+use super::kept::SourceState;
 use super::raw::{Raw, Rollups};
 use super::{Ask, Loaded, Plan, Surroundings, Text, checked, file, read};
 use crate::follow::File;
@@ -15,6 +17,7 @@ use crate::follow::File;
 /// A configuration in force, and how it is read again.
 #[derive(Debug)]
 pub struct Standing {
+    /// Its file is the one that was found: that it is gone is a mistake, and no other takes its place.
     ask: Ask,
     surroundings: Surroundings,
     raw: Raw,
@@ -47,7 +50,8 @@ pub struct Change {
 impl Loaded {
     /// What to run, and what reads it again. `ask` is what it was loaded by.
     pub fn standing(self, ask: Ask, surroundings: Surroundings) -> (Plan, Standing) {
-        let Self { plan, raw, files, .. } = self;
+        let Self { plan, raw, files, file } = self;
+        let ask = Ask { file: file.map(PathBuf::from).or(ask.file), ..ask };
         let digest = files.digest();
         (plan, Standing { ask, surroundings, raw, files, digest, refused: None })
     }
@@ -95,6 +99,9 @@ impl Standing {
     /// What there is now, checked, as far as it can be taken.
     fn read(&mut self) -> Result<(Change, Raw), String> {
         let (raw, text) = read(&self.ask, &self.surroundings, &mut self.files);
+        if let Some(found) = &text.name {
+            self.ask.file = Some(PathBuf::from(found));
+        }
         let again = Text { mistakes: Vec::new(), name: text.name.clone(), text: text.text.clone() };
         let (plan, raw) =
             checked(raw, text, &self.surroundings, &mut self.files).map_err(|wrong| wrong.to_string())?;
@@ -218,6 +225,25 @@ mod tests {
         let mixed = "right only with what takes effect at the next start (`dialect`";
         check("join: {scope: local}", "dialect: otel\ncontext: [user]", "right only with what");
         check("dialect: otel", "dialect: langfuse\ncontext: [tags]", mixed);
+    }
+
+    #[test]
+    fn an_installed_file_may_come_and_may_not_go() {
+        let root = tempfile::tempdir().unwrap();
+        let surroundings = Surroundings {
+            variables: Variables::default(),
+            root: root.path().to_owned(),
+            ..Surroundings::of_process()
+        };
+        let loaded = load_in(&Ask::default(), &surroundings).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let (_, mut standing) = loaded.standing(Ask::default(), surroundings);
+        assert!(matches!(standing.look().outcome, Ok(None)) && standing.files().len() == 1);
+        let file = root.path().join("etc/spandrel/spandrel.yaml");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "environment: a").unwrap();
+        assert!(matches!(standing.look().outcome, Ok(Some(_))));
+        std::fs::remove_file(&file).unwrap();
+        assert!(standing.look().outcome.unwrap_err().contains("no such file"));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 use super::check::Check;
 use super::field::{Field, Pairs, Row, Seen, Slot, below, unknown};
-use super::mistake::quoted;
 use super::source::Source;
 use crate::rules::labels::Namespaces;
 use crate::rules::readable_header;
@@ -92,15 +91,11 @@ impl Check<'_> {
     }
 
     /// Environments by namespace.
-    pub(super) fn namespaces(&mut self, environment: &Environment) -> Namespaces {
-        let mut patterns = Vec::new();
-        for (pattern, slot) in &environment.by_namespace.entries {
-            if slot.value.is_empty() {
-                let text = format!("`environment.by_namespace`: {} names no environment", quoted(pattern));
-                self.note(&slot.from, text);
-            }
-            patterns.push((pattern.clone(), slot.value.clone()));
-        }
+    pub(super) fn namespaces(&self, environment: &Environment) -> Namespaces {
+        let entries = environment.by_namespace.entries.iter();
+        let pairs = entries.map(|(pattern, slot)| (pattern.clone(), slot.value.clone()));
+        // An empty one comes of a file that says nothing for now.
+        let patterns: Vec<_> = pairs.filter(|(_, environment)| !environment.is_empty()).collect();
         let own = if patterns.is_empty() { None } else { self.surroundings.namespace() };
         Namespaces::new(patterns, own)
     }

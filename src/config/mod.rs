@@ -23,6 +23,7 @@ mod file;
 mod files;
 mod found;
 mod gather;
+mod kept;
 mod mistake;
 mod otel;
 mod podinfo;
@@ -41,8 +42,8 @@ mod vendor;
 mod words;
 
 pub use again::{Change, Look, Standing};
-pub use files::SourceState;
 pub use found::cgroup_limit;
+pub use kept::SourceState;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
 pub use rule_list::{RuleFile, rule_file};

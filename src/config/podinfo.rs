@@ -73,6 +73,13 @@ mod tests {
         assert_eq!(find(text, "app.kubernetes.io/version"), expect, "{text}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_has_an_entry_or_none(text in "(a|=|\"|\\\\|u|U|x|0|é|\n){0,60}") {
+            let _ = find(&text, "a");
+        }
+    }
+
     #[test]
     fn entries_are_unquoted_as_kubernetes_quotes_them() {
         check("app=\"shop\"\napp.kubernetes.io/version=\"1.2\"\n", Ok(Some("1.2")));

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::field::{Field, Row, Seen};
-use super::files::SourceState;
+use super::kept::SourceState;
 use super::mistake::is_secret;
 use super::raw::Raw;
 use super::source::Source;

@@ -67,7 +67,7 @@ group! {
         /// fails is counted and told once), `silent` (counted), `propagate` (the item goes on as it came). Rules
         /// run in this order, on what is about to be sent: first those about resources, then about scopes, then
         /// about items. `Lookup("services.csv", key)` is what stands beside a key in the second column of a CSV file
-        /// (in another with `column="name"`), `header["x-tenant"]` what the request of each item said, `peer.address`
+        /// (in another with `column="name"`; paths begin at the directory of the configuration), `header["x-tenant"]` what the request of each item said, `peer.address`
         /// who sent it (on a UNIX socket: nil). `spandrel try` shows what rules do to a captured export.
         rules: RuleList;
         /// How spans of one trace are held until it is whole.

@@ -138,6 +138,16 @@ mod tests {
         assert_eq!(got.unwrap_or_else(|wrong| wrong), expect, "{text:?}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_table_or_a_mistake(bytes: Vec<u8>, text in "[a\",\n\r ]{0,40}") {
+            let _ = Table::parse(&bytes);
+            if let Ok(table) = Table::parse(text.as_bytes()) {
+                proptest::prop_assert!(table.len() <= text.len());
+            }
+        }
+    }
+
     #[test]
     fn a_row_is_found_by_its_first_column() {
         let text = "service,team,tier\r\norders,shop,1\r\n\r\npay,\"money, \"\"big\"\"\",2";

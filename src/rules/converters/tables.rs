@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_table_or_column_that_is_not_there_is_a_mistake() {
-        refused(r#"Lookup("t.csv", "a")"#, "`table` of `Lookup` `t.csv` can't be read: no such file");
+        refused(r#"Lookup("t.csv", "a")"#, "the table `t.csv` can't be read: no such file");
         refused(r#"Lookup("s.csv", "a", "teem")"#, "no column `teem`; did you mean `team`?");
         refused(r#"Lookup(log.body, "a")"#, "must be a constant");
         refused(r#"lookup("s.csv", "a")"#, "converters begin with an upper-case letter");
