@@ -39,7 +39,9 @@ struct Held<T> {
     good: Option<T>,
     /// `None`: this load has not asked yet.
     now: Option<Result<(), String>>,
-    /// That there is nothing is no news: there is a default.
+    /// There is no such file, or nothing of that name in it.
+    absent: bool,
+    /// That is no news: there is a default.
     excused: bool,
 }
 
@@ -93,13 +95,16 @@ impl Files {
                 (Ok(text), Some(key)) => match podinfo::find(&text, key) {
                     Ok(Some(value)) => source.take(of_label(value)),
                     Ok(None) => {
-                        source.good = None;
+                        (source.good, source.absent) = (None, true);
                         source.take(Err(podinfo::lacks(&text, key)));
                     }
                     Err(wrong) => source.take(Err(wrong)),
                 },
                 (Ok(text), None) => source.take(of_label(text.trim().to_owned())),
-                (Err(wrong), _) => source.take(Err(wrong)),
+                (Err(wrong), _) => {
+                    source.absent = !path.exists();
+                    source.take(Err(wrong));
+                }
             }
         }
         let value = source.in_use();
@@ -107,10 +112,10 @@ impl Files {
         value
     }
 
-    /// That there is no such value is no news: it has a default.
+    /// That there is no such file or entry is no news: it has a default.
     pub fn excuse(&mut self, reference: &str) {
-        if let Some(source) = self.kept.values.get_mut(reference).filter(|source| source.good.is_none()) {
-            source.excused = true;
+        if let Some(source) = self.kept.values.get_mut(reference) {
+            source.excused = source.absent && source.good.is_none();
         }
     }
 
@@ -131,7 +136,7 @@ impl Files {
 
 impl<T: Clone> Held<T> {
     fn begin(&mut self) {
-        (self.now, self.excused) = (None, false);
+        (self.now, self.absent, self.excused) = (None, false, false);
     }
 
     fn take(&mut self, found: Result<T, String>) {
@@ -228,6 +233,20 @@ mod tests {
         label(|path| fs::write(path, b"\x7fELF\x02\x01\x00").unwrap(), Err("is not text"));
         label(|path| fs::write(path, b"\xff\xfe").unwrap(), Err("is not text"));
         label(|path| fs::write(path, "x".repeat(4097)).unwrap(), Err("says more than 4096 bytes"));
+    }
+
+    #[test]
+    fn a_default_excuses_what_is_not_there_and_not_what_is_of_no_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut files = Files::default();
+        let mut wrong = |text: Option<&[u8]>| {
+            let _ = text.map(|text| fs::write(directory.path().join("label"), text).unwrap());
+            files.begin(Some(&directory.path().join("c.yaml")));
+            assert!(files.value("label").is_err());
+            files.excuse("label");
+            files.sources().remove(0).wrong
+        };
+        assert_eq!((wrong(None), wrong(Some(b"\xff"))), (None, Some("is not text".into())));
     }
 
     #[test]
