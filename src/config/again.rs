@@ -53,7 +53,8 @@ impl Loaded {
         let Self { plan, raw, files, file } = self;
         let ask = Ask { file: file.map(PathBuf::from).or(ask.file), ..ask };
         let digest = files.digest();
-        (plan, Standing { ask, surroundings, raw, files, digest, refused: None })
+        let refused = plan.refused.clone().map(|wrong| (digest, wrong));
+        (plan, Standing { ask, surroundings, raw, files, digest, refused })
     }
 }
 
@@ -147,20 +148,24 @@ fn mixed(running: &Raw, new: &Raw) -> Raw {
     }
 }
 
-/// The paths whose values differ.
+/// The paths whose values differ, and what stands elsewhere: upstreams are known by their places.
 fn differences(a: &Raw, b: &Raw) -> Vec<String> {
-    let (mut a, b) = (values(a), values(b));
-    for (path, value) in b {
-        match a.get(&path) {
-            Some(known) if *known == value => drop(a.remove(&path)),
-            _ => drop(a.insert(path, value)),
+    let (a, b) = (values(a), values(b));
+    let of = |all: &[(String, String)]| all.iter().cloned().collect::<BTreeMap<_, _>>();
+    let (mut differ, others) = (of(&a), of(&b));
+    for (path, value) in others {
+        match differ.get(&path) {
+            Some(known) if *known == value => drop(differ.remove(&path)),
+            _ => drop(differ.insert(path, value)),
         }
     }
-    a.into_keys().collect()
+    let moved = a.iter().zip(&b).find(|(a, b)| a != b).map(|(_, (path, _))| path.clone());
+    let moved = moved.filter(|_| differ.is_empty());
+    differ.into_keys().chain(moved).collect()
 }
 
-fn values(raw: &Raw) -> BTreeMap<String, String> {
-    let mut values = BTreeMap::new();
+fn values(raw: &Raw) -> Vec<(String, String)> {
+    let mut values = Vec::new();
     raw.walk(Row { path: &[], doc: &[] }, &mut |row, seen| {
         let value = match seen {
             Seen::Leaf { value, .. } => value.unwrap_or_default(),
@@ -169,7 +174,7 @@ fn values(raw: &Raw) -> BTreeMap<String, String> {
             }
             Seen::Group | Seen::Map { .. } => return,
         };
-        values.insert(row.path.join("."), value);
+        values.push((row.path.join("."), value));
     });
     values
 }
@@ -214,6 +219,9 @@ mod tests {
         check("environment: a", "environment: b\nmemory: 64MiB\nbatch: {age: 1s}", "b batch.age,memory");
         check("environment: a", "environment: b\nreceive: {grpc: \"127.0.0.1:1\"}", "b receive.grpc");
         check("upstream: http://a:1", "upstream: http://b:1\nenvironment: b", "b upstream");
+        let (a, b) = ("a: {endpoint: \"http://a:1\"}", "b: {endpoint: \"http://b:1\"}");
+        let both = |first: &str, then: &str| format!("upstreams: {{{first}, {then}}}\nenvironment: b");
+        check(&both(a, b), &both(b, a), "b upstreams.b.endpoint");
         let vendors = "dialect: langfuse\nupstream: http://a:1\nkeys: {public: pk, secret: sk}\n";
         let changed = format!("{vendors}environment: b\nmemory: 64MiB\ncontext: [tags]");
         check(vendors, &changed, "b memory");

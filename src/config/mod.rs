@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::page::links::Links;
 use crate::semantics::Dialect;
@@ -21,7 +22,7 @@ mod environment;
 mod field;
 mod file;
 mod files;
-mod found;
+pub mod found;
 mod gather;
 mod kept;
 mod mistake;
@@ -33,6 +34,7 @@ mod proxy;
 mod raw;
 mod reference;
 mod rule_list;
+mod schema;
 mod source;
 mod substitute;
 mod surroundings;
@@ -47,6 +49,7 @@ pub use kept::SourceState;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
 pub use rule_list::{RuleFile, rule_file};
+pub use schema::{of_values, schema};
 pub use source::Source;
 pub use surroundings::{Surroundings, Variables};
 
@@ -72,7 +75,13 @@ pub struct Plan {
     pub upstreams: Vec<export::Settings>,
     /// The process-wide byte budget.
     pub memory: usize,
+    /// Nobody gave it: it follows the cgroup's limit, which may change while we run.
+    pub memory_follows: bool,
+    /// How long the end may take.
+    pub drain: Duration,
     pub admin: Option<SocketAddr>,
+    /// What of `admin` tells nothing of traces, for others to ask.
+    pub probes: Option<SocketAddr>,
     /// Bytes of `memory` for the latest joined traces.
     pub recent: usize,
     pub links: Links,
@@ -82,6 +91,8 @@ pub struct Plan {
     pub log: logs::Settings,
     /// What is in force and may surprise: to be said once, at start.
     pub notes: Vec<String>,
+    /// What is wrong with a file that was left out because of it.
+    pub refused: Option<String>,
 }
 
 /// Where the labels came from; `None` where there is no value.
@@ -128,6 +139,26 @@ impl Loaded {
 /// Every mistake in it, not just the first.
 pub fn load(ask: &Ask) -> Result<Loaded, Mistakes> {
     load_in(ask, &Surroundings::of_process())
+}
+
+/// As [`load`], but a file that can not be used is left out and said in the plan: variables and arguments alone
+/// hold then.
+///
+/// # Errors
+/// Every mistake, if it is not the file's alone.
+pub fn load_regardless(ask: &Ask) -> Result<Loaded, Mistakes> {
+    let surroundings = Surroundings::of_process();
+    let mut files = files::Files::default();
+    let (raw, text) = read(ask, &surroundings, &mut files);
+    let file = text.name.clone();
+    let mistakes = match checked(raw, text, &surroundings, &mut files) {
+        Ok((plan, raw)) => return Ok(Loaded { plan, file, raw, files }),
+        Err(mistakes) => mistakes,
+    };
+    let without = Text { name: file.clone(), ..Text::default() };
+    let (raw, without) = gathered(without, &ask.set, &surroundings, &mut files);
+    let Ok((plan, raw)) = checked(raw, without, &surroundings, &mut files) else { return Err(mistakes) };
+    Ok(Loaded { plan: Plan { refused: Some(mistakes.to_string()), ..plan }, file, raw, files })
 }
 
 /// Reads a configuration as it would be in other surroundings.

@@ -1,8 +1,7 @@
 //! `rules:` of the file: a list of statements and of groups of them, compiled and checked at start.
 //!
 //! What the language says of a statement is shown below it as the user wrote it; where it stands in the file is
-//! said before. The one surprise: paths that the language knows and the journey can not fill yet are mistakes
-//! here, so that no rule is silently about nothing.
+//! said before.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +16,9 @@ use super::surroundings::Surroundings;
 use super::tree::{self, Entry, Kind, Node};
 use super::words::Word;
 use super::{file, gather};
-use crate::rules::{Context, ErrorMode, Group, Rules};
+use crate::export;
+use crate::rules::{Context, ErrorMode, Group, Rules, Upstreams};
+use crate::wire::{Signal, Signals};
 
 group! {
     /// A group of rules.
@@ -208,7 +209,8 @@ pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
         mistakes: &mut mistakes,
         notes: &mut notes,
     };
-    let rules = check.rules(&raw.rules);
+    // Nothing is sent: any upstream will do.
+    let rules = check.rules(&raw.rules, Upstreams::default());
     if !mistakes.is_empty() {
         return Err(Mistakes { file, text, list: mistakes });
     }
@@ -234,8 +236,8 @@ fn only_rules(root: Node) -> Result<Node, Mistake> {
 }
 
 impl Check<'_> {
-    /// The rules, compiled.
-    pub(super) fn rules(&mut self, list: &RuleList) -> Arc<Rules> {
+    /// The rules, compiled; they may route to these upstreams.
+    pub(super) fn rules(&mut self, list: &RuleList, upstreams: Upstreams) -> Arc<Rules> {
         for (nth, entry) in list.entries.iter().enumerate() {
             // What was written there and could not be taken has been told.
             let told = self.mistakes.iter().any(|mistake| mistake.place == entry.from);
@@ -244,11 +246,8 @@ impl Check<'_> {
             }
         }
         let groups: Vec<Group> = list.entries.iter().map(Rule::group).collect();
-        match Rules::compile_with(&groups, &mut |name| self.files.table(name)) {
-            Ok(rules) => {
-                self.beyond_us(list, &groups, &rules);
-                Arc::new(rules)
-            }
+        match Rules::compile_with(&groups, upstreams, &mut |name| self.files.table(name)) {
+            Ok(rules) => Arc::new(rules),
             Err(mistakes) => {
                 for mistake in mistakes {
                     let entry = list.entries.get(mistake.part.group);
@@ -266,19 +265,27 @@ impl Check<'_> {
         }
     }
 
-    /// What the language can say and the journey can not do yet.
-    fn beyond_us(&mut self, list: &RuleList, groups: &[Group], rules: &Rules) {
-        let routes = rules.routes();
-        if routes.is_empty() {
-            return;
-        }
-        for ((nth, entry), group) in list.entries.iter().enumerate().zip(groups) {
-            let group = std::slice::from_ref(group);
-            let Ok(alone) = Rules::compile_with(group, &mut |name| self.files.table(name)) else { continue };
-            if !alone.routes().is_empty() {
-                let hint = "give each upstream its `signals` instead";
-                self.note(&entry.from, format!("`rules[{}]`: `route` can not be done yet; {hint}", nth + 1));
+    /// Says where `route` and the upstreams leave something without each other.
+    pub(super) fn routed(&mut self, rules: &Rules, upstreams: &[export::Settings]) {
+        for (nth, upstream) in upstreams.iter().enumerate() {
+            if !upstream.default && !rules.routes().has(nth) {
+                let name = &upstream.name;
+                self.notes.push(format!(
+                    "`upstreams.{name}` gets nothing: it is no default, and no rule routes to it"
+                ));
             }
+        }
+        let takes = |default: bool| -> Signals {
+            let takers = upstreams.iter().filter(|upstream| upstream.default || !default);
+            takers.flat_map(|upstream| upstream.signals.iter()).collect()
+        };
+        let lost: Vec<_> =
+            takes(false).iter().filter(|signal| !takes(true).has(*signal)).map(Signal::name).collect();
+        if !lost.is_empty() {
+            let what = lost.join(", ");
+            self.notes.push(format!(
+                "{what} that no rule routes are lost: no upstream that takes them is a default"
+            ));
         }
     }
 }

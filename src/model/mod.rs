@@ -1,6 +1,7 @@
 //! The nouns everything above shares.
 
 pub mod caller;
+pub mod destination;
 pub mod every;
 pub mod nearest;
 pub mod origin;
@@ -9,6 +10,7 @@ pub mod time;
 pub mod trace;
 
 pub use caller::{Caller, Interest, Noting};
+pub use destination::Destination;
 pub use every::Every;
 pub use origin::{Origin, TenantKey};
 pub use relay::Relay;

@@ -29,14 +29,12 @@ use crate::queue::{Budget, Lanes, Outbox};
 use crate::receive::{self, BindError, Listen};
 use crate::rules::memo::Memo;
 use crate::telemetry::Meters;
-use crate::wire::Signals;
+use crate::wire::{Signal, Signals};
 
 /// Requests a lane's queue holds; their bytes are bounded by the budget.
 const LANE_DEPTH: usize = 1024;
 /// Batches an outbox holds; their bytes are bounded by the budget.
 const OUTBOX_DEPTH: usize = 16 * 1024;
-/// How long a drain may take before what is left is counted as lost.
-pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// Why the process can not start.
 #[derive(Debug, Error)]
@@ -68,6 +66,8 @@ pub struct Running {
     stop: CancellationToken,
     give_up: CancellationToken,
     lanes_give_up: Arc<AtomicBool>,
+    /// How long the end may take before what is left is counted as lost.
+    drain: Duration,
 }
 
 /// Starts everything the plan names, and keeps to what stands behind it. Listeners are bound first: nothing has
@@ -85,7 +85,7 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
     exporters.extend(poster);
     let watchers = Watchers::new(meters.clone(), plan.recent);
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
-    let lanes_give_up = Arc::new(AtomicBool::new(false));
+    let (lanes_give_up, eager) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
     let reloads = Reloads::of(&plan, standing, &meters, clock);
     let mut threads = Vec::new();
@@ -97,6 +97,7 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
             clock,
             pulse: pulses[number].clone(),
             live: reloads.live.clone(),
+            eager: eager.clone(),
             give_up: lanes_give_up.clone(),
             meters: meters.clone(),
             outlets: outlets.clone(),
@@ -115,8 +116,13 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
         clock,
         listening: listening.clone(),
         reloads: reloads.clone(),
+        eager,
         stop: stop.clone(),
     };
+    if plan.memory_follows {
+        tokio::spawn(watch::follow_memory(budget.clone(), plan.recent, stop.clone()));
+    }
+    let drain = plan.drain;
     let watch = watch::start(&plan, state, watchers).await?;
     let relay = relay(&plan, &meters)?;
     let noting = reloads.noting.clone();
@@ -139,6 +145,7 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
         stop,
         give_up,
         lanes_give_up,
+        drain,
     })
 }
 
@@ -155,7 +162,7 @@ fn start_exporters(
     if plan.upstreams.is_empty() {
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
         let keeper = tokio::spawn(keep::settle_here(outbox.clone(), meters.clone()));
-        let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, outbox };
+        let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, default: true, outbox };
         return Ok((vec![here], vec![keeper]));
     }
     let mut started = (Vec::new(), Vec::new());
@@ -163,7 +170,8 @@ fn start_exporters(
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
         let inner = export::Inner { outbox: outbox.clone(), meters: meters.clone(), clock };
         started.1.push(export::start(upstream.clone(), inner, give_up.clone())?);
-        started.0.push(Outlet { name: upstream.name.clone(), signals: upstream.signals, outbox });
+        let (name, signals, default) = (upstream.name.clone(), upstream.signals, upstream.default);
+        started.0.push(Outlet { name, signals, default, outbox });
     }
     Ok(started)
 }
@@ -261,9 +269,10 @@ impl Running {
         self.admin
     }
 
-    /// Stops taking requests, lets the join go, sends what there is, within [`DRAIN`].
+    /// Stops taking requests, lets the join go, sends what there is, within the time that has.
+    /// What is worth most goes first: traces, which were held here, before logs and metrics.
     pub async fn drain(self) -> LeftOver {
-        let deadline = tokio::time::sleep(DRAIN);
+        let deadline = tokio::time::sleep(self.drain);
         let (give_up, lanes_give_up) = (self.give_up.clone(), self.lanes_give_up.clone());
         let alarm = tokio::spawn(async move {
             deadline.await;
@@ -281,7 +290,10 @@ impl Running {
             });
         })
         .await;
-        self.outlets.iter().for_each(|outlet| outlet.outbox.close());
+        for Outlet { outbox, .. } in &self.outlets {
+            outbox.put_first(Signal::Traces);
+            outbox.close();
+        }
         for exporter in self.exporters {
             let _ = exporter.await;
         }

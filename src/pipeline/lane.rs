@@ -60,6 +60,8 @@ pub struct Lane {
     pub pulse: Pulse,
     /// What may change between two turns.
     pub live: Arc<Followed<Live>>,
+    /// Set when the end is near: nothing is waited for any more, and requests are still taken.
+    pub eager: Arc<AtomicBool>,
     /// Set when the drain's time is over: what waits is lost.
     pub give_up: Arc<AtomicBool>,
     pub meters: Arc<Meters>,
@@ -95,7 +97,11 @@ impl Lane {
             let now = self.clock.now();
             self.pulse.beat(now);
             journey.keep_up(&self.live);
-            journey.advance(now);
+            if self.eager.load(Ordering::Relaxed) {
+                journey.flush(now);
+            } else {
+                journey.advance(now);
+            }
             if let Next::End = self.turn(now, journey) {
                 return self.end(journey);
             }
@@ -215,7 +221,12 @@ mod tests {
     fn check(lanes: usize, requests: [&[u8]; 3], delivered: u64, lost: u64) {
         let (budget, meters, clock) = (Budget::new(1 << 20), Arc::new(Meters::new()), Clock::new());
         let outbox = Outbox::new(10, usize::MAX);
-        let outlets = vec![Outlet { name: "up".to_owned(), signals: Signals::ALL, outbox: outbox.clone() }];
+        let outlets = vec![Outlet {
+            name: "up".to_owned(),
+            signals: Signals::ALL,
+            default: true,
+            outbox: outbox.clone(),
+        }];
         let [first, second, third] = requests;
         let (give, work) = crossbeam_channel::unbounded();
         for request in [request(&budget, first), broken(&budget, second), request(&budget, third)] {
@@ -231,6 +242,7 @@ mod tests {
             pulse,
             live: Arc::new(Followed::fixed(Live::default())),
             give_up,
+            eager: Arc::default(),
             meters: meters.clone(),
             outlets: outlets.clone(),
         };

@@ -43,7 +43,8 @@ impl Reloads {
     pub fn of(plan: &Plan, standing: Option<Standing>, meters: &Arc<Meters>, clock: Clock) -> Self {
         let (live, noting) = (Live::of(plan), Arc::new(Noting::default()));
         noting.note(live.interest());
-        let said = Arc::new(Mutex::new(Said::default()));
+        let said = Said { refused: plan.refused.clone(), ..Said::default() };
+        let said = Arc::new(Mutex::new(said));
         let Some(standing) = standing else {
             return Self {
                 live: Arc::new(Followed::fixed(live)),
@@ -102,11 +103,13 @@ impl Reloads {
         self.meters.config_loaded.set(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
-    /// Brings the ages of sources up to now.
+    /// Brings the ages of sources up to now, and whether what is written is in force.
     pub fn refresh(&self) {
         let now = self.clock.now();
         self.meters.source_age.reset();
-        for (name, wrong) in &locked(&self.said).sources {
+        let said = locked(&self.said);
+        self.meters.config_refused.set(i64::from(said.refused.is_some()));
+        for (name, wrong) in &said.sources {
             let age = wrong.as_ref().map_or(0, |(_, since)| now.since(*since).as_secs());
             let age = i64::try_from(age).unwrap_or(i64::MAX);
             self.meters.source_age.with_label_values(&[name]).set(age);

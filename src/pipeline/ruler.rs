@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use prometheus::IntCounterVec;
 
 use crate::join::Head;
-use crate::model::{Caller, Clock};
+use crate::model::{Caller, Clock, Destination};
 use crate::rules::memo::Labelled;
 use crate::rules::{Context, ErrorMode, Frame, Request, Rules, Trouble};
 use crate::telemetry::Meters;
@@ -42,7 +42,12 @@ pub struct RuledScope {
     pub head: BlockHead,
     pub dropped: bool,
     pub changed: bool,
+    /// Where a rule sends what is of this scope.
+    pub to: Option<Destination>,
 }
+
+/// What rules made of a resource: its body, whether it is dropped, and where it goes.
+type Made = (Bytes, bool, Option<Destination>);
 
 /// One lane's rules.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ pub struct Ruler {
     /// Names of callers, where rules about resources or scopes ask who they are.
     callers: HashMap<Caller, u64, RandomState>,
     /// By the name of the labelled resource and what was made of it: callers that are ruled alike share blocks.
-    alike: HashMap<(u64, bool, Bytes), Rc<Labelled>, RandomState>,
+    alike: HashMap<(u64, Made), Rc<Labelled>, RandomState>,
     bytes: usize,
     names: u64,
     errors: IntCounterVec,
@@ -131,13 +136,9 @@ impl Ruler {
         let frame = Frame { request: caller.map(|caller| caller as &dyn Request), ..self.frame() };
         let outcome = rules.apply_resource(&labelled.body, frame);
         self.count(&outcome.troubles);
-        let ruled = if outcome.dropped || !outcome.edits.is_empty() {
-            self.ruled(
-                &labelled,
-                outcome.edits.apply(&labelled.body).into(),
-                outcome.dropped,
-                key.1 != NOBODY,
-            )
+        let ruled = if outcome.dropped || outcome.route.is_some() || !outcome.edits.is_empty() {
+            let body = outcome.edits.apply(&labelled.body).into();
+            self.ruled(&labelled, (body, outcome.dropped, outcome.route), key.1 != NOBODY)
         } else {
             labelled.clone()
         };
@@ -146,12 +147,13 @@ impl Ruler {
         ruled
     }
 
-    fn ruled(&mut self, labelled: &Labelled, body: Bytes, dropped: bool, of_caller: bool) -> Rc<Labelled> {
-        let key = (labelled.id, dropped, body.clone());
+    fn ruled(&mut self, labelled: &Labelled, made: Made, of_caller: bool) -> Rc<Labelled> {
+        let key = (labelled.id, made);
         if let Some(known) = self.alike.get(&key) {
             return known.clone();
         }
-        let ruled = Rc::new(Labelled { id: self.name(), body, changed: labelled.changed, dropped });
+        let (body, dropped, to) = key.1.clone();
+        let ruled = Rc::new(Labelled { id: self.name(), body, changed: labelled.changed, dropped, to });
         if of_caller {
             self.alike.insert(key, ruled.clone());
         }
@@ -172,8 +174,13 @@ impl Ruler {
 
     /// The scope of a joined block whose resource was ruled. An absent one has nothing to be changed.
     pub fn scope(&mut self, resource: &Labelled, scope: &Head, caller: Option<&Caller>) -> RuledScope {
-        let as_it_came =
-            || RuledScope { id: scope.id, head: scope.bytes.clone(), dropped: false, changed: false };
+        let as_it_came = || RuledScope {
+            id: scope.id,
+            head: scope.bytes.clone(),
+            dropped: false,
+            changed: false,
+            to: None,
+        };
         if !self.rules.has_context(Context::Scope) || scope.body().is_empty() {
             return as_it_came();
         }
@@ -187,10 +194,10 @@ impl Ruler {
         let outcome = rules.apply_scope(scope.body(), frame);
         self.count(&outcome.troubles);
         let ruled = if outcome.edits.is_empty() {
-            RuledScope { dropped: outcome.dropped, ..as_it_came() }
+            RuledScope { dropped: outcome.dropped, to: outcome.route, ..as_it_came() }
         } else {
             let head = scope.bytes.with_first(&outcome.edits.apply(scope.body()));
-            RuledScope { id: self.name(), head, dropped: outcome.dropped, changed: true }
+            RuledScope { id: self.name(), head, dropped: outcome.dropped, changed: true, to: outcome.route }
         };
         self.pay(ruled.head.first.len() + ruled.head.rest.len());
         self.scopes.insert(key, ruled.clone());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::editors::deciding;
 use super::frame::Frame;
+use super::functions::Argument;
 use super::group::{Context, ErrorMode, Group, Part};
 use super::mistake::Mistake;
 use super::program::{Condition, Statement};
@@ -15,7 +15,8 @@ use super::scene::Scene;
 use super::spots::{self, Home};
 use super::table::Tables;
 use super::trouble::Trouble;
-use crate::model::Interest;
+use super::upstreams::Upstreams;
+use crate::model::{Destination, Interest};
 use crate::wire::Signal;
 use crate::wire::patch::Patch;
 
@@ -31,6 +32,10 @@ pub struct Rules {
     pub(super) reads: Reads,
     /// The headers of requests that they name.
     pub(super) headers: BTreeSet<Arc<str>>,
+    /// The upstreams that can be named, in their places.
+    pub(super) upstreams: Upstreams,
+    /// Those that are named.
+    routes: Destination,
 }
 
 /// What rules look at beside the item itself; what none of them reads need not be found out.
@@ -57,7 +62,7 @@ pub(super) struct Ready {
 
 /// What the rules make of one item.
 #[derive(Debug, Default)]
-pub struct Outcome<'a> {
+pub struct Outcome {
     /// What has to become of its bytes; empty when nothing has.
     pub edits: Patch,
     /// The item goes; its children move (`kinship`).
@@ -66,8 +71,8 @@ pub struct Outcome<'a> {
     pub sampled_out: bool,
     /// Events or data points that go, while the item stays.
     pub parts_dropped: u32,
-    /// The upstream it goes to, and no other.
-    pub route: Option<&'a str>,
+    /// The upstreams it goes to, and no others.
+    pub route: Option<Destination>,
     /// Numbers of the statements whose conditions held.
     pub matched: SmallVec<[u32; 8]>,
     /// Statements that failed, and why.
@@ -78,18 +83,29 @@ impl Rules {
     /// # Errors
     /// Everything that is wrong, at most one reason for each thing written. Never empty.
     pub fn compile(groups: &[Group]) -> Result<Self, Vec<Mistake>> {
-        Self::compile_with(groups, &mut |_| Err("is not here: no files are read".to_owned()))
+        Self::compile_with(groups, Upstreams::default(), &mut |_| {
+            Err("is not here: no files are read".to_owned())
+        })
     }
 
-    /// The same where rules can look things up.
+    /// The same for a configuration with these upstreams, where rules can look things up.
     ///
     /// # Errors
-    /// As `compile`; also what `tables` says of a table.
-    pub fn compile_with(groups: &[Group], tables: &mut Tables<'_>) -> Result<Self, Vec<Mistake>> {
-        let (mut rules, mut mistakes) = (Self::default(), Vec::new());
+    /// As [`Rules::compile`]; also what `tables` says of a table.
+    pub fn compile_with(
+        groups: &[Group],
+        upstreams: Upstreams,
+        tables: &mut Tables<'_>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let (mut rules, mut mistakes) = (Self { upstreams, ..Self::default() }, Vec::new());
         for (nth, group) in groups.iter().enumerate() {
             let mut reader = Reader { group, nth, tables, mistakes: &mut mistakes };
             if let Some(ready) = reader.read(&mut rules) {
+                let arguments = ready.statements.iter().flat_map(|(_, statement)| &statement.arguments);
+                rules.routes = arguments.fold(rules.routes, |all, argument| match argument {
+                    Argument::Route(to) => all | *to,
+                    _ => all,
+                });
                 rules.groups.push(ready);
             }
         }
@@ -136,28 +152,28 @@ impl Rules {
         self.groups.iter().find(has).map(|group| group.error_mode).unwrap_or_default()
     }
 
-    /// The upstreams that statements send items to.
-    pub fn routes(&self) -> Vec<&str> {
-        let statements = self.groups.iter().flat_map(|group| &group.statements);
-        statements
-            .filter_map(|(_, statement)| {
-                deciding::destination(&statement.arguments).filter(|_| statement.editor.name == "route")
-            })
-            .collect()
+    /// The upstreams that statements send items to, by their places in the configuration of these rules.
+    pub fn routes(&self) -> Destination {
+        self.routes
+    }
+
+    /// What the upstreams in these places are called there.
+    pub fn names(&self, of: Destination) -> impl Iterator<Item = &str> + Clone {
+        self.upstreams.names().enumerate().filter(move |(nth, _)| of.has(*nth)).map(|(_, name)| name)
     }
 
     /// What becomes of a Resource message's body. Dropping one drops all that is in its block.
-    pub fn apply_resource<'a>(&'a self, resource: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+    pub fn apply_resource<'a>(&'a self, resource: &'a [u8], frame: Frame<'a>) -> Outcome {
         self.apply(Context::Resource, resource, frame)
     }
 
     /// What becomes of an InstrumentationScope's body.
-    pub fn apply_scope<'a>(&'a self, scope: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+    pub fn apply_scope<'a>(&'a self, scope: &'a [u8], frame: Frame<'a>) -> Outcome {
         self.apply(Context::Scope, scope, frame)
     }
 
     /// What becomes of the body of a Span, LogRecord or Metric. Profiles have no rules.
-    pub fn apply_item<'a>(&'a self, signal: Signal, item: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+    pub fn apply_item<'a>(&'a self, signal: Signal, item: &'a [u8], frame: Frame<'a>) -> Outcome {
         match signal {
             Signal::Traces => self.apply(Context::Span, item, frame),
             Signal::Logs => self.apply(Context::Log, item, frame),
@@ -166,7 +182,7 @@ impl Rules {
         }
     }
 
-    fn apply<'a>(&'a self, context: Context, item: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+    fn apply<'a>(&'a self, context: Context, item: &'a [u8], frame: Frame<'a>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut scene = Scene::of(context, item, frame);
         for group in &self.groups {
@@ -205,14 +221,14 @@ impl Rules {
 struct Stop;
 
 impl Ready {
-    fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+    fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         scene.current = None;
         scene.cache = Default::default();
         self.run_on(scene, outcome)
     }
 
     /// On each event or point of the item.
-    fn run_inside<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+    fn run_inside<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         let count = scene.load_inners(self.context);
         for nth in 0..count {
             scene.current = Some(nth);
@@ -225,7 +241,7 @@ impl Ready {
         Ok(())
     }
 
-    fn run_on<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+    fn run_on<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         let first = self.statements.first().map_or(0, |(number, _)| *number);
         let mut meant = self.conditions.is_empty();
         for condition in &self.conditions {
@@ -254,7 +270,7 @@ impl Ready {
         Ok(())
     }
 
-    fn failed(&self, number: u32, trouble: Trouble, outcome: &mut Outcome<'_>) -> Result<(), Stop> {
+    fn failed(&self, number: u32, trouble: Trouble, outcome: &mut Outcome) -> Result<(), Stop> {
         outcome.troubles.push((number, trouble));
         if self.error_mode == ErrorMode::Propagate { Err(Stop) } else { Ok(()) }
     }

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use regex::Regex;
 use smallvec::SmallVec;
 
+use super::patterns::Pattern;
 use super::program::{Expr, Path};
 use super::scene::Scene;
 use super::table::Table;
@@ -13,6 +13,7 @@ use super::trouble::Trouble;
 use super::types::Types;
 use super::value::Value;
 use super::{grok::Grok, mask::Mask};
+use crate::model::Destination;
 
 /// What may be written in the place of a parameter.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +81,12 @@ pub struct Editor {
 pub enum Argument {
     Absent,
     Value(Expr),
-    Pattern(Regex),
+    Pattern(Box<Pattern>),
     Grok(Box<Grok>),
     Mask(Box<Mask>),
     Table(Arc<Table>),
     Converter(&'static Converter),
+    Route(Destination),
     Place(Path),
 }
 
@@ -155,7 +157,7 @@ macro_rules! take_arguments {
 
             /// # Errors
             /// When the argument is no pattern, which the compiler sees to.
-            pub fn pattern(&self, nth: usize) -> Result<&'a Regex, Trouble> {
+            pub fn pattern(&self, nth: usize) -> Result<&'a Pattern, Trouble> {
                 match self.arguments.get(nth) {
                     Some(Argument::Pattern(pattern)) => Ok(pattern),
                     _ => Err(Trouble::new("wanted a pattern")),

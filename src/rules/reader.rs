@@ -94,13 +94,14 @@ impl Reader<'_> {
         rules: &mut Rules,
         compile: impl FnOnce(&mut Compiler<'_>) -> Option<T>,
     ) -> Option<T> {
-        let tables = &mut *self.tables;
-        let headers = &mut rules.headers;
+        let (reads, upstreams) = (rules.reads, &mut rules.upstreams);
+        let (headers, tables) = (&mut rules.headers, &mut *self.tables);
         let mut compiler =
-            Compiler { context, bare, mistakes: Vec::new(), reads: rules.reads, headers, tables };
+            Compiler { context, bare, mistakes: Vec::new(), reads, headers, tables, upstreams };
         let compiled = compile(&mut compiler);
+        let mistakes = std::mem::take(&mut compiler.mistakes);
         rules.reads = compiler.reads;
-        compiler.mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));
+        mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));
         compiled
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Parents come before their children, so that `parent` is the nearest that is kept; then the tree is mended
 //! (`kinship`). Two surprises. A trace all of whose spans are dropped goes whole: the last root is kept for its
-//! children only. And one span that is not drawn by `sample` takes all others with it.
+//! children only. And one span that is not drawn by `sample` takes all others with it; one that is sent elsewhere by
+//! `route` as well, so that a trace stays whole.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -10,9 +11,11 @@ use smallvec::SmallVec;
 use super::engine::{Outcome, Rules};
 use super::frame::{Frame, Request, TraceFacts};
 use super::kinship::{self, Kin};
+use super::slots::slots;
 use super::trouble::Trouble;
+use crate::model::Destination;
 use crate::wire::fields::{Fields, Payload, put_len_field};
-use crate::wire::patch::{Fate, Patch};
+use crate::wire::patch::Patch;
 use crate::wire::span::{SpanView, Status};
 use crate::wire::{Signal, SpanId};
 
@@ -30,6 +33,8 @@ pub struct Member<'a> {
     pub request: Option<&'a dyn Request>,
     /// A rule about its resource or scope dropped it.
     pub dropped: bool,
+    /// Where such rules want it to go.
+    pub to: Option<Destination>,
 }
 
 /// What becomes of one span.
@@ -49,6 +54,8 @@ pub struct Ruled {
     pub spans: Vec<Fated>,
     /// It was not drawn: all of it goes.
     pub sampled_out: bool,
+    /// Where rules want any of its spans that stay to go, all of it goes, and nowhere else.
+    pub to: Option<Destination>,
     pub troubles: Vec<(u32, Trouble)>,
 }
 
@@ -106,6 +113,9 @@ pub fn apply(
             rules.apply_item(Signal::Traces, member.span, frame)
         };
         ruled.sampled_out |= outcome.sampled_out;
+        if !outcome.dropped {
+            ruled.to = Destination::both(ruled.to, Destination::both(member.to, outcome.route));
+        }
         ruled.troubles.extend(outcome.troubles);
         fated.dropped = outcome.dropped;
         fated.matched = outcome.matched;
@@ -156,10 +166,10 @@ fn kin_of(span: &[u8]) -> Kin {
 
 fn with_parent(span: &[u8], parent: SpanId) -> Vec<u8> {
     let mut patch = Patch::default();
-    let named = Fields::of(span).filter(|field| field.number == PARENT).count() as u32;
-    (0..named).for_each(|nth| patch.decide(PARENT, nth, Fate::Cut));
+    slots(span).filter(|slot| slot.number() == PARENT).for_each(|slot| patch.cut(slot.range()));
     if !parent.is_none() {
-        put_len_field(PARENT, &parent.0, patch.tail());
+        let end = span.len()..span.len();
+        let _ = patch.put(end, |out| Ok::<_, ()>(put_len_field(PARENT, &parent.0, out)));
     }
     patch.apply(span)
 }
@@ -220,7 +230,8 @@ mod tests {
         let statements = statements.iter().map(|text| (*text).to_owned()).collect();
         let rules = Rules::compile(&[Group { statements, ..Group::default() }]).unwrap();
         let spans: Vec<_> = spans.iter().map(span).collect();
-        let member = |span| Member { span, resource: &[], scope: &[], request: None, dropped: false };
+        let member =
+            |span| Member { span, resource: &[], scope: &[], request: None, dropped: false, to: None };
         let members: Vec<_> = spans.iter().map(|span| member(span)).collect();
         let ruled = apply(&rules, &members, &facts(&members), 0, || 7);
         let kept = ruled.spans.iter().zip(&spans).filter(|(fated, _)| !fated.dropped);

@@ -122,6 +122,7 @@ impl Trial<'_> {
                 scope: &span.scope.body,
                 request: Some(self.caller),
                 dropped: span.resource.dropped || span.scope.dropped,
+                to: None,
             })
             .collect();
         let facts = TraceFacts { id: Some(id), ..whole::facts(&members) };
@@ -154,7 +155,7 @@ impl Trial<'_> {
                 }
             }
             let mut seen = Vec::new();
-            let see = |item: &[u8], outcome: &Outcome<'_>| {
+            let see = |item: &[u8], outcome: &Outcome| {
                 let is = (!outcome.edits.is_empty()).then(|| outcome.edits.apply(item));
                 let fate = match (outcome.sampled_out, outcome.dropped) {
                     (true, _) => Fate::SampledOut,

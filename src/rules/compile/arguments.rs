@@ -103,9 +103,10 @@ impl Compiler<'_> {
             );
         }
         let Expr::Constant(Value::Str(text)) = &typed.expr else { return Some(Argument::Value(typed.expr)) };
+        let remembering = |regex| Argument::Pattern(Box::new(patterns::Pattern::of(regex)));
         let made = match parameter.takes {
-            Takes::Pattern => patterns::compile(text).map(Argument::Pattern),
-            Takes::Glob => patterns::glob(text).map(Argument::Pattern),
+            Takes::Pattern => patterns::compile(text).map(remembering),
+            Takes::Glob => patterns::glob(text).map(remembering),
             Takes::Grok => grok::Grok::of(text, call).map(|grok| Argument::Grok(Box::new(grok))),
             Takes::Mask => mask::Mask::of(text).map(|mask| Argument::Mask(Box::new(mask))),
             Takes::Table => (self.tables)(text)

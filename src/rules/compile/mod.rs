@@ -3,6 +3,7 @@
 mod arguments;
 pub mod headers;
 mod paths;
+mod routes;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use super::spots;
 use super::syntax::{Unreadable, tree};
 use super::table::Tables;
 use super::types::Types;
+use super::upstreams::Upstreams;
 use super::value::Value;
 use super::{converters, editors};
 use crate::model::nearest::did_you_mean;
@@ -36,6 +38,7 @@ pub struct Compiler<'t> {
     /// Headers that are named.
     pub headers: &'t mut BTreeSet<Arc<str>>,
     pub tables: &'t mut Tables<'t>,
+    pub upstreams: &'t mut Upstreams,
 }
 
 /// A value and the types it can have.
@@ -58,7 +61,10 @@ impl Compiler<'_> {
             let hint = did_you_mean(&call.name, editors::all().map(|editor| editor.name));
             return self.wrong(&call.name_at, format!("unknown editor `{}`{hint}", call.name));
         };
-        let arguments = self.arguments(call, editor.parameters)?;
+        let arguments = match editor.name {
+            "route" => self.route(call)?,
+            _ => self.arguments(call, editor.parameters)?,
+        };
         self.fits(editor, &arguments, call)?;
         Some(Statement { editor, arguments, condition: condition.map_or(Some(None), |c| c.map(Some))? })
     }
@@ -103,6 +109,7 @@ impl Compiler<'_> {
                 }
                 Some(match value.expr {
                     Expr::Constant(Value::Bool(truth)) => Condition::Constant(truth),
+                    Expr::Call(call) if call.converter.name == "IsMatch" => Condition::Match(call),
                     other => Condition::Truth(other),
                 })
             }

@@ -58,7 +58,7 @@ impl Compiler<'_> {
         }
         let home = if known.spot == Spot::Cache { Home::Around } else { home };
         self.reads.note(home, known.spot, self.context);
-        Some((Path { home, spot: known.spot, keys }, known))
+        Some((Path::new(home, known.spot, keys), known))
     }
 
     fn unreachable(&self, first: &str) -> String {

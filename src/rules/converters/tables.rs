@@ -34,13 +34,13 @@ fn lookup<'a>(given: &mut Given<'_, 'a>) -> Result<Value<'a>, Trouble> {
 mod tests {
     use std::sync::Arc;
 
-    use crate::rules::{Frame, Group, Rules, Table};
+    use crate::rules::{Frame, Group, Rules, Table, Upstreams};
     use crate::wire::Signal;
 
     fn compiled(statement: &str) -> Result<Rules, String> {
         let group = Group { statements: vec![statement.to_owned()], ..Group::default() };
         let table = Arc::new(Table::parse(b"service,team,tier\norders,shop,1\n7,seven,2\n").unwrap());
-        let compiled = Rules::compile_with(&[group], &mut |name| match name {
+        let compiled = Rules::compile_with(&[group], Upstreams::default(), &mut |name| match name {
             "s.csv" => Ok(table.clone()),
             _ => Err("can't be read: no such file".to_owned()),
         });
