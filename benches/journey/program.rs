@@ -48,8 +48,8 @@ impl Program {
             &config,
             format!(
                 "receive: {{grpc: '{address}', http: '{other}'}}\nupstreams: {{sink: {{endpoint: 'http://{sink}', protocol: {protocol}, compression: none}}}}\n\
-                 environment: production\nrelease: r1\njoin: {{scope: {scope}}}\nadmin: 'off'\nmemory: 256MiB\nrules: [{}]\n",
-                quoted(rules)
+                 environment: production\nrelease: r1\njoin: {{scope: {scope}}}\nadmin: 'off'\nmemory: 256MiB\n{}",
+                if rules.is_empty() { String::new() } else { format!("rules: [{}]\n", quoted(rules)) }
             ),
         )
         .unwrap();

@@ -331,7 +331,7 @@ impl<'a> Draft<'a> {
             match (value, last) {
                 (Some(value), last) => {
                     let end = self.base.len();
-                    patch.put(last.unwrap_or(end..end), |out| put_entry(key, value, *field, 0, out))?;
+                    patch.try_put(last.unwrap_or(end..end), |out| put_entry(key, value, *field, 0, out))?;
                 }
                 (None, Some(last)) => patch.cut(last),
                 (None, None) => {}
@@ -365,7 +365,7 @@ impl<'a> Draft<'a> {
                 let mut new = Vec::new();
                 raw.put(place.within, &mut new);
                 let end = self.base.len();
-                let _ = patch.put(end..end, |out| Ok::<_, ()>(put_len_field(place.field, &new, out)));
+                patch.put(end..end, |out| put_len_field(place.field, &new, out));
             }
         }
     }
@@ -378,5 +378,5 @@ fn rewrite(fields: &[Slot], end: usize, number: u32, raw: &Raw<'_>, patch: &mut 
         Raw::Absent => return known.for_each(|slot| patch.cut(slot.range())),
         _ => known.next_back().map_or(end..end, Slot::range),
     };
-    let _ = patch.put(gone, |out| Ok::<_, ()>(raw.put(number, out)));
+    patch.put(gone, |out| raw.put(number, out));
 }

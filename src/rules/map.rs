@@ -193,14 +193,14 @@ impl<'a> Map<'a> {
         for (nth, (place, key_value)) in (0..).zip(known) {
             match left.next_if(|entry| entry.from == Some(nth)) {
                 Some(entry) if entry.changed && !staying(key_value) => {
-                    patch.put(place, |out| entry.put(field, 0, out))?;
+                    patch.try_put(place, |out| entry.put(field, 0, out))?;
                 }
                 None if !staying(key_value) => patch.cut(place),
                 _ => {}
             }
         }
-        let new = self.entries.iter().filter(|entry| entry.from.is_none() && !stays(&entry.key));
-        new.map(|entry| patch.put(end..end, |out| entry.put(field, 0, out))).collect()
+        let mut new = self.entries.iter().filter(|entry| entry.from.is_none() && !stays(&entry.key));
+        new.try_for_each(|entry| patch.try_put(end..end, |out| entry.put(field, 0, out)))
     }
 }
 

@@ -148,7 +148,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
             return Some((scope, outcome.route));
         }
         let new = outcome.edits.apply(&scope);
-        let _ = edits.put(first.range(), |out| Ok::<_, ()>(put_len_field(HEAD, &new, out)));
+        edits.put(first.range(), |out| put_len_field(HEAD, &new, out));
         others.iter().for_each(|piece| edits.cut(piece.range()));
         Some((Cow::Owned(new), outcome.route))
     }

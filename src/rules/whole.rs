@@ -169,7 +169,7 @@ fn with_parent(span: &[u8], parent: SpanId) -> Vec<u8> {
     slots(span).filter(|slot| slot.number() == PARENT).for_each(|slot| patch.cut(slot.range()));
     if !parent.is_none() {
         let end = span.len()..span.len();
-        let _ = patch.put(end, |out| Ok::<_, ()>(put_len_field(PARENT, &parent.0, out)));
+        patch.put(end, |out| put_len_field(PARENT, &parent.0, out));
     }
     patch.apply(span)
 }

@@ -44,7 +44,17 @@ impl Patch {
     }
 
     /// What `write` appends comes in the place of `gone`, or is put in where that is empty.
-    pub fn put<E>(
+    pub fn put(&mut self, gone: Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
+        let from = self.bytes.len();
+        write(&mut self.bytes);
+        self.insert(Edit { gone, new: from..self.bytes.len() });
+    }
+
+    /// The same, unless it fails.
+    ///
+    /// # Errors
+    /// What `write` says; nothing is planned then.
+    pub fn try_put<E>(
         &mut self,
         gone: Range<usize>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -112,11 +122,7 @@ mod tests {
     }
 
     fn put(patch: &mut Patch, gone: Range<usize>, bytes: &[u8]) {
-        let wrote: Result<(), ()> = patch.put(gone, |out| {
-            out.extend_from_slice(bytes);
-            Ok(())
-        });
-        wrote.unwrap();
+        patch.put(gone, |out| out.extend_from_slice(bytes));
     }
 
     #[test]

@@ -7,12 +7,13 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use spandrel::model::Clock;
 use spandrel::wire::Signal;
 
 use crate::harness::read::attribute;
@@ -158,7 +159,7 @@ async fn taken(client: &Client, body: Vec<u8>) {
 
 /// What one service says of some traces: what called it, and what it calls with.
 fn part(service: usize, numbers: std::ops::Range<u64>) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+    let now = Clock::new().unix_nanos();
     let span = |number: u64, nth: usize| {
         let index = service * EACH + nth;
         Span {
@@ -182,9 +183,16 @@ fn part(service: usize, numbers: std::ops::Range<u64>) -> Vec<u8> {
     ExportTraceServiceRequest { resource_spans: vec![block] }.encode_to_vec()
 }
 
-/// What came, by trace: its spans, and the requests they came in.
+/// What came, by trace.
 struct Seen {
-    traces: HashMap<Vec<u8>, (HashSet<Vec<u8>>, HashSet<usize>)>,
+    traces: HashMap<Vec<u8>, Came>,
+}
+
+/// The spans of a trace, and the requests they came in.
+#[derive(Default)]
+struct Came {
+    spans: HashSet<Vec<u8>>,
+    requests: HashSet<usize>,
 }
 
 impl Seen {
@@ -195,16 +203,16 @@ impl Seen {
         let mut seen = Self { traces: HashMap::new() };
         for (request, received) in upstream.accepted().iter().enumerate() {
             for span in received.export.spans() {
-                let (spans, requests) = seen.traces.entry(span.trace_id).or_default();
-                spans.insert(span.span_id);
-                requests.insert(request);
+                let came = seen.traces.entry(span.trace_id).or_default();
+                came.spans.insert(span.span_id);
+                came.requests.insert(request);
             }
         }
-        assert!(seen.traces.values().all(|(spans, _)| spans.len() == 3 * EACH), "a span is missing");
+        assert!(seen.traces.values().all(|came| came.spans.len() == 3 * EACH), "a span is missing");
         seen
     }
 
     fn split(&self) -> usize {
-        self.traces.values().filter(|(_, requests)| requests.len() > 1).count()
+        self.traces.values().filter(|came| came.requests.len() > 1).count()
     }
 }

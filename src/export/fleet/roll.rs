@@ -66,7 +66,9 @@ impl Roll {
             return false;
         }
         // What was to come has come to nothing.
-        self.sets.pop_back_if(|set| set.since > now);
+        if self.sets.back().is_some_and(|set| set.since > now) {
+            self.sets.pop_back();
+        }
         let since = if self.sets.is_empty() { 0 } else { (now / nanos(EVERY) + 1) * nanos(EVERY) };
         if self.sets.back().is_none_or(|set| set.members != members) {
             self.sets.push_back(Set { since, members });
