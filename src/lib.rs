@@ -20,6 +20,8 @@ pub mod wire;
 pub mod model;
 // L1, above them: what we say about ourselves.
 pub mod telemetry;
+// L1, beside it: files that change under us.
+pub mod follow;
 // L2: what spans mean.
 pub mod semantics;
 // L2, above it: what the user wants changed.

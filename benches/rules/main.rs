@@ -77,7 +77,8 @@ mod once {
     #[inline(never)]
     pub fn pass(rules: &Rules, block: &[u8], resource: &[u8]) {
         let see = |_: &[u8], _: &Outcome| {};
-        let passing = Passing { rules, signal: Signal::Traces, resource, now: 0, random: || 7, see };
+        let passing =
+            Passing { rules, signal: Signal::Traces, resource, request: None, now: 0, random: || 7, see };
         let ruled = passing.apply(black_box(block));
         for part in ruled.parts.iter().filter(|part| !part.edits.is_empty()) {
             black_box(part.edits.apply(block));
@@ -89,7 +90,7 @@ mod once {
     pub fn joined(rules: &Rules, spans: &[&[u8]], resource: &[u8]) {
         let members: Vec<Member<'_>> = spans
             .iter()
-            .map(|span| Member { span, resource, scope: &[], dropped: false, to: None })
+            .map(|span| Member { span, resource, scope: &[], request: None, dropped: false, to: None })
             .collect();
         black_box(whole::apply(rules, black_box(&members), &TraceFacts::default(), 0, || 7));
     }

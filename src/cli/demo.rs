@@ -58,7 +58,7 @@ pub fn run(plan: Plan, options: Options) -> ExitCode {
 }
 
 async fn demonstrate(plan: Plan, count: u32) -> Result<String, String> {
-    let running = pipeline::start(staged(plan)).await.map_err(said)?;
+    let running = pipeline::start(staged(plan), None).await.map_err(said)?;
     let to = running.listening().iter().find_map(tcp).ok_or("no socket to play through")?;
     let admin = running.admin().ok_or("no admin port to watch")?;
     let watch = answered(watch(admin)).await?;

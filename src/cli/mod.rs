@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Ask, Loaded, Plan};
+use crate::config::{self, Ask, Loaded, Plan, Surroundings};
 use crate::telemetry::logs;
 
 mod check;
@@ -118,11 +118,14 @@ pub fn main() -> ExitCode {
     let line = Line::parse();
     let ask = Ask { file: line.config, set: line.set };
     match line.command.unwrap_or(Command::Run { regardless: false }) {
-        Command::Run { regardless: false } => with(&ask, |loaded| run::run(begun(loaded))),
-        Command::Run { regardless: true } => {
-            or_say(config::load_regardless(&ask), |loaded| run::run(begun(loaded)))
+        Command::Run { regardless } => {
+            let loaded = if regardless { config::load_regardless(&ask) } else { config::load(&ask) };
+            or_say(loaded, |loaded| {
+                let (plan, standing) = loaded.standing(ask.clone(), Surroundings::of_process());
+                run::run(begun(plan), standing)
+            })
         }
-        Command::Demo { options } => with(&ask, |loaded| demo::run(begun(loaded), options)),
+        Command::Demo { options } => with(&ask, |loaded| demo::run(begun(loaded.plan), options)),
         Command::Check => check::run(&ask),
         Command::PrintConfig => with(&ask, print_config::run),
         Command::Tail { address: Some(address), options } => tail::run(&address, &options),
@@ -161,8 +164,7 @@ fn or_say(loaded: Result<Loaded, config::Mistakes>, next: impl FnOnce(Loaded) ->
 }
 
 /// The plan, once there is a log and it holds what may surprise about the plan.
-fn begun(loaded: Loaded) -> Plan {
-    let plan = loaded.plan;
+fn begun(plan: Plan) -> Plan {
     logs::start(plan.log);
     for note in &plan.notes {
         tracing::warn!("{note}");

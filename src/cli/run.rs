@@ -1,10 +1,10 @@
-//! `spandrel run`: starts the pipeline, says what it does, and ends when told to.
+//! `spandrel run`: starts the pipeline, says what it does, reads its configuration again and ends when told to.
 
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::Plan;
+use crate::config::{Plan, Standing};
 use crate::export::Protocol;
 use crate::page::banner::{Banner, Forward, Written};
 use crate::pipeline::{self, Running};
@@ -13,8 +13,8 @@ use crate::wire::Signals;
 
 use super::fail;
 
-/// Runs until SIGTERM or SIGINT, then drains.
-pub fn run(plan: Plan) -> ExitCode {
+/// Runs until SIGTERM or SIGINT, then drains. SIGHUP has the configuration read again.
+pub fn run(plan: Plan, standing: Standing) -> ExitCode {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().thread_name("io").worker_threads(io_threads(cores(), plan.lanes));
     let runtime = match builder.build() {
@@ -23,8 +23,10 @@ pub fn run(plan: Plan) -> ExitCode {
     };
     runtime.block_on(async {
         let banner = banner(&plan);
-        match pipeline::start(plan).await {
-            Ok(running) => until_told(running, banner).await,
+        // Before anything is begun: unheard, it would end the process.
+        let Ok(hangup) = signal(SignalKind::hangup()) else { return fail("can't listen for signals") };
+        match pipeline::start(plan, Some(standing)).await {
+            Ok(running) => until_told(running, banner, hangup).await,
             Err(cause) => fail(cause),
         }
     })
@@ -42,7 +44,7 @@ fn io_threads(cores: usize, lanes: usize) -> usize {
     cores.saturating_sub(lanes).clamp(lanes, 4 * lanes)
 }
 
-async fn until_told(running: Running, banner: Banner) -> ExitCode {
+async fn until_told(running: Running, banner: Banner, mut hangup: Signal) -> ExitCode {
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
         return fail("can't listen for signals");
@@ -50,9 +52,12 @@ async fn until_told(running: Running, banner: Banner) -> ExitCode {
     let listening = running.listening().iter().map(Listen::to_string).collect();
     let admin = running.admin().map(|address| address.to_string());
     eprint!("{}", Banner { listening, admin, ..banner }.render());
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => running.reload(),
+        }
     }
     tracing::info!("draining");
     let left = running.drain().await;

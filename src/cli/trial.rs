@@ -5,13 +5,18 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use apply::{Fate, Looked, Trial, Tried};
 use difference::Kind;
 
 use super::{WRONG, fail, print};
 use crate::config::{self, RuleFile};
+use crate::model::nearest::quoted;
+use crate::model::{Caller, Origin};
 use crate::page::Form;
 use crate::page::tree::{Paint, printable};
+use crate::rules::Rules;
 
 mod apply;
 mod capture;
@@ -29,6 +34,10 @@ pub struct Options {
     /// An OTLP export request in protobuf or JSON, or JSON lines of them; `-` reads standard input
     capture: PathBuf,
 
+    /// A header that every request of the capture came with, as in `--header x-tenant=acme`
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<String>,
+
     /// Name the rules that did something to each item, and those that never did anything
     #[arg(long)]
     explain: bool,
@@ -42,17 +51,39 @@ pub fn run(options: &Options) -> ExitCode {
             return ExitCode::from(WRONG);
         }
     };
+    let caller = match caller(&options.header, &file.rules) {
+        Ok(caller) => caller,
+        Err(wrong) => {
+            eprintln!("spandrel: {wrong}");
+            return ExitCode::from(WRONG);
+        }
+    };
     let requests = read(&options.capture).and_then(|bytes| capture::read(&bytes));
     let now = crate::model::Clock::new().unix_nanos();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let tried = requests
-        .and_then(|requests| Trial { rules: &file.rules, now, tried: Tried::default() }.run(&requests));
+    let tried = requests.and_then(|requests| {
+        Trial { rules: &file.rules, caller: &caller, now, tried: Tried::default() }.run(&requests)
+    });
     match tried {
         Ok(tried) => {
             print(&Report { file, explain: options.explain, paint: Form::paint_for_stdout() }.of(&tried))
         }
         Err(wrong) => fail(format!("{}: {wrong}", options.capture.display())),
     }
+}
+
+/// Whose requests the capture is taken for.
+fn caller(given: &[String], rules: &Rules) -> Result<Caller, String> {
+    let mut headers = HeaderMap::new();
+    for header in given {
+        let pair = header.split_once('=').ok_or_else(|| format!("{} is not `name=value`", quoted(header)))?;
+        let name =
+            HeaderName::try_from(pair.0).map_err(|_| format!("{} is no header's name", quoted(pair.0)))?;
+        let value =
+            HeaderValue::try_from(pair.1).map_err(|_| format!("{} is no header's value", quoted(pair.1)))?;
+        headers.append(name, value);
+    }
+    Ok(Caller::of(&rules.interest(), &headers, None, Origin::anonymous()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

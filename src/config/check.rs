@@ -3,6 +3,7 @@
 use tracing::level_filters::LevelFilter;
 
 use super::field::Slot;
+use super::files::Files;
 use super::mistake::{Mistake, quoted};
 use super::raw::{self, Raw};
 use super::source::Source;
@@ -22,6 +23,7 @@ use crate::{export, join, queue, receive, rules};
 /// What a check works with.
 pub struct Check<'a> {
     pub file: &'a str,
+    pub files: &'a mut Files,
     pub surroundings: &'a Surroundings,
     pub mistakes: &'a mut Vec<Mistake>,
     pub notes: &'a mut Vec<String>,
@@ -51,7 +53,11 @@ impl Check<'_> {
                 notes: notes && upstreams::taken(&upstreams).has(Signal::Traces),
                 ..self.edge(raw, listen, memory)
             },
-            labels: labels(raw),
+            labels: rules::labels::Settings {
+                namespaces: self.namespaces(&raw.environment),
+                environment_header: self.environment_header(&raw.environment),
+                ..labels(raw)
+            },
             stamps,
             particulars: particulars.clone(),
             rules: rules.clone(),
@@ -277,7 +283,7 @@ impl Check<'_> {
     /// Two settings must not write one attribute: keys are unique (conformance A9).
     fn labels(&mut self, raw: &Raw) {
         let mut written = Vec::new();
-        if raw.environment.value.is_some() {
+        if raw.environment.is_some() {
             written.push(("deployment.environment.name", "environment"));
             written.extend(
                 raw.legacy_environment.value.then_some(("deployment.environment", "legacy_environment")),
@@ -305,13 +311,13 @@ impl Check<'_> {
 
     fn labels_from(&self, raw: &Raw) -> LabelsFrom {
         let from = |slot: &Slot<Option<String>>| slot.value.is_some().then(|| slot.from.describe(self.file));
-        LabelsFrom { environment: from(&raw.environment), release: from(&raw.release) }
+        LabelsFrom { environment: from(&raw.environment.own), release: from(&raw.release) }
     }
 }
 
 fn labels(raw: &Raw) -> rules::labels::Settings {
     rules::labels::Settings {
-        environment: raw.environment.value.clone(),
+        environment: raw.environment.own.value.clone(),
         release: raw.release.value.clone(),
         release_key: raw.release_key.value.clone(),
         legacy_environment: raw.legacy_environment.value,
@@ -319,6 +325,7 @@ fn labels(raw: &Raw) -> rules::labels::Settings {
         enforce: raw.enforce.value,
         dialect: raw.dialect.value,
         translate: raw.join.scope.value != Scope::Local,
+        ..rules::labels::Settings::default()
     }
 }
 

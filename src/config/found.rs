@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::files::Files;
 use super::otel::pairs;
 use super::raw::Raw;
 use super::source::Source;
@@ -35,13 +36,17 @@ const UI_VARIABLES: [&str; 4] =
 
 const PROJECT_VARIABLES: [&str; 2] = ["INTERACTIVEAI_PROJECT_ID", "LANGFUSE_PROJECT_ID"];
 
+/// Where a pod's labels are mounted by custom, and which of them is its version.
+const POD_LABELS: &str = "etc/podinfo/labels";
+const VERSION_LABEL: &str = "app.kubernetes.io/version";
+
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// Fills in what was not given.
-pub fn fill(raw: &mut Raw, surroundings: &Surroundings) {
+pub fn fill(raw: &mut Raw, surroundings: &Surroundings, files: &mut Files) {
     let variables = &surroundings.variables;
     let own = raw.dialect.value.name().to_uppercase();
-    if raw.environment.value.is_none()
+    if raw.environment.own.value.is_none()
         && let Some((value, name)) = label(
             variables,
             &["deployment.environment.name", "deployment.environment"],
@@ -49,12 +54,15 @@ pub fn fill(raw: &mut Raw, surroundings: &Surroundings) {
             &own,
         )
     {
-        raw.environment.put(Some(value), Source::Borrowed(name));
+        raw.environment.own.put(Some(value), Source::Borrowed(name));
     }
     if raw.release.value.is_none()
         && let Some((value, name)) = label(variables, &["service.version"], &RELEASE_VARIABLES, &own)
     {
         raw.release.put(Some(value), Source::Borrowed(name));
+    }
+    if raw.release.value.is_none() {
+        of_the_pod(raw, &surroundings.root, files);
     }
     for (slot, names) in [(&mut raw.ui.url, &UI_VARIABLES[..]), (&mut raw.ui.project, &PROJECT_VARIABLES)] {
         if slot.value.is_none()
@@ -66,6 +74,21 @@ pub fn fill(raw: &mut Raw, surroundings: &Surroundings) {
     if raw.memory.value.is_none() {
         let (bytes, how) = memory(&surroundings.root);
         raw.memory.put(Some(Size(bytes)), Source::Derived(how));
+    }
+}
+
+/// What the pod's own label says of its release, where its labels are mounted as Kubernetes' documentation has it.
+fn of_the_pod(raw: &mut Raw, root: &Path, files: &mut Files) {
+    let labels = root.join(POD_LABELS);
+    if !labels.exists() {
+        return;
+    }
+    let reference = format!("{}[{VERSION_LABEL}]", labels.display());
+    match files.value(&reference) {
+        Ok(value) => {
+            raw.release.put(Some(value), Source::Derived(format!("the pod's label {VERSION_LABEL}")))
+        }
+        Err(_) => files.excuse(&reference),
     }
 }
 

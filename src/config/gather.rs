@@ -1,6 +1,7 @@
 //! Fills the table from the file, `SPANDREL_*` and `--set`, in that order: what comes later wins.
 
 use super::field::{Field, Row, Seen};
+use super::files::Files;
 use super::mistake::{Mistake, did_you_mean, quoted};
 use super::raw::{Raw, Upstream};
 use super::source::Source;
@@ -15,12 +16,25 @@ pub const CONFIG_VARIABLE: &str = "SPANDREL_CONFIG";
 const UPSTREAMS_PREFIX: &str = "SPANDREL_UPSTREAMS_";
 
 /// Takes everything the file says.
-pub fn from_file(root: &Node, raw: &mut Raw, variables: &Variables, mistakes: &mut Vec<Mistake>) {
-    FromFile { variables, mistakes }.fill(root, raw, "");
+pub fn from_file(
+    root: &Node,
+    raw: &mut Raw,
+    (variables, files): (&Variables, &mut Files),
+    mistakes: &mut Vec<Mistake>,
+) {
+    FromFile { variables, files, mistakes }.fill(root, raw, "");
+}
+
+/// Whether a setting may be without its file for a while: what comes of it is a label, and is left out until then.
+fn may_wait(path: &str) -> bool {
+    let is_label =
+        |label: &str| path.strip_prefix(label).is_some_and(|rest| matches!(rest.get(..1), None | Some(".")));
+    ["environment", "release", "resource"].into_iter().any(is_label)
 }
 
 struct FromFile<'a> {
     variables: &'a Variables,
+    files: &'a mut Files,
     mistakes: &'a mut Vec<Mistake>,
 }
 
@@ -95,9 +109,9 @@ impl FromFile<'_> {
 
     /// The scalar with its references replaced; mistakes in them point at each reference.
     fn value(&mut self, at: &Source, path: &str, text: &str, source: &str) -> Option<String> {
-        substitute(text, self.variables)
+        substitute(text, self.variables, self.files)
             .map_err(|wrong| {
-                for bad in wrong {
+                for bad in wrong.into_iter().filter(|bad| !bad.may_come || !may_wait(path)) {
                     let at = within(at, source, &bad.reference);
                     self.note(at, path, &format!("{} {}", quoted(&bad.reference), bad.text));
                 }

@@ -5,7 +5,7 @@
 //! [`Plan`], or says everything that is wrong with it. Nothing here listens, connects or logs.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +14,20 @@ use crate::semantics::Dialect;
 use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
+mod again;
 mod check;
 mod edge;
 mod endpoint;
+mod environment;
 mod field;
 mod file;
+mod files;
 pub mod found;
 mod gather;
+mod kept;
 mod mistake;
 mod otel;
+mod podinfo;
 mod prices;
 mod print;
 mod proxy;
@@ -38,7 +43,9 @@ mod upstreams;
 mod vendor;
 mod words;
 
+pub use again::{Change, Look, Standing};
 pub use found::cgroup_limit;
+pub use kept::SourceState;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
 pub use rule_list::{RuleFile, rule_file};
@@ -111,12 +118,18 @@ pub struct Loaded {
     /// The file it came from, as named; `None` when there was none.
     pub file: Option<String>,
     raw: raw::Raw,
+    files: files::Files,
 }
 
 impl Loaded {
-    /// The configuration in force as YAML, each value with where it came from, secrets masked.
+    /// What its values and tables come from, and how that stands.
+    pub fn sources(&self) -> Vec<SourceState> {
+        self.files.sources()
+    }
+
+    /// The configuration in force as YAML, each value with where it came from, secrets masked; and what is followed.
     pub fn print(&self) -> String {
-        print::print(&self.raw, self.file.as_deref().unwrap_or("-"))
+        print::print(&self.raw, self.file.as_deref().unwrap_or("-"), &self.sources())
     }
 }
 
@@ -135,12 +148,17 @@ pub fn load(ask: &Ask) -> Result<Loaded, Mistakes> {
 /// Every mistake, if it is not the file's alone.
 pub fn load_regardless(ask: &Ask) -> Result<Loaded, Mistakes> {
     let surroundings = Surroundings::of_process();
-    load_in(ask, &surroundings).or_else(|mistakes| {
-        let without = settle(Some(mistakes.file.clone()), String::new(), &ask.set, Vec::new(), &surroundings);
-        let Ok(mut without) = without else { return Err(mistakes) };
-        without.plan.refused = Some(mistakes.to_string());
-        Ok(without)
-    })
+    let mut files = files::Files::default();
+    let (raw, text) = read(ask, &surroundings, &mut files);
+    let file = text.name.clone();
+    let mistakes = match checked(raw, text, &surroundings, &mut files) {
+        Ok((plan, raw)) => return Ok(Loaded { plan, file, raw, files }),
+        Err(mistakes) => mistakes,
+    };
+    let without = Text { name: file.clone(), ..Text::default() };
+    let (raw, without) = gathered(without, &ask.set, &surroundings, &mut files);
+    let Ok((plan, raw)) = checked(raw, without, &surroundings, &mut files) else { return Err(mistakes) };
+    Ok(Loaded { plan: Plan { refused: Some(mistakes.to_string()), ..plan }, file, raw, files })
 }
 
 /// Reads a configuration as it would be in other surroundings.
@@ -148,11 +166,11 @@ pub fn load_regardless(ask: &Ask) -> Result<Loaded, Mistakes> {
 /// # Errors
 /// Every mistake in it, not just the first.
 pub fn load_in(ask: &Ask, surroundings: &Surroundings) -> Result<Loaded, Mistakes> {
-    let path = file::find(ask.file.as_deref(), surroundings);
-    let mut mistakes = Vec::new();
-    let text = path.as_deref().map_or_else(String::new, |path| file::read(path, &mut mistakes));
-    let name = path.as_deref().map(Path::display).map(|p| p.to_string());
-    settle(name, text, &ask.set, mistakes, surroundings)
+    let mut files = files::Files::default();
+    let (raw, text) = read(ask, surroundings, &mut files);
+    let file = text.name.clone();
+    let (plan, raw) = checked(raw, text, surroundings, &mut files)?;
+    Ok(Loaded { plan, file, raw, files })
 }
 
 /// Reads a configuration that is not in a file.
@@ -160,38 +178,71 @@ pub fn load_in(ask: &Ask, surroundings: &Surroundings) -> Result<Loaded, Mistake
 /// # Errors
 /// Every mistake in it, not just the first.
 pub fn load_text(text: &str, surroundings: &Surroundings) -> Result<Loaded, Mistakes> {
-    settle(None, text.to_owned(), &[], Vec::new(), surroundings)
+    let mut files = files::Files::default();
+    let text = Text { name: None, text: text.to_owned(), mistakes: Vec::new() };
+    let (raw, text) = gathered(text, &[], surroundings, &mut files);
+    let (plan, raw) = checked(raw, text, surroundings, &mut files)?;
+    Ok(Loaded { plan, file: None, raw, files })
 }
 
-/// From the text of the file to a plan; `mistakes` are those found on the way to it.
-fn settle(
+/// A file's name and text, and what was wrong on the way to the table.
+#[derive(Debug, Default)]
+struct Text {
     name: Option<String>,
     text: String,
+    mistakes: Vec<Mistake>,
+}
+
+/// What the file, variables and arguments say.
+fn read(ask: &Ask, surroundings: &Surroundings, files: &mut files::Files) -> (raw::Raw, Text) {
+    let path = file::find(ask.file.as_deref(), surroundings, files);
+    let mut text = Text { name: path.as_deref().map(|path| path.display().to_string()), ..Text::default() };
+    if let Some(path) = path.as_deref() {
+        text.text = file::read(path, files, &mut text.mistakes);
+    }
+    gathered(text, &ask.set, surroundings, files)
+}
+
+/// The table, filled.
+fn gathered(
+    mut text: Text,
     set: &[String],
-    mut mistakes: Vec<Mistake>,
     surroundings: &Surroundings,
-) -> Result<Loaded, Mistakes> {
-    let variables = &surroundings.variables;
-    let mut notes = Vec::new();
+    files: &mut files::Files,
+) -> (raw::Raw, Text) {
+    let (variables, mistakes) = (&surroundings.variables, &mut text.mistakes);
     let mut raw = raw::Raw::default();
-    match tree::read(&text, &mut mistakes) {
-        Ok(root) => gather::from_file(&root, &mut raw, variables, &mut mistakes),
+    match tree::read(&text.text, mistakes) {
+        Ok(root) => gather::from_file(&root, &mut raw, (variables, files), mistakes),
         Err(mistake) => mistakes.push(mistake),
     }
-    gather::from_variables(variables, &mut raw, &mut mistakes);
-    gather::from_arguments(set, &mut raw, &mut mistakes);
+    gather::from_variables(variables, &mut raw, mistakes);
+    gather::from_arguments(set, &mut raw, mistakes);
     vendor::fill(&mut raw, variables);
-    let named = upstreams::settle(&mut raw, &mut mistakes);
+    let named = upstreams::settle(&mut raw, mistakes);
     if !named {
-        otel::fill(&mut raw, variables, &mut mistakes);
+        otel::fill(&mut raw, variables, mistakes);
     }
-    vendor::complete(&mut raw, variables, &mut mistakes);
-    found::fill(&mut raw, surroundings);
-    let file = name.clone().unwrap_or_else(|| "-".to_owned());
-    let plan =
-        check::Check { file: &file, surroundings, mistakes: &mut mistakes, notes: &mut notes }.plan(&mut raw);
+    vendor::complete(&mut raw, variables, mistakes);
+    found::fill(&mut raw, surroundings, files);
+    (raw, text)
+}
+
+/// From the table to a plan.
+fn checked(
+    mut raw: raw::Raw,
+    text: Text,
+    surroundings: &Surroundings,
+    files: &mut files::Files,
+) -> Result<(Plan, raw::Raw), Mistakes> {
+    let Text { name, text, mut mistakes } = text;
+    let mut notes = Vec::new();
+    let file = name.unwrap_or_else(|| "-".to_owned());
+    let mut check =
+        check::Check { file: &file, files, surroundings, mistakes: &mut mistakes, notes: &mut notes };
+    let plan = check.plan(&mut raw);
     if mistakes.is_empty() {
-        Ok(Loaded { plan: Plan { notes, ..plan }, file: name, raw })
+        Ok((Plan { notes, ..plan }, raw))
     } else {
         mistakes.sort_by_key(|mistake| mistake.place.order());
         mistakes.dedup();

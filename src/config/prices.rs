@@ -1,11 +1,10 @@
 //! The price table a user names, read and checked at start.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::check::Check;
-use super::file::reason;
+use super::files::Files;
 use super::raw::{self, Raw};
 use super::words::Scope;
 use crate::rules::particulars;
@@ -18,7 +17,7 @@ impl Check<'_> {
     /// What is asked for of single spans, and the prices for it. Usage needs whole traces.
     pub(super) fn particulars(&mut self, raw: &Raw) -> particulars::Settings {
         let raw::Usage { repair, prices } = &raw.usage;
-        let table = prices.value.as_deref().and_then(|path| match read(path) {
+        let table = prices.value.as_deref().and_then(|path| match read(path, self.files) {
             Ok(table) => Some(Arc::new(table)),
             Err(wrong) => {
                 self.note(&prices.from, format!("`usage.prices`: `{}`: {wrong}", path.display()));
@@ -44,14 +43,8 @@ impl Check<'_> {
     }
 }
 
-fn read(path: &Path) -> Result<Prices, String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|cause| format!("can't be read: {}", reason(&cause)))?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err("is larger than 16MiB; is it a table of prices?".to_owned());
-    }
+fn read(path: &Path, files: &mut Files) -> Result<Prices, String> {
+    let bytes = files.read(path, BYTES_MAX)?;
     Prices::parse(&bytes).map_err(|fault| fault.to_string())
 }
 

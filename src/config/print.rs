@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::field::{Field, Row, Seen};
+use super::kept::SourceState;
 use super::mistake::is_secret;
 use super::raw::Raw;
 use super::source::Source;
@@ -12,7 +13,7 @@ const MASK: &str = "*****";
 /// Where the remarks stand, when the line is not longer.
 const REMARK_COLUMN: usize = 44;
 
-pub fn print(raw: &Raw, file: &str) -> String {
+pub fn print(raw: &Raw, file: &str, sources: &[SourceState]) -> String {
     let mut out = String::new();
     let mut open: Vec<String> = Vec::new();
     raw.walk(Row { path: &[], doc: &[] }, &mut |row, seen| {
@@ -38,6 +39,10 @@ pub fn print(raw: &Raw, file: &str) -> String {
         let line = format!("{}{}: {}", indent(groups.len()), scalar(leaf), scalar(&value.replace('$', "$$")));
         let _ = writeln!(out, "{line:REMARK_COLUMN$} # {}", from.describe(file));
     });
+    for SourceState { name, wrong, .. } in sources {
+        let how = wrong.as_deref().map_or_else(String::new, |wrong| format!(" {wrong}"));
+        let _ = writeln!(out, "# source `{name}`{how}");
+    }
     out
 }
 

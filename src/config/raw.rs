@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::environment::Environment;
 use super::field::{Named, Pairs, Slot, Texts, group};
 use super::rule_list::RuleList;
 use super::words::{
@@ -43,8 +44,9 @@ group! {
         context: Slot<Option<Properties>> = "";
         /// Written as `deployment.environment.name` on every resource that does not say its own; with a
         /// vendor's dialect also as `langfuse.environment`, in the form its server gives it. Found elsewhere when
-        /// not given: see "Environment and release" below.
-        environment: Slot<Option<String>> = "";
+        /// not given: see "Environment and release" below. A text; or a mapping of the settings below, where it
+        /// is the request's or the namespace's to say. A text takes the place of the whole mapping.
+        environment: Environment;
         /// Written as `release_key` on every resource that lacks it. Found elsewhere when not given: see
         /// "Environment and release" below.
         release: Slot<Option<String>> = "";
@@ -64,7 +66,9 @@ group! {
         /// statements run where any of them holds), `statements`, and `error_mode`: `ignore` (the default: what
         /// fails is counted and told once), `silent` (counted), `propagate` (the item goes on as it came). Rules
         /// run in this order, on what is about to be sent: first those about resources, then about scopes, then
-        /// about items. `spandrel try` shows what they do to a captured export.
+        /// about items. `Lookup("services.csv", key)` is what stands beside a key in the second column of a CSV file
+        /// (in another with `column="name"`; paths begin at the directory of the configuration), `header["x-tenant"]` what the request of each item said, `peer.address`
+        /// who sent it (on a UNIX socket: nil). `spandrel try` shows what rules do to a captured export.
         rules: RuleList;
         /// How spans of one trace are held until it is whole.
         join: Join;

@@ -1,14 +1,14 @@
 //! `rules:` of the file: a list of statements and of groups of them, compiled and checked at start.
 //!
 //! What the language says of a statement is shown below it as the user wrote it; where it stands in the file is
-//! said before. The one surprise: paths that the language knows and the journey can not fill yet are mistakes
-//! here, so that no rule is silently about nothing.
+//! said before.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::check::Check;
 use super::field::{Field, Row, Seen, Slot, Texts, group};
+use super::files::Files;
 use super::mistake::{Mistake, Mistakes, did_you_mean, quoted};
 use super::raw::Raw;
 use super::source::Source;
@@ -191,17 +191,24 @@ pub struct RuleFile {
 /// Every mistake in it, not just the first.
 pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
     let mut mistakes = Vec::new();
-    let (file, text) = (path.display().to_string(), file::read(path, &mut mistakes));
+    let mut files = Files::default();
+    files.begin(Some(path));
+    let (file, text) = (path.display().to_string(), file::read(path, &mut files, &mut mistakes));
     let surroundings = Surroundings::of_process();
     let mut raw = Raw::default();
     match tree::read(&text, &mut mistakes).and_then(only_rules) {
-        Ok(root) => gather::from_file(&root, &mut raw, &surroundings.variables, &mut mistakes),
+        Ok(root) => gather::from_file(&root, &mut raw, (&surroundings.variables, &mut files), &mut mistakes),
         Err(mistake) if mistakes.is_empty() => mistakes.push(mistake),
         Err(_) => {}
     }
     let mut notes = Vec::new();
-    let mut check =
-        Check { file: &file, surroundings: &surroundings, mistakes: &mut mistakes, notes: &mut notes };
+    let mut check = Check {
+        file: &file,
+        files: &mut files,
+        surroundings: &surroundings,
+        mistakes: &mut mistakes,
+        notes: &mut notes,
+    };
     // Nothing is sent: any upstream will do.
     let rules = check.rules(&raw.rules, Upstreams::default());
     if !mistakes.is_empty() {
@@ -239,11 +246,8 @@ impl Check<'_> {
             }
         }
         let groups: Vec<Group> = list.entries.iter().map(Rule::group).collect();
-        match Rules::compile_for(&groups, upstreams) {
-            Ok(rules) => {
-                self.beyond_us(list, &groups, &rules);
-                Arc::new(rules)
-            }
+        match Rules::compile_with(&groups, upstreams, &mut |name| self.files.table(name)) {
+            Ok(rules) => Arc::new(rules),
             Err(mistakes) => {
                 for mistake in mistakes {
                     let entry = list.entries.get(mistake.part.group);
@@ -257,20 +261,6 @@ impl Check<'_> {
                     self.mistakes.push(Mistake::new(place, text).with_below(mistake.excerpt()));
                 }
                 Arc::default()
-            }
-        }
-    }
-
-    /// What the language can say and the journey can not do yet.
-    fn beyond_us(&mut self, list: &RuleList, groups: &[Group], rules: &Rules) {
-        if !rules.reads().request {
-            return;
-        }
-        for ((nth, entry), group) in list.entries.iter().enumerate().zip(groups) {
-            let Ok(alone) = Rules::compile(std::slice::from_ref(group)) else { continue };
-            if alone.reads().request {
-                let what = "`header` and `peer` can not be read yet: items do not remember their request";
-                self.note(&entry.from, format!("`rules[{}]`: {what}", nth + 1));
             }
         }
     }

@@ -32,6 +32,10 @@ pub fn schema() -> Value {
     short["type"] = json!(["string", "object"]);
     short["description"] = root["properties"]["upstream"]["description"].take();
     root["properties"]["upstream"] = short;
+    // A text, or the mapping it is short for.
+    let environment = &mut root["properties"]["environment"];
+    environment["type"] = json!(["string", "number", "boolean", "object"]);
+    environment["additionalProperties"] = false.into();
     root
 }
 
@@ -123,6 +127,9 @@ mod tests {
             json!(["string", "number", "boolean"])
         );
         assert_eq!(schema["properties"]["lanes"]["maximum"], 256);
+        let environment = &schema["properties"]["environment"];
+        assert_eq!(environment["properties"]["by_namespace"]["type"], "object");
+        assert!(environment["type"].as_array().unwrap().contains(&"object".into()));
         assert!(schema["properties"]["rules"]["description"].as_str().unwrap().contains("OTTL"));
     }
 }

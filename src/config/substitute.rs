@@ -1,8 +1,10 @@
-//! `${env:NAME}`, `${env:NAME:-default}`, `${NAME}` and `$$` in the values of the file.
+//! `${env:NAME}`, `${env:NAME:-default}`, `${NAME}`, `${file:PATH}`, `${file:PATH[KEY]}` and `$$` in the values of
+//! the file.
 //!
-//! What a variable holds is taken as it is: it is never searched for further references, so data
+//! What a variable or a file holds is taken as it is: it is never searched for further references, so data
 //! can not turn into syntax. `SPANDREL_*` and `--set` are not substituted; the shell did that.
 
+use super::files::Files;
 use super::mistake::quoted;
 use super::surroundings::Variables;
 
@@ -14,6 +16,8 @@ pub struct BadReference {
     /// The reference as written.
     pub reference: String,
     pub text: String,
+    /// It is a file that says nothing for now.
+    pub may_come: bool,
 }
 
 /// The text with every reference replaced.
@@ -21,7 +25,7 @@ pub struct BadReference {
 /// # Errors
 /// Every reference that is malformed, or names a variable that is not set and has no default. Empty
 /// variables count as unset.
-pub fn substitute(text: &str, variables: &Variables) -> Result<String, Vec<BadReference>> {
+pub fn substitute(text: &str, variables: &Variables, files: &mut Files) -> Result<String, Vec<BadReference>> {
     let mut out = String::with_capacity(text.len());
     let mut wrong = Vec::new();
     let mut rest = text;
@@ -35,13 +39,20 @@ pub fn substitute(text: &str, variables: &Variables) -> Result<String, Vec<BadRe
         } else if let Some(inner) = after.strip_prefix('{') {
             let Some(end) = inner.find('}') else {
                 let text = "lacks its `}`; write `$$` for a plain `$`".to_owned();
-                wrong.push(BadReference { at, reference: format!("${after}"), text });
+                wrong.push(BadReference { at, reference: format!("${after}"), text, may_come: false });
                 break;
             };
-            match resolve(&inner[..end], variables) {
+            let reference = &inner[..end];
+            let of_file = reference.strip_prefix("file:");
+            let value = match of_file {
+                Some(name) => of_a_file(name, files),
+                None => resolve(reference, variables),
+            };
+            match value {
                 Ok(value) => out.push_str(&value),
                 Err(text) => {
-                    wrong.push(BadReference { at, reference: format!("${{{}}}", &inner[..end]), text })
+                    let (reference, may_come) = (format!("${{{reference}}}"), of_file.is_some());
+                    wrong.push(BadReference { at, reference, text, may_come });
                 }
             }
             &inner[end + 1..]
@@ -54,6 +65,22 @@ pub fn substitute(text: &str, variables: &Variables) -> Result<String, Vec<BadRe
     if wrong.is_empty() { Ok(out) } else { Err(wrong) }
 }
 
+/// `PATH`, `PATH[KEY]`, either with `:-default`.
+fn of_a_file(reference: &str, files: &mut Files) -> Result<String, String> {
+    let (name, default) = match reference.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (reference, None),
+    };
+    match (files.value(name), default) {
+        (Ok(value), _) => Ok(value),
+        (Err(_), Some(default)) => {
+            files.excuse(name);
+            Ok(default.to_owned())
+        }
+        (Err(wrong), None) => Err(format!("has no value: it {wrong}")),
+    }
+}
+
 /// `env:NAME:-default`, `env:NAME`, `NAME:-default` or `NAME`.
 fn resolve(inner: &str, variables: &Variables) -> Result<String, String> {
     let (name, default) = match inner.split_once(":-") {
@@ -63,7 +90,7 @@ fn resolve(inner: &str, variables: &Variables) -> Result<String, String> {
     let name = name.strip_prefix("env:").unwrap_or(name);
     if let Some((provider, _)) = name.split_once(':') {
         let provider = quoted(&format!("{provider}:"));
-        return Err(format!("has an unknown provider {provider}; only `env:` is known"));
+        return Err(format!("has an unknown provider {provider}; known are `env:` and `file:`"));
     }
     let mut chars = name.chars();
     let begins_well = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
@@ -87,7 +114,7 @@ mod tests {
 
     fn check(text: &str, expect: &str) {
         let variables = Variables::from([("SHA", "abc"), ("EMPTY", ""), ("TRICK", "${SHA}")]);
-        let got = match substitute(text, &variables) {
+        let got = match substitute(text, &variables, &mut Files::default()) {
             Ok(text) => text,
             Err(wrong) => {
                 wrong.into_iter().map(|w| format!("@{} {} {}\n", w.at, w.reference, w.text)).collect()
@@ -104,13 +131,16 @@ mod tests {
         check("${SHA:-unused}", "abc");
         check("${NONE:-}", "");
         check("${NONE:-a:-b}", "a:-b");
+        check("${file:/none/x:-y}", "y");
     }
 
     /// Found by fuzzing: a whole paragraph, tabs and all, was repeated as the name of a provider.
     #[test]
     fn a_provider_is_quoted_like_any_other_word() {
         let long = format!("${{{}\t:x}}", "p".repeat(100));
-        let Err(wrong) = substitute(&long, &Variables::default()) else { panic!("it is no reference") };
+        let Err(wrong) = substitute(&long, &Variables::default(), &mut Files::default()) else {
+            panic!("it is no reference")
+        };
         assert!(wrong[0].text.starts_with("has an unknown provider `ppp"), "{}", wrong[0].text);
         assert!(wrong[0].text.len() < 150 && !wrong[0].text.contains('\t'), "{}", wrong[0].text);
     }
@@ -138,7 +168,8 @@ mod tests {
             "ab${env:GONE}",
             "@2 ${env:GONE} names a variable that is not set; set GONE, or write `${env:GONE:-default}`",
         );
-        check("${file:/x}", "@0 ${file:/x} has an unknown provider `file:`; only `env:` is known");
+        check("${vault:x}", "@0 ${vault:x} has an unknown provider `vault:`; known are `env:` and `file:`");
+        check("${file:/none/x}", "@0 ${file:/none/x} has no value: it can't be read: no such file");
         check("${SHA", "@0 ${SHA lacks its `}`; write `$$` for a plain `$`");
         check(
             "${}",

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::otel::pairs;
+
 /// Environment variables. Empty ones count as unset.
 #[derive(Clone, Debug, Default)]
 pub struct Variables {
@@ -68,6 +70,18 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// The Kubernetes namespace of our own pod.
+    pub fn namespace(&self) -> Option<String> {
+        let told = self.variables.get("OTEL_RESOURCE_ATTRIBUTES").map(pairs).unwrap_or_default();
+        let told = told.into_iter().find(|(key, _)| key == "k8s.namespace.name").map(|(_, name)| name);
+        let variable = || self.variables.get("POD_NAMESPACE").map(str::to_owned);
+        let mounted = || {
+            let file = self.root.join("var/run/secrets/kubernetes.io/serviceaccount/namespace");
+            Some(std::fs::read_to_string(file).ok()?.trim().to_owned())
+        };
+        told.or_else(variable).or_else(mounted).filter(|name| !name.is_empty())
+    }
+
     /// The real ones.
     pub fn of_process() -> Self {
         Self { variables: Variables::of_process(), root: PathBuf::from("/"), resolve, is_ours }

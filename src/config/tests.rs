@@ -687,7 +687,9 @@ proptest! {
         let mut mistakes = Vec::new();
         let mut table = raw::Raw::default();
         if let Ok(root) = tree::read(&text, &mut mistakes) {
-            gather::from_file(&root, &mut table, &Variables::default(), &mut mistakes);
+            let mut files = files::Files::default();
+            let outside = (&Variables::default(), &mut files);
+            gather::from_file(&root, &mut table, outside, &mut mistakes);
         }
         // Every place can be shown.
         let list = mistakes;

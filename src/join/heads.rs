@@ -17,6 +17,7 @@ use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::shapes::Shapes;
+use crate::model::Caller;
 use crate::semantics::{Facts, RESOURCE_ATTRIBUTES, facts, said};
 use crate::wire::block::BlockHead;
 use crate::wire::{Index, walk};
@@ -26,10 +27,14 @@ use crate::wire::{Index, walk};
 pub struct Head {
     /// Unique in this process for as long as it runs; never used again for other bytes.
     pub id: u64,
+    /// Unique like it, and the same for equal bytes whoever sent them.
+    pub bytes_id: u64,
     pub bytes: BlockHead,
     kind: Kind,
     /// `service.name` of a resource, the name of a scope.
     name: Box<str>,
+    /// Whose requests it came in, where rules ask: spans of different callers never share a block.
+    caller: Option<Arc<Caller>>,
     facts: Facts<Option<Rc<str>>>,
 }
 
@@ -54,7 +59,8 @@ impl Head {
         };
         let cut = (0..=NAME_MAX.min(name.len())).rev().find(|&at| name.is_char_boundary(at));
         let name = name.get(..cut.unwrap_or(0)).unwrap_or_default().into();
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), bytes, kind, name, facts }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, bytes_id: id, bytes, kind, name, caller: None, facts }
     }
 
     /// The body of the Resource or InstrumentationScope message; empty when absent.
@@ -67,6 +73,11 @@ impl Head {
         &self.name
     }
 
+    /// What is known of the requests it came in.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_deref()
+    }
+
     /// What a resource says of itself.
     pub(super) fn facts(&self) -> &Facts<Option<Rc<str>>> {
         &self.facts
@@ -74,6 +85,7 @@ impl Head {
 
     /// Bytes it takes while it is interned.
     fn cost(&self) -> usize {
+        // Who sent it is paid for with its origin.
         OVERHEAD + self.bytes.first.len() + self.bytes.rest.len() + self.name.len()
     }
 }
@@ -137,18 +149,43 @@ impl Heads {
 
     /// The head of a walked block.
     pub fn intern(&mut self, kind: Kind, body: &[u8], index: &Index, head: &walk::Head) -> Rc<Head> {
+        self.intern_of(None, kind, body, index, head)
+    }
+
+    /// The same where it matters who sent it.
+    pub fn intern_of(
+        &mut self,
+        caller: Option<&Arc<Caller>>,
+        kind: Kind,
+        body: &[u8],
+        index: &Index,
+        head: &walk::Head,
+    ) -> Rc<Head> {
+        // Known without its caller, it lends its bytes and their name.
+        let twin = caller.map(|_| self.intern(kind, body, index, head));
         let split = self.lay_out(body, index, head);
         let (first, rest) = self.scratch.split_at(split);
         let hash = hash_of(&self.hasher, kind, first, rest);
-        let equal =
-            |held: &Rc<Head>| held.kind == kind && held.bytes.first == first && held.bytes.rest == rest;
+        let equal = |held: &Rc<Head>| {
+            held.kind == kind
+                && held.caller.as_ref() == caller
+                && held.bytes.first == first
+                && held.bytes.rest == rest
+        };
         if let Some(held) = self.table.find(hash, equal) {
             return held.clone();
         }
         self.sweep_if_due();
         let whole = Bytes::copy_from_slice(&self.scratch);
         let bytes = BlockHead { first: whole.slice(..split), rest: whole.slice(split..) };
-        let new = Rc::new(Head::new(kind, bytes, &self.release_key));
+        let new = Head::new(kind, bytes, &self.release_key);
+        let new = Rc::new(match twin {
+            None => new,
+            Some(twin) => {
+                let bytes = twin.bytes.clone();
+                Head { bytes_id: twin.id, bytes, caller: caller.cloned(), ..new }
+            }
+        });
         self.bytes += new.cost();
         let hasher = &self.hasher;
         let rehash = |h: &Rc<Head>| hash_of(hasher, h.kind, &h.bytes.first, &h.bytes.rest);
@@ -218,9 +255,9 @@ impl RequestHeads {
         &mut self,
         heads: &mut Heads,
         shapes: &Shapes,
-        body: &Bytes,
-        index: &Index,
+        (body, index): (&Bytes, &Index),
         scope: u32,
+        caller: Option<&Arc<Caller>>,
     ) -> &BlockHeads {
         debug_assert!(
             (scope as usize) < index.scopes.len(),
@@ -230,7 +267,7 @@ impl RequestHeads {
         self.0[at].get_or_insert_with(|| {
             let entry = index.scopes.get(at).copied().unwrap_or_default();
             let resource = index.resources.get(entry.resource as usize).copied().unwrap_or_default();
-            let resource = heads.intern(Kind::Resource, body, index, &resource.head);
+            let resource = heads.intern_of(caller, Kind::Resource, body, index, &resource.head);
             let scope = heads.intern(Kind::Scope, body, index, &entry.head);
             let shape_key = shapes.block_key(resource.name(), scope.name());
             BlockHeads { resource, scope, shape_key }

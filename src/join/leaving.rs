@@ -447,5 +447,8 @@ fn origin(trace: &Trace, root: Option<&Record>) -> Shared {
     let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell.origin).filter(named);
     let least = || trace.origins.iter().filter(|o| o.tenant != TenantKey::ANONYMOUS).filter(named).min();
     let any = || trace.origins.iter().filter(named).min();
-    roots.or(before).or_else(least).or_else(any).cloned().unwrap_or_else(|| Rc::new(Origin::anonymous()))
+    let origin = roots.or(before).or_else(least).or_else(any).cloned();
+    let origin = origin.unwrap_or_else(|| Rc::new(Origin::anonymous()));
+    // Who sent it is remembered with each block, and no longer than that.
+    if origin.caller.is_none() { origin } else { Rc::new(Origin::plain(&origin).clone()) }
 }

@@ -144,6 +144,11 @@ impl Join {
         }
     }
 
+    /// Finds out of every trace that leaves from now on what the settings of these names say.
+    pub fn find_out(&mut self, context: bool, named: bool) {
+        (self.settings.context, self.settings.named) = (context, named);
+    }
+
     /// Takes the spans of one request that `mine` says are this lane's. Returns spans taken.
     ///
     /// A copy of a span counts as taken: it leaves as one of `repairs.duplicates` of its trace, or is
@@ -201,7 +206,7 @@ impl Join {
             return 0;
         }
         let mut taken = 0;
-        let origin = self.origins.intern(origin);
+        let origin = self.origins.intern(Origin::plain(origin));
         for entry in index.notes.iter().filter(|entry| mine(entry.trace)) {
             taken += 1;
             self.keep_note(now, &origin, entry, body);
@@ -405,7 +410,13 @@ impl Join {
         let pin = request.pin.map(|(pin, shared)| trace.pin(pin, shared, &mut self.pins));
         let (mut taken, mut scope, mut block) = (0, None, 0);
         loop {
-            let heads = self.request_heads.of(&mut self.heads, &self.shapes, body, index, entry.scope);
+            let heads = self.request_heads.of(
+                &mut self.heads,
+                &self.shapes,
+                (body, index),
+                entry.scope,
+                request.origin.caller.as_ref(),
+            );
             if scope != Some(entry.scope) {
                 scope = Some(entry.scope);
                 block = trace.block_index(&heads.resource, &heads.scope);

@@ -58,5 +58,6 @@ impl Origins {
 
 fn cost(origin: &Arc<Origin>) -> usize {
     let headers: usize = origin.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-    size_of::<Origin>() + 32 + headers
+    let caller = origin.caller.as_ref().map_or(0, |caller| caller.bytes());
+    size_of::<Origin>() + 32 + headers + caller
 }

@@ -1,5 +1,6 @@
 //! The nouns everything above shares.
 
+pub mod caller;
 pub mod destination;
 pub mod every;
 pub mod nearest;
@@ -8,6 +9,7 @@ pub mod relay;
 pub mod time;
 pub mod trace;
 
+pub use caller::{Caller, Interest, Noting};
 pub use destination::Destination;
 pub use every::Every;
 pub use origin::{Origin, TenantKey};

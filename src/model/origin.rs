@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
+use super::Caller;
+
 /// Whose data it is. Two requests with the same key may share a trace; different keys never do.
 /// Zero is nobody's: a request without credentials, which may join the trace of a named tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -35,6 +37,8 @@ pub struct Origin {
     pub key: u64,
     /// Sorted by name.
     pub headers: Vec<(HeaderNameOrd, HeaderValueOrd)>,
+    /// What rules ask of the request. It does not travel, and keeps no batches apart.
+    pub caller: Option<Arc<Caller>>,
 }
 
 /// Header names and values with the order and hash a map key needs.
@@ -45,6 +49,17 @@ impl Origin {
     /// Nobody's: no kept header.
     pub fn anonymous() -> Arc<Self> {
         Arc::new(Self::default())
+    }
+
+    /// The origin of a request of which something is asked.
+    pub fn with(caller: Caller) -> Self {
+        let plain = (*caller.plain).clone();
+        Self { caller: Some(Arc::new(caller)), ..plain }
+    }
+
+    /// What of it travels.
+    pub fn plain(this: &Arc<Self>) -> &Arc<Self> {
+        this.caller.as_ref().map_or(this, |caller| &caller.plain)
     }
 
     /// Whether a request header travels with its data.
@@ -74,6 +89,6 @@ impl Origin {
         };
         let names_tenant = |name: &str| name == "authorization" || name.ends_with("-public-key");
         let tenant = TenantKey(key_of(names_tenant).unwrap_or(0));
-        Self { tenant, key: key_of(|_| true).unwrap_or(0), headers: kept }
+        Self { tenant, key: key_of(|_| true).unwrap_or(0), headers: kept, caller: None }
     }
 }

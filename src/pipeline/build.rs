@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::journey::Journey;
 use super::keep::{self, PAGE};
 use super::lane::{Lane, Pulse};
-use super::ruler::{Ruler, Told};
+use super::reload::Reloads;
+use super::ruler::Ruler;
 use super::scoring::Scoring;
 use super::shelf::{Outlet, Shelf};
 use super::tally::LaneMeters;
 use super::watch;
-use crate::config::Plan;
+use crate::config::{Plan, Standing};
 use crate::export::{self, SetupError};
 use crate::join::Join;
 use crate::model::{Clock, Relay};
@@ -59,6 +60,8 @@ pub struct Running {
     exporters: Vec<JoinHandle<()>>,
     edge: JoinHandle<()>,
     watch: watch::Handles,
+    reloads: Reloads,
+    following: JoinHandle<()>,
     meters: Arc<Meters>,
     stop: CancellationToken,
     give_up: CancellationToken,
@@ -67,8 +70,9 @@ pub struct Running {
     drain: Duration,
 }
 
-/// Starts everything the plan names. Listeners are bound first: nothing has begun when one can't be had.
-pub async fn start(plan: Plan) -> Result<Running, StartError> {
+/// Starts everything the plan names, and keeps to what stands behind it. Listeners are bound first: nothing has
+/// begun when one can't be had.
+pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, StartError> {
     let bound = receive::bind(&plan.receive).await?;
     let listening: Vec<_> = bound.addresses().cloned().collect();
     let clock = Clock::new();
@@ -83,7 +87,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
     let (lanes_give_up, eager) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
-    let told = Ruler::nothing_told(&plan.rules);
+    let reloads = Reloads::of(&plan, standing, &meters, clock);
     let mut threads = Vec::new();
     for (number, work) in queues.into_iter().enumerate() {
         let lane = Lane {
@@ -92,12 +96,13 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
             work,
             clock,
             pulse: pulses[number].clone(),
+            live: reloads.live.clone(),
             eager: eager.clone(),
             give_up: lanes_give_up.clone(),
             meters: meters.clone(),
             outlets: outlets.clone(),
         };
-        let fresh = journeys(&plan, &budget, &meters, (clock, &told), &outlets, &scoring, &watchers);
+        let fresh = journeys(&plan, &budget, &meters, (clock, &reloads), &outlets, &scoring, &watchers);
         let thread = thread::Builder::new().name(format!("lane-{number}"));
         threads.push(thread.spawn(move || lane.run(fresh)).map_err(StartError::Thread)?);
     }
@@ -110,7 +115,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         meters: meters.clone(),
         clock,
         listening: listening.clone(),
-        refused: plan.refused.clone(),
+        reloads: reloads.clone(),
         eager,
         stop: stop.clone(),
     };
@@ -120,9 +125,11 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     let drain = plan.drain;
     let watch = watch::start(&plan, state, watchers).await?;
     let relay = relay(&plan, &meters)?;
-    let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay };
+    let noting = reloads.noting.clone();
+    let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay, noting };
     let edge = tokio::spawn(receive::serve(bound, plan.receive, inner, stop.clone()));
     let admin = watch.admin();
+    let following = reloads.start(stop.clone());
     Ok(Running {
         listening,
         admin,
@@ -132,6 +139,8 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         exporters,
         edge,
         watch,
+        reloads,
+        following,
         meters,
         stop,
         give_up,
@@ -200,14 +209,12 @@ fn journeys(
     plan: &Plan,
     budget: &Arc<Budget>,
     meters: &Arc<Meters>,
-    (clock, told): (Clock, &Told),
+    (clock, reloads): (Clock, &Reloads),
     outlets: &[Outlet],
     scoring: &Option<Scoring>,
     watchers: &Arc<Watchers>,
 ) -> impl Fn() -> Journey + Send + use<> {
-    let (labels, stamps, batch) = (plan.labels.clone(), plan.stamps, plan.batch);
-    let (rules, told) = (plan.rules.clone(), told.clone());
-    let particulars = plan.particulars.clone();
+    let (batch, live) = (plan.batch, reloads.live.clone());
     let lanes = plan.lanes.max(1);
     // The lanes share what the join may hold; the memo gets a small part of the budget beside it.
     let join = plan.join.clone().map(|settings| crate::join::Settings {
@@ -217,20 +224,25 @@ fn journeys(
     let memo_bytes = (budget.limit() / 64 / lanes).clamp(64 << 10, 4 << 20);
     let (budget, meters, outlets, scoring, watchers) =
         (budget.clone(), meters.clone(), outlets.to_vec(), scoring.clone(), watchers.clone());
-    move || Journey {
-        join: join.clone().map(|settings| Join::new(settings, rand::random())),
-        labels: Memo::new(labels.clone(), memo_bytes),
-        rules: Ruler::new(rules.clone(), clock, told.clone(), &meters),
-        stamps,
-        particulars: particulars.clone(),
-        batcher: Batcher::new(batch, budget.clone()),
-        held: budget.reserve(0),
-        shelf: Shelf::new(&outlets, &meters),
-        scoring: scoring.clone(),
-        watchers: watchers.clone(),
-        clock,
-        meters: LaneMeters::new(&meters),
-        in_hand: [0; 4],
+    move || {
+        let now = live.current();
+        Journey {
+            join: join.clone().map(|settings| Join::new(settings, rand::random())),
+            labels: Memo::new(now.labels.clone(), memo_bytes),
+            rules: Ruler::new(now.rules.clone(), clock, now.told.clone(), &meters),
+            stamps: now.stamps,
+            particulars: now.particulars.clone(),
+            batcher: Batcher::new(batch, budget.clone()),
+            held: budget.reserve(0),
+            shelf: Shelf::new(&outlets, &meters),
+            scoring: scoring.clone(),
+            watchers: watchers.clone(),
+            clock,
+            // The first: its join and its scores are the start's until it has kept up.
+            version: 0,
+            meters: LaneMeters::new(&meters),
+            in_hand: [0; 4],
+        }
     }
 }
 
@@ -245,6 +257,11 @@ impl Running {
     /// The addresses OTLP is taken on.
     pub fn listening(&self) -> &[Listen] {
         &self.listening
+    }
+
+    /// Has the configuration read again.
+    pub fn reload(&self) {
+        self.reloads.live.ask();
     }
 
     /// The admin port, if there is one.
@@ -264,6 +281,7 @@ impl Running {
         });
         self.stop.cancel();
         let _ = self.edge.await;
+        let _ = self.following.await;
         let (lanes, threads) = (self.lanes, self.threads);
         let _ = tokio::task::spawn_blocking(move || {
             lanes.drain();

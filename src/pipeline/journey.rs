@@ -53,6 +53,8 @@ pub struct Journey {
     pub scoring: Option<Scoring>,
     pub watchers: Arc<Watchers>,
     pub clock: Clock,
+    /// Of the labels and rules it goes by.
+    pub version: u64,
     pub meters: LaneMeters,
     /// Items taken and not yet in a closed batch: what a panic would lose.
     pub in_hand: [u64; 4],
@@ -172,8 +174,10 @@ impl Journey {
         self.in_hand[request.signal as usize] += request.index.items;
         for entry in &request.index.resources {
             let resource = block::first_body(&request.body, &request.index, &entry.head);
-            let labelled = self.labels.label(&resource, Known::default());
-            let labelled = self.rules.resource(labelled);
+            let caller = request.origin.caller.as_deref();
+            let known = Known { header: self.labels.asked_of(caller), ..Known::default() };
+            let labelled = self.labels.label(&resource, known);
+            let labelled = self.rules.resource(labelled, caller);
             if labelled.dropped || self.rules.concerns(request.signal) {
                 self.pass_ruled(now, request, entry, &labelled);
             } else {
@@ -264,12 +268,17 @@ impl Journey {
         let known = Known {
             environment: trace.context.environment.as_deref(),
             release: trace.context.release.as_deref(),
+            header: None,
         };
         let (labels, rules) = (&mut self.labels, &mut self.rules);
         let labelled: SmallVec<[_; 4]> = trace
             .blocks
             .iter()
-            .map(|block| rules.resource(labels.label(block.resource.body(), known)))
+            .map(|block| {
+                let caller = block.resource.caller();
+                let known = Known { header: labels.asked_of(caller), ..known };
+                rules.resource(labels.label(block.resource.body(), known), caller)
+            })
             .collect();
         trace.repairs.labelled =
             u32::try_from(labelled.iter().filter(|l| l.changed).count()).unwrap_or(u32::MAX);
@@ -295,7 +304,7 @@ impl Journey {
         let as_they_came =
             whole && trace.mended() == 0 && trace.event_count() == 0 && stamp.changes_nothing();
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
-            let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
+            let key = BlockKey { resource: (labelled.id, block.resource.bytes_id), scope: block.scope.id };
             if as_they_came {
                 let mut place = self.batcher.block(now, way, key, || heads(block, labelled));
                 let (spans_too, notes_too) = std::mem::take(&mut copies);
@@ -481,7 +490,7 @@ fn heads(block: &LeavingBlock, labelled: &Labelled) -> (BlockHead, BlockHead) {
 fn request_of(trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) -> Rope {
     let mut body = Rope::default();
     let blocks: Vec<_> = trace.blocks.iter().zip(labelled).collect();
-    for same in blocks.chunk_by(|a, b| (a.1.id, a.0.resource.id) == (b.1.id, b.0.resource.id)) {
+    for same in blocks.chunk_by(|a, b| (a.1.id, a.0.resource.bytes_id) == (b.1.id, b.0.resource.bytes_id)) {
         let scopes = same.iter().map(|(block, _)| scope_block(trace, block, stamp)).collect();
         let (first, labelled) = same[0];
         block::write_resource_block(&heads(first, labelled).0, scopes, &mut body);

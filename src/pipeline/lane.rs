@@ -11,7 +11,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::journey::Journey;
+use super::live::Live;
 use super::shelf::{self, Outlet};
+use crate::follow::Followed;
 use crate::model::{Clock, Time};
 use crate::queue::Lanes;
 use crate::queue::lanes::Work;
@@ -56,6 +58,8 @@ pub struct Lane {
     pub work: Receiver<Work>,
     pub clock: Clock,
     pub pulse: Pulse,
+    /// What may change between two turns.
+    pub live: Arc<Followed<Live>>,
     /// Set when the end is near: nothing is waited for any more, and requests are still taken.
     pub eager: Arc<AtomicBool>,
     /// Set when the drain's time is over: what waits is lost.
@@ -92,6 +96,7 @@ impl Lane {
         loop {
             let now = self.clock.now();
             self.pulse.beat(now);
+            journey.keep_up(&self.live);
             if self.eager.load(Ordering::Relaxed) {
                 journey.flush(now);
             } else {
@@ -235,6 +240,7 @@ mod tests {
             work,
             clock,
             pulse,
+            live: Arc::new(Followed::fixed(Live::default())),
             give_up,
             eager: Arc::default(),
             meters: meters.clone(),

@@ -4,6 +4,8 @@ pub mod build;
 pub mod journey;
 pub mod keep;
 pub mod lane;
+pub mod live;
+pub mod reload;
 mod ruled;
 pub mod ruler;
 pub mod scoring;

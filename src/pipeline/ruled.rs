@@ -15,12 +15,12 @@ use crate::join::{Leaving, LeavingSpan, SpanBytes};
 use crate::model::{Destination, Time};
 use crate::queue::Admitted;
 use crate::queue::batcher::{self, BlockKey, Pen, Way};
-use crate::rules::Outcome;
 use crate::rules::TraceFacts;
 use crate::rules::memo::Labelled;
 use crate::rules::passing::Passing;
 use crate::rules::stamp::Stamp;
 use crate::rules::whole::{self, Member};
+use crate::rules::{Outcome, Request};
 use crate::semantics::claims::{Has, Text};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::index::{self, ResourceEntry};
@@ -93,7 +93,7 @@ impl Journey {
     ) -> (Option<RuledTrace<'t>>, Option<Destination>) {
         let (mut spans, mut block_of, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
         for (nth, (block, labelled)) in trace.blocks.iter().zip(labelled).enumerate() {
-            scopes.push(self.rules.scope(labelled, &block.scope));
+            scopes.push(self.rules.scope(labelled, &block.scope, block.resource.caller()));
             let mut pen = Writer::of(block, stamp);
             spans.extend(trace.spans(block).map(|span| finished(span, &mut pen)));
             block_of.resize(spans.len(), nth);
@@ -105,6 +105,7 @@ impl Journey {
                 span,
                 resource: &labelled[nth].body,
                 scope: scopes[nth].head.first_body(),
+                request: trace.blocks[nth].resource.caller().map(|caller| caller as &dyn Request),
                 dropped: labelled[nth].dropped || scopes[nth].dropped,
                 to: Destination::both(labelled[nth].to, scopes[nth].to),
             })
@@ -139,7 +140,7 @@ impl Journey {
             }
             if out.spans.len() > from {
                 out.blocks.push(RuledBlock {
-                    key: BlockKey { resource: (labelled.id, block.resource.id), scope: scope.id },
+                    key: BlockKey { resource: (labelled.id, block.resource.bytes_id), scope: scope.id },
                     len: heads_len(block, labelled) + scope.head.first.len(),
                     heads: (block.resource.bytes.with_first(&labelled.body), scope.head),
                     spans: from..out.spans.len(),
@@ -221,6 +222,7 @@ impl Journey {
             rules: &self.rules.rules,
             signal,
             resource: &labelled.body,
+            request: request.origin.caller.as_deref().map(|caller| caller as &dyn Request),
             now: self.rules.now(),
             random: rand::random,
             see: |_: &[u8], _: &Outcome| {},

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ahash::RandomState;
+use bytes::Bytes;
 use hashbrown::HashMap;
 use prometheus::IntCounterVec;
 
 use crate::join::Head;
-use crate::model::{Clock, Destination};
+use crate::model::{Caller, Clock, Destination};
 use crate::rules::memo::Labelled;
-use crate::rules::{Context, ErrorMode, Frame, Rules, Trouble};
+use crate::rules::{Context, ErrorMode, Frame, Request, Rules, Trouble};
 use crate::telemetry::Meters;
 use crate::wire::Signal;
 use crate::wire::block::BlockHead;
@@ -27,6 +28,8 @@ const BYTES_MAX: usize = 1 << 20;
 const ENTRY: usize = 128;
 /// Names from here on are given here.
 const OURS: u64 = 1 << 63;
+/// The name of whoever nobody asks for.
+const NOBODY: u64 = 0;
 
 /// Which statements' failures were told; shared by all lanes.
 pub type Told = Arc<[AtomicBool]>;
@@ -43,15 +46,22 @@ pub struct RuledScope {
     pub to: Option<Destination>,
 }
 
+/// What rules made of a resource: its body, whether it is dropped, and where it goes.
+type Made = (Bytes, bool, Option<Destination>);
+
 /// One lane's rules.
 #[derive(Debug)]
 pub struct Ruler {
     pub rules: Arc<Rules>,
     clock: Clock,
-    /// By the name of the labelled resource.
-    resources: HashMap<u64, Rc<Labelled>, RandomState>,
-    /// By the names of the resource, as ruled, and of the scope.
-    scopes: HashMap<(u64, u64), RuledScope, RandomState>,
+    /// By the names of the labelled resource and of the caller.
+    resources: HashMap<(u64, u64), Rc<Labelled>, RandomState>,
+    /// By the names of the resource, as ruled, of the scope and of the caller.
+    scopes: HashMap<(u64, u64, u64), RuledScope, RandomState>,
+    /// Names of callers, where rules about resources or scopes ask who they are.
+    callers: HashMap<Caller, u64, RandomState>,
+    /// By the name of the labelled resource and what was made of it: callers that are ruled alike share blocks.
+    alike: HashMap<(u64, Made), Rc<Labelled>, RandomState>,
     bytes: usize,
     names: u64,
     errors: IntCounterVec,
@@ -65,11 +75,28 @@ impl Ruler {
             clock,
             resources: HashMap::default(),
             scopes: HashMap::default(),
+            callers: HashMap::default(),
+            alike: HashMap::default(),
             bytes: 0,
             names: OURS,
             errors: meters.rule_errors.clone(),
             told,
         }
+    }
+
+    /// Goes on with these rules. What others made of resources and scopes is forgotten, and its names are not
+    /// used again.
+    pub fn rule(&mut self, rules: Arc<Rules>, told: Told) {
+        (self.rules, self.told) = (rules, told);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.resources.clear();
+        self.scopes.clear();
+        self.callers.clear();
+        self.alike.clear();
+        self.bytes = 0;
     }
 
     /// For the lanes of one process.
@@ -92,39 +119,61 @@ impl Ruler {
         i64::try_from(self.clock.unix_nanos()).unwrap_or(i64::MAX)
     }
 
-    fn frame(&self) -> Frame<'static> {
+    fn frame<'f>(&self) -> Frame<'f> {
         Frame { now: self.now(), random: rand::random(), ..Frame::default() }
     }
 
     /// A labelled resource as the rules leave it: itself, where they change nothing.
-    pub fn resource(&mut self, labelled: Rc<Labelled>) -> Rc<Labelled> {
+    pub fn resource(&mut self, labelled: Rc<Labelled>, caller: Option<&Caller>) -> Rc<Labelled> {
         if !self.rules.has_context(Context::Resource) {
             return labelled;
         }
-        if let Some(known) = self.resources.get(&labelled.id) {
+        let key = (labelled.id, self.name_of(caller));
+        if let Some(known) = self.resources.get(&key) {
             return known.clone();
         }
         let rules = self.rules.clone();
-        let outcome = rules.apply_resource(&labelled.body, self.frame());
+        let frame = Frame { request: caller.map(|caller| caller as &dyn Request), ..self.frame() };
+        let outcome = rules.apply_resource(&labelled.body, frame);
         self.count(&outcome.troubles);
         let ruled = if outcome.dropped || outcome.route.is_some() || !outcome.edits.is_empty() {
-            Rc::new(Labelled {
-                id: self.name(),
-                body: outcome.edits.apply(&labelled.body).into(),
-                changed: labelled.changed,
-                dropped: outcome.dropped,
-                to: outcome.route,
-            })
+            let body = outcome.edits.apply(&labelled.body).into();
+            self.ruled(&labelled, (body, outcome.dropped, outcome.route), key.1 != NOBODY)
         } else {
             labelled.clone()
         };
         self.pay(ruled.body.len());
-        self.resources.insert(labelled.id, ruled.clone());
+        self.resources.insert(key, ruled.clone());
         ruled
     }
 
+    fn ruled(&mut self, labelled: &Labelled, made: Made, of_caller: bool) -> Rc<Labelled> {
+        let key = (labelled.id, made);
+        if let Some(known) = self.alike.get(&key) {
+            return known.clone();
+        }
+        let (body, dropped, to) = key.1.clone();
+        let ruled = Rc::new(Labelled { id: self.name(), body, changed: labelled.changed, dropped, to });
+        if of_caller {
+            self.alike.insert(key, ruled.clone());
+        }
+        ruled
+    }
+
+    /// A name for who sent it, if rules about resources or scopes ask.
+    fn name_of(&mut self, caller: Option<&Caller>) -> u64 {
+        let Some(caller) = caller.filter(|_| self.rules.reads().request_by_resource) else { return NOBODY };
+        if let Some(name) = self.callers.get(caller) {
+            return *name;
+        }
+        self.pay(caller.bytes());
+        let name = self.name();
+        self.callers.insert(caller.clone(), name);
+        name
+    }
+
     /// The scope of a joined block whose resource was ruled. An absent one has nothing to be changed.
-    pub fn scope(&mut self, resource: &Labelled, scope: &Head) -> RuledScope {
+    pub fn scope(&mut self, resource: &Labelled, scope: &Head, caller: Option<&Caller>) -> RuledScope {
         let as_it_came = || RuledScope {
             id: scope.id,
             head: scope.bytes.clone(),
@@ -135,12 +184,13 @@ impl Ruler {
         if !self.rules.has_context(Context::Scope) || scope.body().is_empty() {
             return as_it_came();
         }
-        let key = (resource.id, scope.id);
+        let key = (resource.id, scope.id, self.name_of(caller));
         if let Some(known) = self.scopes.get(&key) {
             return known.clone();
         }
         let rules = self.rules.clone();
-        let frame = Frame { resource: &resource.body, ..self.frame() };
+        let request = caller.map(|caller| caller as &dyn Request);
+        let frame = Frame { resource: &resource.body, request, ..self.frame() };
         let outcome = rules.apply_scope(scope.body(), frame);
         self.count(&outcome.troubles);
         let ruled = if outcome.edits.is_empty() {
@@ -180,9 +230,7 @@ impl Ruler {
 
     fn pay(&mut self, bytes: usize) {
         if self.bytes + bytes + ENTRY > BYTES_MAX {
-            self.resources.clear();
-            self.scopes.clear();
-            self.bytes = 0;
+            self.forget();
         }
         self.bytes += bytes + ENTRY;
     }

@@ -30,8 +30,13 @@ pub struct Scoring {
 
 impl Scoring {
     pub fn new(dialect: Dialect, labels: &labels::Settings, scores: Scores) -> Self {
-        let environment = labels.environment.as_deref().map(Arc::from);
+        let environment = labels.own_environment().map(Arc::from);
         Self { dialect, environment, enforce: labels.enforce, scores }
+    }
+
+    /// The same with other labels.
+    pub fn relabel(&mut self, labels: &labels::Settings) {
+        *self = Self::new(self.dialect, labels, self.scores.clone());
     }
 
     /// Scores of the evaluations among the events of a trace that leaves.

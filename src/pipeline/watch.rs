@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keep::PAGE;
 use super::lane::Pulse;
+use super::reload::Reloads;
 use super::shelf::Outlet;
 use crate::config::{Plan, found};
 use crate::join::{HeldTrace, WaitsFor};
@@ -42,8 +43,7 @@ pub struct State {
     pub meters: Arc<Meters>,
     pub clock: Clock,
     pub listening: Vec<Listen>,
-    /// What is wrong with a configuration that was left out.
-    pub refused: Option<String>,
+    pub reloads: Reloads,
     /// Set by whoever says that the end is near.
     pub eager: Arc<AtomicBool>,
     /// Cancelled when the process is told to end.
@@ -115,7 +115,6 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         [] => vec![(PAGE.to_owned(), String::new())],
         upstreams => upstreams.iter().map(|u| (u.name.clone(), u.endpoint.to_string())).collect(),
     };
-    state.meters.config_refused.set(i64::from(state.refused.is_some()));
     let eager = state.eager.clone();
     let (refreshed, live, ready, held, status) =
         (state.clone(), state.clone(), state.clone(), state.clone(), state.clone());
@@ -142,6 +141,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
 
 impl State {
     fn refresh(&self) {
+        self.reloads.refresh();
         self.meters.memory_limit.set(i64::try_from(self.budget.limit()).unwrap_or(i64::MAX));
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.meters.memory_used.set(gauge(self.budget.used()));
@@ -173,11 +173,8 @@ impl State {
         }
         let listening: Vec<_> = self.listening.iter().map(Listen::to_string).collect();
         let (used, limit) = (self.budget.used(), self.budget.limit());
-        let refused = self.refused.as_deref().and_then(|wrong| wrong.lines().next());
-        let refused = refused.map_or_else(String::new, |wrong| {
-            format!("; the configuration as it is written is refused: {wrong}")
-        });
-        Ok(format!("listening on {}; {used} of {limit} bytes held{refused}", listening.join(", ")))
+        let config = self.reloads.detail();
+        Ok(format!("listening on {}; {used} of {limit} bytes held{config}", listening.join(", ")))
     }
 
     fn held(&self, most: usize) -> serde_json::Value {

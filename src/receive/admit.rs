@@ -24,7 +24,7 @@ use super::respond::Caller;
 use super::tally::Tally;
 use super::{Inner, Settings, Timeouts};
 use crate::model::origin::{HOPS, HOPS_MAX, hops};
-use crate::model::{Origin, Relay, Time};
+use crate::model::{Noting, Origin, Relay, Time};
 use crate::queue::{Admitted, Budget, Reservation};
 use crate::wire::reply::{Encoding, Partial};
 use crate::wire::walk::{Refused, keep_good};
@@ -129,6 +129,11 @@ impl Gate {
         }
     }
 
+    /// What is asked of requests.
+    pub fn noting(&self) -> &Noting {
+        &self.inner.noting
+    }
+
     /// Who is handed what is not OTLP.
     pub fn relay(&self) -> Option<&Arc<dyn Relay>> {
         self.inner.relay.as_ref()
@@ -149,6 +154,7 @@ impl Gate {
             meters,
             clock: crate::model::Clock::new(),
             relay: None,
+            noting: Arc::default(),
         };
         Self::new(&Settings { request_max, ..Settings::default() }, inner)
     }

@@ -20,7 +20,7 @@ use super::reflection;
 use super::refusal::{Refusal, quoted};
 use super::respond::{self, Caller, Manner, Reply};
 use super::watch::Watch;
-use crate::model::{Origin, Relay, Time};
+use crate::model::{Relay, Time};
 use crate::wire::Signal;
 use crate::wire::reply::Encoding;
 
@@ -34,8 +34,8 @@ pub struct Conn {
 }
 
 impl Conn {
-    pub fn new(gate: Arc<Gate>, doors: Arc<Doors>, anonymous: Arc<Origin>, watch: Arc<Watch>) -> Self {
-        Self { gate, doors, origins: Origins::new(anonymous), watch }
+    pub fn new(gate: Arc<Gate>, doors: Arc<Doors>, origins: Origins, watch: Arc<Watch>) -> Self {
+        Self { gate, doors, origins, watch }
     }
 
     /// Answers one request, whatever it is.
@@ -169,7 +169,7 @@ impl Conn {
         let caller = manner.caller;
         let outcome = match parcel {
             Ok(parcel) => {
-                let origin = self.origins.of(manner.headers, shown);
+                let origin = self.origins.of(manner.headers, shown, self.gate.noting());
                 self.gate.admit(caller, origin, arrived, parcel).await
             }
             Err(refusal) => Err(refusal),

@@ -18,7 +18,7 @@ use http::header::{AUTHORIZATION, HeaderValue, PROXY_AUTHORIZATION};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::refusal::Refusal;
-use super::rotate::Rotating;
+use crate::follow::{File, Followed, Reading};
 
 /// Bytes of a file of credentials: far more than anyone lists by hand.
 const FILE_MAX: u64 = 1 << 20;
@@ -47,7 +47,7 @@ pub struct CredentialSettings {
 /// What is accepted now.
 #[derive(Debug)]
 pub struct Credentials {
-    known: Arc<Rotating<Known>>,
+    known: Arc<Followed<Known>>,
     challenge: HeaderValue,
 }
 
@@ -78,8 +78,12 @@ impl Credentials {
             (false, true) => "Basic realm=\"spandrel\", charset=\"UTF-8\"",
             (true, true) => "Bearer realm=\"spandrel\", Basic realm=\"spandrel\", charset=\"UTF-8\"",
         });
-        let files = settings.bearer_file.iter().chain(&settings.basic_file).cloned().collect();
-        let known = Rotating::new("credentials", files, Box::new(move || read(&settings)))?;
+        let known = Followed::new(Box::new(move || {
+            let files = settings.bearer_file.iter().chain(&settings.basic_file);
+            // Before reading: what changes meanwhile is seen as changed.
+            let files = files.cloned().map(File::now).collect();
+            Reading { files, value: read(&settings).map(Some) }
+        }))?;
         Ok(Self { known: Arc::new(known), challenge })
     }
 
@@ -101,7 +105,7 @@ impl Credentials {
     }
 
     /// What follows the files.
-    pub fn rotating(&self) -> Arc<Rotating<Known>> {
+    pub fn followed(&self) -> Arc<Followed<Known>> {
         self.known.clone()
     }
 }

@@ -12,14 +12,14 @@ use super::cors::Cors;
 use super::credentials::{Credentials, Shown};
 use super::reflection::Reflection;
 use super::refusal::Refusal;
-use super::rotate::Rotating;
 use super::tls;
+use crate::follow::{Followed, Looked};
 use crate::telemetry::Meters;
 
 /// The doors of all listeners. A UNIX socket has no TLS: its file's mode says who may come.
 #[derive(Clone, Debug)]
 pub struct Doors {
-    pub tls: Option<Arc<Rotating<ServerConfig>>>,
+    pub tls: Option<Arc<Followed<ServerConfig>>>,
     credentials: Option<Arc<Credentials>>,
     /// Whoever passes has shown who it is: a credential, or a certificate.
     pub knows_callers: bool,
@@ -44,10 +44,10 @@ impl Doors {
     /// Keeps up with files that change, until `stop`.
     pub fn follow(&self, meters: &Arc<Meters>, stop: &CancellationToken, tracker: &TaskTracker) {
         if let Some(tls) = &self.tls {
-            tracker.spawn(tls.clone().follow(meters.clone(), stop.clone()));
+            tracker.spawn(tls.clone().follow(stop.clone(), telling("certificates", meters)));
         }
         if let Some(credentials) = &self.credentials {
-            tracker.spawn(credentials.rotating().follow(meters.clone(), stop.clone()));
+            tracker.spawn(credentials.followed().follow(stop.clone(), telling("credentials", meters)));
         }
     }
 
@@ -55,5 +55,23 @@ impl Doors {
     /// Credentials are asked for, and the caller has none that are known.
     pub fn check(&self, headers: &HeaderMap) -> Result<Shown, Refusal> {
         self.credentials.as_ref().map_or(Ok(Shown::Apart), |credentials| credentials.check(headers))
+    }
+}
+
+/// Says and counts what became of files that changed.
+fn telling(what: &'static str, meters: &Arc<Meters>) -> impl Fn(&Looked) + use<> {
+    let reloads = meters.reloads.clone();
+    move |looked| {
+        let outcome = match looked {
+            Looked::Fresh | Looked::Same => {
+                tracing::info!("{what} changed and are in use");
+                "ok"
+            }
+            Looked::Unusable(wrong) => {
+                tracing::warn!("{what} changed but can not be used, keeping the last: {wrong}");
+                "failed"
+            }
+        };
+        reloads.with_label_values(&[what, outcome]).inc();
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fs::Permissions;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -93,9 +94,9 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// A connection just accepted.
+/// A connection just accepted, and from where.
 pub enum Socket {
-    Tcp(TcpStream),
+    Tcp(TcpStream, IpAddr),
     Unix(UnixStream),
 }
 
@@ -155,7 +156,9 @@ impl Listener {
     /// The next connection.
     pub async fn accept(&self) -> io::Result<Socket> {
         match self {
-            Listener::Tcp(listener) => listener.accept().await.map(|(socket, _)| Socket::Tcp(socket)),
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(socket, from)| Socket::Tcp(socket, from.ip()))
+            }
             Listener::Unix { listener, .. } => {
                 listener.accept().await.map(|(socket, _)| Socket::Unix(socket))
             }

@@ -22,7 +22,6 @@ pub mod probe;
 mod reflection;
 mod refusal;
 mod respond;
-mod rotate;
 mod server;
 mod tally;
 #[cfg(test)]
@@ -158,4 +157,6 @@ pub struct Inner {
     pub clock: crate::model::Clock,
     /// Who is handed what is not OTLP; `None`: it is refused.
     pub relay: Option<std::sync::Arc<dyn crate::model::Relay>>,
+    /// What rules and labels want to know of requests.
+    pub noting: std::sync::Arc<crate::model::Noting>,
 }

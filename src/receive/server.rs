@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -26,6 +27,7 @@ use super::admit::Gate;
 use super::conn::Conn;
 use super::doors::Doors;
 use super::listen::{Bound, Listener, Socket};
+use super::origins::Origins;
 use super::watch::{Patience, Watch, Watched};
 use super::{Age, Inner, Settings, Timeouts, descriptors};
 use crate::model::{Clock, Origin, Time};
@@ -177,27 +179,27 @@ impl Server {
         self.tracker.clone().spawn(async move {
             let _open = Open::new(meters.connections.clone());
             match socket {
-                Socket::Tcp(socket) => {
+                Socket::Tcp(socket, from) => {
                     // Replies are small and awaited; if the system refuses, they are a little later.
                     let _ = socket.set_nodelay(true);
                     match &self.doors.tls {
-                        None => self.converse(socket).await,
+                        None => self.converse(socket, Some(from)).await,
                         // Boxed: those without TLS should not be as large as those with it.
-                        Some(tls) => Box::pin(self.converse_secretly(tls.current(), socket)).await,
+                        Some(tls) => Box::pin(self.converse_secretly(tls.current(), socket, from)).await,
                     }
                 }
-                Socket::Unix(socket) => self.converse(socket).await,
+                Socket::Unix(socket) => self.converse(socket, None).await,
             }
             drop(room);
         });
     }
 
     /// The same under TLS, after a handshake that does not take for ever.
-    async fn converse_secretly(&self, tls: Arc<ServerConfig>, socket: TcpStream) {
+    async fn converse_secretly(&self, tls: Arc<ServerConfig>, socket: TcpStream, from: IpAddr) {
         let shaking = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(socket));
         let Some(shaken) = self.stop.run_until_cancelled(shaking).await else { return };
         let reason = match shaken {
-            Ok(Ok(socket)) => return self.converse(socket).await,
+            Ok(Ok(socket)) => return self.converse(socket, Some(from)).await,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 "refused"
@@ -208,10 +210,14 @@ impl Server {
     }
 
     /// One connection, to its end: the peer's, ours when we stop, or silence.
-    async fn converse(&self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn converse(
+        &self,
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        from: Option<IpAddr>,
+    ) {
         let watch = Arc::new(Watch::default());
-        let conn =
-            Arc::new(Conn::new(self.gate.clone(), self.doors.clone(), self.anonymous.clone(), watch.clone()));
+        let origins = Origins::new(self.anonymous.clone(), from);
+        let conn = Arc::new(Conn::new(self.gate.clone(), self.doors.clone(), origins, watch.clone()));
         let service = service_fn(move |request| conn.clone().answer(request));
         let io = TokioIo::new(Watched::new(socket, watch.clone()));
         let mut http = pin!(self.protocol.serve_connection(io, service));

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
-use super::rotate::Rotating;
+use crate::follow::{File, Followed, Reading};
 
 /// The files TLS is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +29,13 @@ pub struct TlsFiles {
 ///
 /// # Errors
 /// In words, naming the setting and the file.
-pub fn acceptor(files: TlsFiles) -> Result<Rotating<ServerConfig>, String> {
-    let watched = [&files.cert, &files.key].into_iter().chain(&files.client_ca).cloned().collect();
-    Rotating::new("certificates", watched, Box::new(move || read(&files)))
+pub fn acceptor(files: TlsFiles) -> Result<Followed<ServerConfig>, String> {
+    Followed::new(Box::new(move || {
+        let seen = [&files.cert, &files.key].into_iter().chain(&files.client_ca);
+        // Before reading: what changes meanwhile is seen as changed.
+        let seen = seen.cloned().map(File::now).collect();
+        Reading { files: seen, value: read(&files).map(Some) }
+    }))
 }
 
 fn read(files: &TlsFiles) -> Result<ServerConfig, String> {

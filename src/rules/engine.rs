@@ -1,5 +1,8 @@
 //! The rules of a configuration, compiled, and what they make of an item.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::clash;
@@ -11,9 +14,10 @@ use super::program::{Condition, Statement};
 use super::reader::Reader;
 use super::scene::Scene;
 use super::spots::{self, Home};
+use super::table::Tables;
 use super::trouble::Trouble;
 use super::upstreams::Upstreams;
-use crate::model::Destination;
+use crate::model::{Destination, Interest};
 use crate::wire::Signal;
 use crate::wire::patch::Patch;
 
@@ -27,6 +31,8 @@ pub struct Rules {
     /// Where each statement was written, by its number.
     pub(super) parts: Vec<Part>,
     pub(super) reads: Reads,
+    /// The headers of requests that they name.
+    pub(super) headers: BTreeSet<Arc<str>>,
     /// The upstreams that can be named, in their places.
     pub(super) upstreams: Upstreams,
     /// Those that are named.
@@ -41,6 +47,7 @@ pub struct Reads {
     pub trace: bool,
     /// Headers or the peer.
     pub request: bool,
+    pub peer: bool,
     /// The same, by rules about resources or scopes: equal resources of different requests may then differ.
     pub request_by_resource: bool,
 }
@@ -77,17 +84,23 @@ impl Rules {
     /// # Errors
     /// Everything that is wrong, at most one reason for each thing written. Never empty.
     pub fn compile(groups: &[Group]) -> Result<Self, Vec<Mistake>> {
-        Self::compile_for(groups, Upstreams::default())
+        Self::compile_with(groups, Upstreams::default(), &mut |_| {
+            Err("is not here: no files are read".to_owned())
+        })
     }
 
-    /// The same for a configuration with these upstreams.
+    /// The same for a configuration with these upstreams, where rules can look things up.
     ///
     /// # Errors
-    /// As [`Rules::compile`].
-    pub fn compile_for(groups: &[Group], upstreams: Upstreams) -> Result<Self, Vec<Mistake>> {
+    /// As [`Rules::compile`]; also what `tables` says of a table.
+    pub fn compile_with(
+        groups: &[Group],
+        upstreams: Upstreams,
+        tables: &mut Tables<'_>,
+    ) -> Result<Self, Vec<Mistake>> {
         let (mut rules, mut mistakes) = (Self { upstreams, ..Self::default() }, Vec::new());
         for (nth, group) in groups.iter().enumerate() {
-            let mut reader = Reader { group, nth, mistakes: &mut mistakes };
+            let mut reader = Reader { group, nth, tables, mistakes: &mut mistakes };
             if let Some(ready) = reader.read(&mut rules) {
                 let arguments = ready.statements.iter().flat_map(|(_, statement)| &statement.arguments);
                 rules.routes = arguments.fold(rules.routes, |all, argument| match argument {
@@ -118,6 +131,11 @@ impl Rules {
 
     pub fn reads(&self) -> Reads {
         self.reads
+    }
+
+    /// What they want to know of requests.
+    pub fn interest(&self) -> Interest {
+        Interest { headers: self.headers.clone(), peer: self.reads.peer }
     }
 
     /// Where statement `number` was written.
@@ -269,6 +287,7 @@ impl Reads {
             (_, spots::Spot::Trace(_)) => self.trace = true,
             (_, spots::Spot::Header | spots::Spot::PeerAddress) => {
                 self.request = true;
+                self.peer |= spot == spots::Spot::PeerAddress;
                 self.request_by_resource |= matches!(context, Context::Resource | Context::Scope);
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! What stands around an item while rules look at it. All of it is the caller's, and read only.
 
+use crate::model::Caller;
 use crate::wire::TraceId;
 
 /// The surroundings of one item. What is not known is empty.
@@ -44,4 +45,14 @@ pub trait Request: std::fmt::Debug {
     fn header(&self, name: &str) -> Option<&str>;
     /// The address of the other side, without its port.
     fn peer(&self) -> Option<&str>;
+}
+
+impl Request for Caller {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.header(name)
+    }
+
+    fn peer(&self) -> Option<&str> {
+        self.peer()
+    }
 }

@@ -1,6 +1,7 @@
 //! What editors and converters look like from outside: names, parameters, and what they are handed.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -8,6 +9,7 @@ use super::lambda::Lambda;
 use super::patterns::Pattern;
 use super::program::{Expr, Path};
 use super::scene::Scene;
+use super::table::Table;
 use super::trouble::Trouble;
 use super::types::Types;
 use super::value::Value;
@@ -36,6 +38,8 @@ pub enum Takes {
     Zone,
     /// A regular expression or the name of something that is known to be secret.
     Mask,
+    /// The name of a table, as a constant.
+    Table,
     /// The name of a converter from a string to a string.
     Converter,
     /// A lambda with so many parameters, whose body can have a value of these types.
@@ -91,6 +95,7 @@ pub enum Argument {
     Pattern(Box<Pattern>),
     Grok(Box<Grok>),
     Mask(Box<Mask>),
+    Table(Arc<Table>),
     XPath(XPath),
     Zone(Zone),
     Converter(&'static Converter),

@@ -2,8 +2,12 @@
 //!
 //! A label's value is, in this order: what the resource says already (in any convention we read),
 //! what the joined trace's root says, what the configuration says. A resource's own word is never
-//! overwritten unless `enforce` is set, and then only by the configuration's.
+//! overwritten unless `enforce` is set, and then only by the configuration's. The configuration may leave the
+//! environment to a header of the request, or to the Kubernetes namespace.
 
+use std::sync::Arc;
+
+use crate::model::Caller;
 use crate::semantics::{Dialect, RESOURCE_ATTRIBUTES as ATTRIBUTES, environment, said};
 use crate::wire::attr::{self, Value};
 use crate::wire::splice::{self, Edit};
@@ -12,6 +16,8 @@ use crate::wire::splice::{self, Edit};
 const ENVIRONMENT: &str = "deployment.environment.name";
 /// Its deprecated name.
 const ENVIRONMENT_OLD: &str = "deployment.environment";
+/// Of the pod that a resource is in.
+const NAMESPACE: &[u8] = b"k8s.namespace.name";
 /// What Langfuse's and InteractiveAI's SDKs write: read always, written where the dialect has a server that
 /// reads it.
 const VENDOR_ENVIRONMENT: &str = "langfuse.environment";
@@ -20,7 +26,11 @@ const VENDOR_RELEASE: &str = "langfuse.release";
 /// What to write. Empty strings are never written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Where neither `environment_header` nor `namespaces` say one.
     pub environment: Option<String>,
+    /// In lower case.
+    pub environment_header: Option<Arc<str>>,
+    pub namespaces: Namespaces,
     pub release: Option<String>,
     /// The attribute the release is written as.
     pub release_key: String,
@@ -41,6 +51,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             environment: None,
+            environment_header: None,
+            namespaces: Namespaces::default(),
             release: None,
             release_key: "service.version".to_owned(),
             legacy_environment: false,
@@ -57,15 +69,86 @@ impl Default for Settings {
 pub struct Known<'a> {
     pub environment: Option<&'a str>,
     pub release: Option<&'a str>,
+    /// What the request says of the environment in the header that is configured for it.
+    pub header: Option<&'a str>,
+}
+
+/// Environments by Kubernetes namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// A name, or a pattern in which `*` is any text, and what it stands for.
+    patterns: Vec<(String, String)>,
+    /// The environment of our own namespace.
+    own: Option<String>,
+}
+
+impl Namespaces {
+    /// `own` is our own pod's namespace.
+    pub fn new(mut patterns: Vec<(String, String)>, own: Option<String>) -> Self {
+        // Whole names first.
+        patterns.sort_by_key(|(pattern, _)| pattern.contains('*'));
+        let mut all = Self { patterns, own: None };
+        all.own = own.and_then(|own| all.of(&own).map(str::to_owned));
+        all
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    fn of(&self, namespace: &str) -> Option<&str> {
+        let found = self.patterns.iter().find(|(pattern, _)| fits(pattern, namespace));
+        found.map(|(_, environment)| environment.as_str())
+    }
+
+    /// The environment of a resource.
+    fn environment(&self, resource: &[u8]) -> Option<&str> {
+        if self.is_empty() {
+            return None;
+        }
+        match text(attr::find(resource, ATTRIBUTES, NAMESPACE)) {
+            Some(namespace) => self.of(namespace),
+            None => self.own.as_deref(),
+        }
+    }
+}
+
+/// Whether `*` can be any text such that both are the same.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((before, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(before) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return text.ends_with(part);
+        }
+        match text.find(part) {
+            Some(at) => text = text.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
 }
 
 impl Settings {
+    /// What a caller says of the environment.
+    pub fn asked_of<'c>(&self, caller: Option<&'c Caller>) -> Option<&'c str> {
+        caller?.header(self.environment_header.as_deref()?).filter(|value| !value.is_empty())
+    }
+
+    /// The environment of what has no resource of its own: what our own would be labelled with.
+    pub fn own_environment(&self) -> Option<&str> {
+        self.namespaces.own.as_deref().or(self.environment.as_deref())
+    }
+
     /// The Resource message `resource` with its labels, its keys unique, and all else bit for bit.
     pub fn apply(&self, resource: &[u8], known: Known<'_>) -> Vec<u8> {
-        let environment = self.value(environment::of(&[], resource), known.environment, &self.environment);
+        let by_namespace = || self.namespaces.environment(resource);
+        let configured = known.header.or_else(by_namespace).or(self.environment.as_deref());
+        let environment = self.value(environment::of(&[], resource), known.environment, configured);
         let own_release = text(attr::find(resource, ATTRIBUTES, self.release_key.as_bytes()))
             .or_else(|| said(&[VENDOR_RELEASE], resource, ATTRIBUTES)[0]);
-        let release = self.value(own_release, known.release, &self.release);
+        let release = self.value(own_release, known.release, self.release.as_deref());
 
         let vendors = self.dialect.reads_langfuse();
         let normal =
@@ -106,9 +189,9 @@ impl Settings {
         &self,
         own: Option<&'a str>,
         known: Option<&'a str>,
-        configured: &'a Option<String>,
+        configured: Option<&'a str>,
     ) -> Option<(&'a [u8], bool)> {
-        let configured = configured.as_deref().filter(|value| !value.is_empty());
+        let configured = configured.filter(|value| !value.is_empty());
         let value = match configured {
             Some(value) if self.enforce => value,
             _ if own.is_some() && !self.translate => return None,
@@ -165,6 +248,31 @@ mod tests {
     }
 
     #[test]
+    fn the_environment_is_the_headers_else_the_namespaces_else_what_is_configured() {
+        let patterns = [("*-prod", "any"), ("pay-prod", "production"), ("qa-*-eu*", "qa")];
+        let patterns = || patterns.map(|(pattern, name)| (pattern.to_owned(), name.to_owned())).to_vec();
+        let of = |own: Option<&str>| Settings {
+            namespaces: Namespaces::new(patterns(), own.map(str::to_owned)),
+            environment: Some("else".into()),
+            ..Settings::default()
+        };
+        let check = |own, namespace: &str, known, expect: &str| {
+            let input: &[_] = if namespace.is_empty() { &[] } else { &[("k8s.namespace.name", namespace)] };
+            let labelled = read(&of(own).apply(&resource(input), known));
+            assert_eq!(labelled.last().unwrap().1, expect, "{namespace}");
+        };
+        let nothing = Known::default();
+        check(None, "pay-prod", nothing, "production");
+        check(None, "cart-prod", nothing, "any");
+        check(None, "qa-1-eu-2", nothing, "qa");
+        check(Some("pay-prod"), "qa-1-us", nothing, "else");
+        check(Some("pay-prod"), "", nothing, "production");
+        check(None, "", nothing, "else");
+        check(None, "pay-prod", Known { header: Some("blue"), ..nothing }, "blue");
+        check(None, "pay-prod", Known { environment: Some("root"), header: Some("blue"), ..nothing }, "root");
+    }
+
+    #[test]
     fn a_silent_resource_gets_the_configured_labels() {
         check(
             &settings(),
@@ -176,13 +284,13 @@ mod tests {
 
     #[test]
     fn the_root_speaks_before_the_configuration() {
-        let known = Known { environment: Some("production"), release: Some("r9") };
+        let known = Known { environment: Some("production"), release: Some("r9"), ..Known::default() };
         check(&settings(), known, &[], &[(ENVIRONMENT, "production"), ("service.version", "r9")]);
     }
 
     #[test]
     fn a_resource_keeps_its_own_word() {
-        let known = Known { environment: Some("production"), release: Some("r9") };
+        let known = Known { environment: Some("production"), release: Some("r9"), ..Known::default() };
         let own = [(ENVIRONMENT, "dev"), ("service.version", "7")];
         check(&settings(), known, &own, &own);
     }
@@ -236,7 +344,7 @@ mod tests {
 
     #[test]
     fn an_empty_string_is_no_word_to_be_kept() {
-        let known = Known { environment: Some("production"), release: None };
+        let known = Known { environment: Some("production"), ..Known::default() };
         let labels = [(ENVIRONMENT, "production"), ("service.version", "r1")];
         check(&settings(), known, &[(ENVIRONMENT, ""), ("service.version", "")], &labels);
         let old = [(ENVIRONMENT, ""), (ENVIRONMENT_OLD, "dev"), ("service.version", "7")];

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::labels::{Known, Settings};
-use crate::model::Destination;
+use crate::model::{Caller, Destination};
 
 /// A resource with its labels.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ struct Entry {
     resource: Box<[u8]>,
     environment: Option<Box<str>>,
     release: Option<Box<str>>,
+    header: Option<Box<str>>,
     labelled: Rc<Labelled>,
 }
 
@@ -40,12 +41,13 @@ impl Entry {
         *self.resource == *resource
             && self.environment.as_deref() == known.environment
             && self.release.as_deref() == known.release
+            && self.header.as_deref() == known.header
     }
 
     fn bytes(&self) -> usize {
         let known =
-            self.environment.as_ref().map_or(0, |e| e.len()) + self.release.as_ref().map_or(0, |r| r.len());
-        size_of::<Self>() + self.resource.len() + self.labelled.body.len() + known
+            [&self.environment, &self.release, &self.header].into_iter().flatten().map(|text| text.len());
+        size_of::<Self>() + self.resource.len() + self.labelled.body.len() + known.sum::<usize>()
     }
 }
 
@@ -74,9 +76,21 @@ impl Memo {
         }
     }
 
+    /// Labels from now on as these say; what was labelled before is forgotten, and its names are not used again.
+    pub fn relabel(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.table.clear();
+        self.bytes = 0;
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What its requests say beside their resources.
+    pub fn asked_of<'c>(&self, caller: Option<&'c Caller>) -> Option<&'c str> {
+        self.settings.asked_of(caller)
     }
 
     /// `resource` (a Resource message's body) with its labels.
@@ -105,6 +119,7 @@ impl Memo {
             resource: resource.into(),
             environment: known.environment.map(Into::into),
             release: known.release.map(Into::into),
+            header: known.header.map(Into::into),
             labelled: labelled.clone(),
         };
         if self.bytes + entry.bytes() > self.bytes_max {
@@ -139,7 +154,7 @@ mod tests {
     fn what_the_trace_says_is_part_of_the_key() {
         let mut memo = memo(1 << 20);
         let plain = memo.label(b"", Known::default());
-        let known = memo.label(b"", Known { environment: Some("production"), release: None });
+        let known = memo.label(b"", Known { environment: Some("production"), ..Known::default() });
         assert_ne!(plain.id, known.id);
         assert_ne!(plain.body, known.body);
     }

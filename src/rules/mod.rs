@@ -45,6 +45,7 @@ mod spots;
 pub mod stamp;
 pub mod sums;
 mod syntax;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tracestate;
@@ -58,9 +59,11 @@ mod writing;
 mod xml;
 mod zones;
 
+pub use compile::headers::readable as readable_header;
 pub use engine::{Outcome, Reads, Rules};
 pub use frame::{Frame, Request, TraceFacts};
 pub use group::{Context, ErrorMode, Group, Part};
 pub use mistake::Mistake;
+pub use table::{Table, Tables};
 pub use trouble::Trouble;
 pub use upstreams::Upstreams;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::engine::{Outcome, Rules};
-use super::frame::Frame;
+use super::frame::{Frame, Request};
 use super::group::Context;
 use super::parts::{Part, Parts};
 use super::slots::{Slot, slots};
@@ -41,6 +41,8 @@ pub struct Passing<'a, Random, See> {
     pub signal: Signal,
     /// The Resource's body, with what labels and rules made of it.
     pub resource: &'a [u8],
+    /// The one it came in.
+    pub request: Option<&'a dyn Request>,
     /// Unix nanoseconds.
     pub now: i64,
     /// Gives what nobody can guess, new each time.
@@ -83,6 +85,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
             let frame = Frame {
                 resource: self.resource,
                 scope: &scope,
+                request: self.request,
                 now: self.now,
                 random: (self.random)(),
                 ..Frame::default()
@@ -129,8 +132,13 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
         if scope.is_empty() || !self.rules.has_context(Context::Scope) {
             return Some((scope, None));
         }
-        let frame =
-            Frame { resource: self.resource, now: self.now, random: (self.random)(), ..Frame::default() };
+        let frame = Frame {
+            resource: self.resource,
+            request: self.request,
+            now: self.now,
+            random: (self.random)(),
+            ..Frame::default()
+        };
         let outcome = self.rules.apply_scope(&scope, frame);
         ruled.troubles.extend(outcome.troubles);
         if outcome.dropped {
@@ -178,6 +186,7 @@ mod tests {
             rules: &rules,
             signal,
             resource: &[],
+            request: None,
             now: 0,
             random: || 1,
             see: |_: &[u8], _: &Outcome| {},
@@ -233,7 +242,8 @@ mod tests {
             block(&[("a", &["w", "x", "y", "x"]), ("b", &["z", "v"]), ("d", &["y"])]).encode_to_vec();
         let (signal, see) = (Signal::Logs, |_: &[u8], _: &Outcome| {});
         let ruled =
-            Passing { rules: &rules, signal, resource: &[], now: 0, random: || 1, see }.apply(&before);
+            Passing { rules: &rules, signal, resource: &[], request: None, now: 0, random: || 1, see }
+                .apply(&before);
         let (eu, us) = (Destination::of(0), Destination::of(1));
         let part = |part: &Part| {
             let block = ResourceLogs::decode(part.edits.apply(&before).as_slice()).unwrap();

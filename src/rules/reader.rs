@@ -6,12 +6,14 @@ use super::group::{Context, Group, Part};
 use super::inference::{gather_call, inferred};
 use super::mistake::Mistake;
 use super::syntax::{self, Unreadable, tree};
+use super::table::Tables;
 use crate::model::nearest::did_you_mean;
 
 /// Reads and compiles one group.
 pub struct Reader<'g> {
     pub group: &'g Group,
     pub nth: usize,
+    pub tables: &'g mut Tables<'g>,
     pub mistakes: &'g mut Vec<Mistake>,
 }
 
@@ -90,11 +92,20 @@ impl Reader<'_> {
         part: Part,
         text: &str,
         rules: &mut Rules,
-        compile: impl FnOnce(&mut Compiler) -> Option<T>,
+        compile: impl FnOnce(&mut Compiler<'_>) -> Option<T>,
     ) -> Option<T> {
         let (reads, upstreams) = (rules.reads, &mut rules.upstreams);
-        let mut compiler =
-            Compiler { context, bare, locals: Vec::new(), mistakes: Vec::new(), reads, upstreams };
+        let (headers, tables) = (&mut rules.headers, &mut *self.tables);
+        let mut compiler = Compiler {
+            context,
+            bare,
+            locals: Vec::new(),
+            mistakes: Vec::new(),
+            reads,
+            headers,
+            tables,
+            upstreams,
+        };
         let compiled = compile(&mut compiler);
         let mistakes = std::mem::take(&mut compiler.mistakes);
         rules.reads = compiler.reads;

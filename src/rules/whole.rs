@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::engine::{Outcome, Rules};
-use super::frame::{Frame, TraceFacts};
+use super::frame::{Frame, Request, TraceFacts};
 use super::kinship::{self, Kin};
 use super::slots::slots;
 use super::trouble::Trouble;
@@ -29,6 +29,8 @@ pub struct Member<'a> {
     pub span: &'a [u8],
     pub resource: &'a [u8],
     pub scope: &'a [u8],
+    /// The one it came in.
+    pub request: Option<&'a dyn Request>,
     /// A rule about its resource or scope dropped it.
     pub dropped: bool,
     /// Where such rules want it to go.
@@ -101,7 +103,7 @@ pub fn apply(
             trace: Some(facts),
             root: root.map(|root| root.span),
             parent: above.and_then(|above| members.get(above)).map(|above| above.span),
-            request: None,
+            request: member.request,
             now,
             random: random(),
         };
@@ -228,7 +230,8 @@ mod tests {
         let statements = statements.iter().map(|text| (*text).to_owned()).collect();
         let rules = Rules::compile(&[Group { statements, ..Group::default() }]).unwrap();
         let spans: Vec<_> = spans.iter().map(span).collect();
-        let member = |span| Member { span, resource: &[], scope: &[], dropped: false, to: None };
+        let member =
+            |span| Member { span, resource: &[], scope: &[], request: None, dropped: false, to: None };
         let members: Vec<_> = spans.iter().map(|span| member(span)).collect();
         let ruled = apply(&rules, &members, &facts(&members), 0, || 7);
         let kept = ruled.spans.iter().zip(&spans).filter(|(fated, _)| !fated.dropped);

@@ -115,6 +115,14 @@ meters! {
         "TLS handshakes of callers that failed: refused, or too slow.";
     reloads: counter "spandrel_receiver_reloads_total" ["what", "outcome"] NO,
         "Certificates and credentials read again because their files changed; after `failed` the last good ones stay in use.";
+    config_reloads: counter "spandrel_config_reloads_total" ["outcome"] NO,
+        "The configuration read again, because a file changed or on SIGHUP, by outcome: ok, unchanged, or refused, and then the last stays in force.";
+    config_loaded: gauge "spandrel_config_last_reload_success_timestamp_seconds" [] NO,
+        "When the configuration was last found good, in Unix seconds; the start counts.";
+    source_age: gauges "spandrel_source_age_seconds" ["source"] NO,
+        "For how long a source of labels or a table (`${file:…}`, `Lookup`) could not be used, while its last good value stays; 0 while it is what its file says.";
+    source_errors: counter "spandrel_source_errors_total" ["source"] NO,
+        "Times that what a source says was found to be of no use.";
     config_refused: gauge "spandrel_config_refused" [] NO,
         "1 while a configuration that is written is not in force because it can not be used: `/readyz` says why.";
     delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,

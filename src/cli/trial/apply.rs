@@ -7,9 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::capture::Captured;
 use super::difference::Kind;
+use crate::model::Caller;
 use crate::rules::passing::Passing;
 use crate::rules::whole::{self, Member};
-use crate::rules::{Context, Frame, Outcome, Rules, TraceFacts, Trouble};
+use crate::rules::{Context, Frame, Outcome, Request, Rules, TraceFacts, Trouble};
 use crate::wire::attr::messages;
 use crate::wire::index::Range;
 use crate::wire::{Detail, Index, Limits, Signal, TraceId, block, walk};
@@ -47,6 +48,8 @@ pub struct Tried {
 #[derive(Debug)]
 pub struct Trial<'a> {
     pub rules: &'a Rules,
+    /// Who sent all of it.
+    pub caller: &'a Caller,
     /// Unix nanoseconds.
     pub now: i64,
     pub tried: Tried,
@@ -117,6 +120,7 @@ impl Trial<'_> {
                 span: span.body,
                 resource: &span.resource.body,
                 scope: &span.scope.body,
+                request: Some(self.caller),
                 dropped: span.resource.dropped || span.scope.dropped,
                 to: None,
             })
@@ -160,8 +164,9 @@ impl Trial<'_> {
                 };
                 seen.push((item.to_vec(), is, fate, outcome.matched.clone()));
             };
-            let (rules, now) = (self.rules, self.now);
-            let passing = Passing { rules, signal, resource: &resource.body, now, random: rand::random, see };
+            let (rules, now, request) = (self.rules, self.now, Some(self.caller as &dyn Request));
+            let resource = &resource.body;
+            let passing = Passing { rules, signal, resource, request, now, random: rand::random, see };
             let ruled = passing.apply(range.of(body));
             self.tried.troubles.extend(ruled.troubles);
             for (item, is, fate, matched) in seen {
@@ -172,7 +177,8 @@ impl Trial<'_> {
 
     /// What becomes of a resource or scope.
     fn head(&mut self, kind: Kind, signal: Signal, body: &[u8], resource: &[u8]) -> Ruled {
-        let frame = Frame { resource, now: self.now, random: rand::random(), ..Frame::default() };
+        let request = Some(self.caller as &dyn Request);
+        let frame = Frame { resource, request, now: self.now, random: rand::random(), ..Frame::default() };
         let context = if kind == Kind::Resource { Context::Resource } else { Context::Scope };
         if !self.rules.has_context(context) {
             return Ruled { body: body.to_vec(), dropped: false };

@@ -188,7 +188,7 @@ pub fn request(spans: &[Span]) -> (Bytes, Index) {
 
 pub fn named(tenant: u64, header: &str) -> Arc<Origin> {
     let headers = vec![("authorization".into(), header.as_bytes().into())];
-    Arc::new(Origin { tenant: TenantKey(tenant), key: tenant, headers })
+    Arc::new(Origin { tenant: TenantKey(tenant), key: tenant, headers, caller: None })
 }
 
 pub fn ms(ms: u64) -> Time {

@@ -95,6 +95,7 @@ pub fn plain(budget: &Arc<Budget>, meters: &Arc<Meters>, outlets: &[Outlet]) -> 
         scoring: None,
         watchers: Watchers::new(meters.clone(), 0),
         clock: Clock::new(),
+        version: 0,
         meters: LaneMeters::new(meters),
         in_hand: [0; 4],
     }

@@ -71,8 +71,14 @@ impl Edge {
         };
         let (lanes, mut receivers) = Lanes::new(1, with.depth);
         let (budget, meters) = (Budget::new(with.memory), Arc::new(Meters::new()));
-        let inner =
-            Inner { lanes, budget: budget.clone(), meters: meters.clone(), clock: Clock::new(), relay: None };
+        let inner = Inner {
+            lanes,
+            budget: budget.clone(),
+            meters: meters.clone(),
+            clock: Clock::new(),
+            relay: None,
+            noting: Arc::default(),
+        };
         let bound = bind(&settings).await.unwrap();
         let addresses: Vec<_> = bound
             .addresses()

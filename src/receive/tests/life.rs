@@ -39,7 +39,14 @@ async fn a_unix_socket_is_served_and_a_stale_file_replaced_but_a_live_one_is_not
 
     let (lanes, _receivers) = Lanes::new(1, 8);
     let meters = std::sync::Arc::new(Meters::new());
-    let inner = Inner { lanes, budget: Budget::new(MIB), meters, clock: Clock::new(), relay: None };
+    let inner = Inner {
+        lanes,
+        budget: Budget::new(MIB),
+        meters,
+        clock: Clock::new(),
+        relay: None,
+        noting: Default::default(),
+    };
     let stop = CancellationToken::new();
     let served = tokio::spawn(serve(bound, settings, inner, stop.clone()));
     let mut socket = UnixStream::connect(&path).await.unwrap();

@@ -118,6 +118,9 @@ impl Compiler<'_> {
             Takes::XPath => XPath::of(text).map(Argument::XPath),
             Takes::Grok => grok::Grok::of(text, call).map(|grok| Argument::Grok(Box::new(grok))),
             Takes::Mask => mask::Mask::of(text).map(|mask| Argument::Mask(Box::new(mask))),
+            Takes::Table => (self.tables)(text)
+                .map(Argument::Table)
+                .map_err(|wrong| format!("the table `{text}` {wrong}")),
             Takes::Choice(choices) if !choices.contains(&text.as_ref()) => {
                 let hint = did_you_mean(text, choices.iter().copied());
                 Err(format!("{what} is one of {}, not `{text}`{hint}", choices.join(", ")))

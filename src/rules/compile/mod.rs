@@ -1,11 +1,14 @@
 //! Trees to programs. Every name is looked up, every argument checked; each mistake says where it stands.
 
 mod arguments;
+pub mod headers;
 mod lambdas;
 mod paths;
 mod routes;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::arithmetic;
 use super::engine::Reads;
@@ -16,6 +19,7 @@ use super::program::{Call, Condition, Expr, Statement};
 use super::scene::Scene;
 use super::spots;
 use super::syntax::{Unreadable, tree};
+use super::table::Tables;
 use super::types::Types;
 use super::upstreams::Upstreams;
 use super::value::Value;
@@ -34,6 +38,9 @@ pub struct Compiler<'t> {
     pub locals: Vec<String>,
     pub mistakes: Vec<Unreadable>,
     pub reads: Reads,
+    /// Headers that are named.
+    pub headers: &'t mut BTreeSet<Arc<str>>,
+    pub tables: &'t mut Tables<'t>,
     pub upstreams: &'t mut Upstreams,
 }
 
@@ -194,6 +201,12 @@ impl Compiler<'_> {
         let arguments = self.arguments(call, converter.parameters);
         let keys: Vec<_> = call.keys.iter().map(|key| self.key(key)).collect();
         let (arguments, keys) = (arguments?, keys.into_iter().collect::<Option<Vec<_>>>()?);
+        if let [Argument::Table(table), _, Argument::Value(Expr::Constant(Value::Str(column)))] =
+            arguments.as_slice()
+            && let Err(text) = table.column(Some(column))
+        {
+            return self.wrong(&call.at, text);
+        }
         if converter.name == "IsRootSpan" && self.context != Context::Span {
             return self.wrong(&call.name_at, "`IsRootSpan` is asked of spans only");
         }

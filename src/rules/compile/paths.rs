@@ -57,8 +57,8 @@ impl Compiler<'_> {
             let text = format!("`{name}` is {}, which has no parts", known.types.words());
             return self.wrong(at, text);
         }
-        if known.spot == Spot::Header && keys.len() != 1 {
-            return self.wrong(at, "a header is named like this: `header[\"x-tenant\"]`");
+        if known.spot == Spot::Header {
+            self.header(&keys, at)?;
         }
         let home = if known.spot == Spot::Cache { Home::Around } else { home };
         self.reads.note(home, known.spot, self.context);

@@ -48,7 +48,7 @@ fn single(delimiter: &str) -> Result<char, Trouble> {
 }
 
 /// As RFC 4180 has it; `lazy` lets quotes stand where they do not belong.
-fn fields(row: &str, delimiter: char, lazy: bool) -> Result<Vec<String>, Trouble> {
+pub fn fields(row: &str, delimiter: char, lazy: bool) -> Result<Vec<String>, Trouble> {
     let mut fields = Vec::new();
     let mut letters = row.chars().peekable();
     loop {

@@ -4,7 +4,7 @@ mod agents;
 mod calendar;
 mod collections;
 mod community;
-mod csv;
+pub mod csv;
 mod encodings;
 mod format;
 mod hashes;
@@ -16,6 +16,7 @@ mod matching;
 mod network;
 mod pairs;
 mod severity;
+mod tables;
 mod text;
 mod times;
 mod xml;
@@ -35,6 +36,7 @@ pub fn all() -> impl Iterator<Item = &'static Converter> + Clone {
         matching::CONVERTERS,
         json::CONVERTERS,
         csv::CONVERTERS,
+        tables::CONVERTERS,
         pairs::CONVERTERS,
         severity::CONVERTERS,
         network::CONVERTERS,

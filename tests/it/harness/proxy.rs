@@ -4,6 +4,8 @@
 //! `GITHUB_SHA` or a developer's `OTEL_*` would change what it labels.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use super::metrics::{Ledger, Metrics};
 use super::{Client, PATIENCE};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_spandrel");
+const FILE: &str = "spandrel.yaml";
 const FREE_PORTS: &str = "receive: {grpc: \"127.0.0.1:0\", http: \"127.0.0.1:0\"}\nadmin: \"127.0.0.1:0\"\n";
 
 /// The running program. Killed when dropped.
@@ -78,9 +81,8 @@ impl Proxy {
 
     fn spawn(start: Start) -> (Child, TempDir) {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let file = directory.path().join("spandrel.yaml");
-        let ports = if start.config.contains("receive:") { "" } else { FREE_PORTS };
-        std::fs::write(&file, format!("{ports}{}", start.config)).expect("a writable directory");
+        let file = directory.path().join(FILE);
+        std::fs::write(&file, text_of(&start.config)).expect("a writable directory");
         let mut command = start.before.as_deref().map_or_else(command, after);
         let child = command
             .arg("run")
@@ -96,6 +98,40 @@ impl Proxy {
             .spawn()
             .expect("the binary was built with the tests");
         (child, directory)
+    }
+
+    /// Its configuration file.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join(FILE)
+    }
+
+    /// Puts another configuration into its file, in place; ports that it does not name stay.
+    pub fn write(&self, config: &str) {
+        std::fs::write(self.file(), text_of(config)).expect("a writable directory");
+    }
+
+    /// The same as Kubernetes does it: the file is a link into a directory whose name is a link, which is swapped.
+    pub fn swap(&self, version: usize, config: &str) {
+        let name = |name: &str| self.directory.path().join(name);
+        let data = format!("..version_{version}");
+        std::fs::create_dir(name(&data)).expect("a new directory");
+        std::fs::write(name(&data).join(FILE), text_of(config)).expect("a writable directory");
+        symlink(&data, name("..next")).expect("a new link");
+        std::fs::rename(name("..next"), name("..data")).expect("a link to put another over");
+        if !self.file().is_symlink() {
+            symlink(format!("..data/{FILE}"), name("next")).expect("a new link");
+            std::fs::rename(name("next"), self.file()).expect("a file to put a link over");
+        }
+    }
+
+    /// Asks it to read its configuration again (SIGHUP).
+    pub fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    /// What it says of its readiness.
+    pub async fn readiness(&self) -> String {
+        Client::to(self.ports.admin).get("/readyz").await.text()
     }
 
     /// Where gRPC is expected; HTTP is served there too.
@@ -235,8 +271,12 @@ impl Proxy {
 
     /// Sends SIGTERM.
     pub fn ask_to_stop(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let pid = self.pid().try_into().ok().and_then(rustix::process::Pid::from_raw).expect("an id");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        rustix::process::kill_process(pid, signal).expect("it runs");
     }
 
     /// Waits until it has stopped.
@@ -258,6 +298,12 @@ impl Proxy {
             panic!("it never was ready; it wrote:\n{}", self.stderr());
         }
     }
+}
+
+/// What is written for this configuration: ports that it does not name are free ones.
+fn text_of(config: &str) -> String {
+    let ports = if config.contains("receive:") { "" } else { FREE_PORTS };
+    format!("{ports}{config}")
 }
 
 /// The binary, with nothing of the tester's environment that could change what it does.
