@@ -1,5 +1,7 @@
 //! The filled table -> a [`Plan`], or what does not fit together in it. Upstreams: see `upstreams`.
 
+use std::path::PathBuf;
+
 use tracing::level_filters::LevelFilter;
 
 use super::field::Slot;
@@ -25,6 +27,8 @@ pub struct Check<'a> {
     pub surroundings: &'a Surroundings,
     pub mistakes: &'a mut Vec<Mistake>,
     pub notes: &'a mut Vec<String>,
+    /// Files that were read beside the configuration's own.
+    pub files: &'a mut Vec<PathBuf>,
 }
 
 impl Check<'_> {
@@ -38,7 +42,7 @@ impl Check<'_> {
         let stamps = self.stamps(raw);
         let particulars = self.particulars(raw);
         let scores = self.scores(raw, notes, &upstreams);
-        let rules = self.rules(&raw.rules);
+        let (rules, _) = self.rules(&raw.rules);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {

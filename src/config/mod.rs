@@ -14,6 +14,7 @@ use crate::telemetry::logs;
 use crate::{export, join, queue, receive, rules};
 
 mod check;
+mod collector;
 mod edge;
 mod endpoint;
 mod field;
@@ -35,6 +36,7 @@ mod tree;
 mod upstreams;
 mod vendor;
 mod words;
+mod written;
 
 pub use found::cgroup_limit;
 pub use mistake::{Mistake, Mistakes};
@@ -99,6 +101,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// The file it came from, as named; `None` when there was none.
     pub file: Option<String>,
+    /// All files it was read from, that one first: who follows changes looks at these.
+    pub files: Vec<PathBuf>,
     raw: raw::Raw,
 }
 
@@ -146,7 +150,8 @@ fn settle(
     surroundings: &Surroundings,
 ) -> Result<Loaded, Mistakes> {
     let variables = &surroundings.variables;
-    let mut notes = Vec::new();
+    let (mut notes, mut files) = (Vec::new(), Vec::new());
+    files.extend(name.as_deref().map(PathBuf::from));
     let mut raw = raw::Raw::default();
     match tree::read(&text, &mut mistakes) {
         Ok(root) => gather::from_file(&root, &mut raw, variables, &mut mistakes),
@@ -162,10 +167,16 @@ fn settle(
     vendor::complete(&mut raw, variables, &mut mistakes);
     found::fill(&mut raw, surroundings);
     let file = name.clone().unwrap_or_else(|| "-".to_owned());
-    let plan =
-        check::Check { file: &file, surroundings, mistakes: &mut mistakes, notes: &mut notes }.plan(&mut raw);
+    let plan = check::Check {
+        file: &file,
+        surroundings,
+        mistakes: &mut mistakes,
+        notes: &mut notes,
+        files: &mut files,
+    }
+    .plan(&mut raw);
     if mistakes.is_empty() {
-        Ok(Loaded { plan: Plan { notes, ..plan }, file: name, raw })
+        Ok(Loaded { plan: Plan { notes, ..plan }, file: name, files, raw })
     } else {
         mistakes.sort_by_key(|mistake| mistake.place.order());
         mistakes.dedup();

@@ -18,6 +18,7 @@ impl Check<'_> {
     /// What is asked for of single spans, and the prices for it. Usage needs whole traces.
     pub(super) fn particulars(&mut self, raw: &Raw) -> particulars::Settings {
         let raw::Usage { repair, prices } = &raw.usage;
+        self.files.extend(prices.value.clone());
         let table = prices.value.as_deref().and_then(|path| match read(path) {
             Ok(table) => Some(Arc::new(table)),
             Err(wrong) => {

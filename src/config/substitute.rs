@@ -16,12 +16,29 @@ pub struct BadReference {
     pub text: String,
 }
 
+/// What a variable stands for that is not set, where no default is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unset {
+    /// It is a mistake.
+    Wrong,
+    /// Nothing, as for the Collector.
+    Empty,
+}
+
 /// The text with every reference replaced.
 ///
 /// # Errors
 /// Every reference that is malformed, or names a variable that is not set and has no default. Empty
 /// variables count as unset.
 pub fn substitute(text: &str, variables: &Variables) -> Result<String, Vec<BadReference>> {
+    substitute_with(text, variables, Unset::Wrong)
+}
+
+/// The same, with what is not set as `unset` says.
+///
+/// # Errors
+/// As [`substitute`].
+pub fn substitute_with(text: &str, variables: &Variables, unset: Unset) -> Result<String, Vec<BadReference>> {
     let mut out = String::with_capacity(text.len());
     let mut wrong = Vec::new();
     let mut rest = text;
@@ -38,7 +55,7 @@ pub fn substitute(text: &str, variables: &Variables) -> Result<String, Vec<BadRe
                 wrong.push(BadReference { at, reference: format!("${after}"), text });
                 break;
             };
-            match resolve(&inner[..end], variables) {
+            match resolve(&inner[..end], variables, unset) {
                 Ok(value) => out.push_str(&value),
                 Err(text) => {
                     wrong.push(BadReference { at, reference: format!("${{{}}}", &inner[..end]), text })
@@ -55,7 +72,7 @@ pub fn substitute(text: &str, variables: &Variables) -> Result<String, Vec<BadRe
 }
 
 /// `env:NAME:-default`, `env:NAME`, `NAME:-default` or `NAME`.
-fn resolve(inner: &str, variables: &Variables) -> Result<String, String> {
+fn resolve(inner: &str, variables: &Variables, unset: Unset) -> Result<String, String> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -75,6 +92,7 @@ fn resolve(inner: &str, variables: &Variables) -> Result<String, String> {
     match (variables.get(name), default) {
         (Some(value), _) => Ok(value.to_owned()),
         (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) if unset == Unset::Empty => Ok(String::new()),
         (None, None) => {
             Err(format!("names a variable that is not set; set {name}, or write `${{env:{name}:-default}}`"))
         }

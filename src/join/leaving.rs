@@ -14,7 +14,7 @@ use super::origins::Shared;
 use super::root::Roots;
 use super::trace::{Marks, Place, Record, Trace};
 use super::{Scope, Settings};
-use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
+use crate::model::{Draw, Origin, Reason, Repairs, TenantKey, Time};
 use crate::semantics::claims::{Claims, Has};
 use crate::semantics::context::{Builder, Said, encodes_metadata};
 use crate::semantics::roots::Mend;
@@ -49,6 +49,8 @@ pub struct Leaving {
     pub repairs: Repairs,
     /// What the trace says of itself, or said before (the ledger).
     pub context: Context,
+    /// What sampling decided about a part of it that left before ([`super::Join::drew`]).
+    pub drawn: Option<Draw>,
     pub blocks: Vec<LeavingBlock>,
     /// Bytes it was charged for while held.
     pub held_bytes: usize,
@@ -271,7 +273,8 @@ pub(super) fn let_go(
         ..trace.repairs
     };
     let root_known = trace.roots > 0 || trace.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
-    let farewell = Farewell { context: context.clone(), origin: origin.clone(), reason, root_known };
+    let drawn = trace.earlier.as_ref().and_then(|earlier| earlier.farewell.drawn);
+    let farewell = Farewell { context: context.clone(), origin: origin.clone(), reason, root_known, drawn };
     let lists = std::mem::take(&mut trace.lists);
     let Blocks { blocks, spans, mends, noted } =
         blocks(&trace, lists, order, (&has, &roots.mends), &attached);
@@ -284,6 +287,7 @@ pub(super) fn let_go(
         requests: trace.requests,
         repairs,
         context,
+        drawn,
         blocks,
         held_bytes: trace.charged,
         spans,

@@ -47,6 +47,10 @@ impl<T> Ring<T> {
         self.chunks.front()?.front()
     }
 
+    pub fn last_mut(&mut self) -> Option<&mut T> {
+        self.chunks.back_mut()?.back_mut()
+    }
+
     pub fn pop(&mut self) -> Option<T> {
         let chunk = self.chunks.front_mut()?;
         let item = chunk.pop_front()?;

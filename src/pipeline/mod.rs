@@ -4,6 +4,7 @@ pub mod build;
 pub mod journey;
 pub mod keep;
 pub mod lane;
+mod noted;
 mod ruled;
 pub mod ruler;
 pub mod scoring;

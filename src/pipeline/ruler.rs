@@ -46,8 +46,8 @@ pub struct RuledScope {
 pub struct Ruler {
     pub rules: Arc<Rules>,
     clock: Clock,
-    /// By the name of the labelled resource.
-    resources: HashMap<u64, Rc<Labelled>, RandomState>,
+    /// By the name of the labelled resource, and the signal where rules differ by it.
+    resources: HashMap<(u64, Option<Signal>), Rc<Labelled>, RandomState>,
     /// By the names of the resource, as ruled, and of the scope.
     scopes: HashMap<(u64, u64), RuledScope, RandomState>,
     bytes: usize,
@@ -94,16 +94,18 @@ impl Ruler {
         Frame { now: self.now(), random: rand::random(), ..Frame::default() }
     }
 
-    /// A labelled resource as the rules leave it: itself, where they change nothing.
-    pub fn resource(&mut self, labelled: Rc<Labelled>) -> Rc<Labelled> {
+    /// A labelled resource of a signal as the rules leave it: itself, where they change nothing.
+    pub fn resource(&mut self, signal: Signal, labelled: Rc<Labelled>) -> Rc<Labelled> {
         if !self.rules.has_context(Context::Resource) {
             return labelled;
         }
-        if let Some(known) = self.resources.get(&labelled.id) {
+        let key = (labelled.id, self.rules.differ_by_signal().then_some(signal));
+        if let Some(known) = self.resources.get(&key) {
             return known.clone();
         }
         let rules = self.rules.clone();
-        let outcome = rules.apply_resource(&labelled.body, self.frame());
+        let frame = Frame { signal: Some(signal), ..self.frame() };
+        let outcome = rules.apply_resource(&labelled.body, frame);
         self.count(&outcome.troubles);
         let ruled = if outcome.dropped || !outcome.edits.is_empty() {
             Rc::new(Labelled {
@@ -116,11 +118,11 @@ impl Ruler {
             labelled.clone()
         };
         self.pay(ruled.body.len());
-        self.resources.insert(labelled.id, ruled.clone());
+        self.resources.insert(key, ruled.clone());
         ruled
     }
 
-    /// The scope of a joined block whose resource was ruled. An absent one has nothing to be changed.
+    /// The scope of a joined block of spans whose resource was ruled. An absent one has nothing to be changed.
     pub fn scope(&mut self, resource: &Labelled, scope: &Head) -> RuledScope {
         let as_it_came =
             || RuledScope { id: scope.id, head: scope.bytes.clone(), dropped: false, changed: false };
@@ -132,7 +134,7 @@ impl Ruler {
             return known.clone();
         }
         let rules = self.rules.clone();
-        let frame = Frame { resource: &resource.body, ..self.frame() };
+        let frame = Frame { signal: Some(Signal::Traces), resource: &resource.body, ..self.frame() };
         let outcome = rules.apply_scope(scope.body(), frame);
         self.count(&outcome.troubles);
         let ruled = if outcome.edits.is_empty() {

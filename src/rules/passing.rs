@@ -67,6 +67,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
         let (mut kept, mut lost) = (false, false);
         for (nth, item) in (0..).zip(messages(block, ITEMS)) {
             let frame = Frame {
+                signal: Some(self.signal),
                 resource: self.resource,
                 scope: &scope,
                 now: self.now,
@@ -108,8 +109,13 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
         if scope.is_empty() || !self.rules.has_context(Context::Scope) {
             return Some(scope);
         }
-        let frame =
-            Frame { resource: self.resource, now: self.now, random: (self.random)(), ..Frame::default() };
+        let frame = Frame {
+            signal: Some(self.signal),
+            resource: self.resource,
+            now: self.now,
+            random: (self.random)(),
+            ..Frame::default()
+        };
         let outcome = self.rules.apply_scope(&scope, frame);
         ruled.troubles.extend(outcome.troubles);
         if outcome.dropped {

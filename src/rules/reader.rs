@@ -47,6 +47,7 @@ impl Reader<'_> {
         let bare = self.group.context.is_some();
         let mut ready = Ready {
             context,
+            signal: self.group.signal,
             error_mode: self.group.error_mode,
             conditions: Vec::new(),
             statements: Vec::new(),
@@ -75,7 +76,7 @@ impl Reader<'_> {
         let Some((nth, statement)) = statements.first() else { return };
         let source = self.group.statements.get(*nth).cloned().unwrap_or_default();
         let mut names = Vec::new();
-        gather_call(&statement.editor, &mut |first| names.push(first.to_owned()));
+        gather_call(&statement.editor, &mut |seen| names.extend(seen.first().map(str::to_owned)));
         let known = || Context::ALL.map(Context::name);
         let meant = names.iter().map(|name| did_you_mean(name, known())).find(|hint| !hint.is_empty());
         let hint = meant.unwrap_or_else(|| format!("; begin one with its context ({})", known().join(", ")));

@@ -41,8 +41,8 @@ pub struct Scene<'a> {
     pub current: Option<usize>,
     pub cache: Map<'a>,
     pub dropped: bool,
-    /// The trace this belongs to was not drawn.
-    pub sampled_out: bool,
+    /// What `sample` asks of the trace this belongs to (`sample`); of several the highest.
+    pub threshold: Option<u64>,
     pub route: Option<&'a str>,
     /// Random values handed out so far.
     pub drawn: Cell<u32>,
@@ -61,7 +61,7 @@ impl<'a> Scene<'a> {
             current: None,
             cache: Map::default(),
             dropped: false,
-            sampled_out: false,
+            threshold: None,
             route: None,
             drawn: Cell::new(0),
         }

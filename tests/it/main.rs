@@ -40,6 +40,7 @@ mod sdk_go;
 mod sdk_java;
 mod sdk_node;
 mod sdk_python;
+mod shapes;
 mod signals;
 mod tail;
 mod three_processes;

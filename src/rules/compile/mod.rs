@@ -51,6 +51,10 @@ impl Compiler {
             let hint = did_you_mean(&call.name, editors::all().map(|editor| editor.name));
             return self.wrong(&call.name_at, format!("unknown editor `{}`{hint}", call.name));
         };
+        if editor.name == "sample" && !matches!(self.context, Context::Span | Context::Log) {
+            let text = format!("`sample` is asked of spans and log records, not of a {}", self.context.name());
+            return self.wrong(&call.name_at, text);
+        }
         let arguments = self.arguments(call, editor.parameters)?;
         self.fits(editor, &arguments, call)?;
         Some(Statement { editor, arguments, condition: condition.map_or(Some(None), |c| c.map(Some))? })

@@ -1,0 +1,198 @@
+//! Where each rule is written: in the list itself, in a preset, or in a Collector's file; and the files behind.
+//!
+//! What a Collector's file says and can not be done here is a mistake, unless its entry says `unsupported: skip`:
+//! then it is left out and told. The surprise: rules about resources run before all others, so a resource may not be
+//! changed behind a rule that reads what is changed.
+
+use std::path::Path;
+
+use super::check::Check;
+use super::collector::{self, Asked};
+use super::mistake::{Mistake, did_you_mean, quoted};
+use super::rule_list::{Rule, RuleList, Unsupported};
+use super::source::Source;
+use crate::rules::mentions::{
+    attribute_written, attributes_named, context_of_condition, context_of_statement,
+};
+use crate::rules::{Context, Group, Rules, presets};
+
+/// A group of rules, and where its texts stand.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// How messages call it: `rules[1]`, `transform/a.trace_statements`.
+    pub label: String,
+    pub group: Group,
+    pub conditions: Vec<Source>,
+    pub statements: Vec<Source>,
+    pub from: Source,
+}
+
+impl Written {
+    /// Where a text of it stands.
+    pub fn place(&self, is_condition: bool, nth: usize) -> Source {
+        let list = if is_condition { &self.conditions } else { &self.statements };
+        list.get(nth).cloned().unwrap_or_default()
+    }
+}
+
+impl Check<'_> {
+    /// All groups behind the entries of the list, in order.
+    pub(super) fn written(&mut self, list: &RuleList) -> Vec<Written> {
+        let mut all: Vec<Written> = Vec::new();
+        for (number, entry) in (1..).zip(&list.entries) {
+            let label = format!("rules[{number}]");
+            match (entry.collector(), entry.preset()) {
+                (Some(path), _) => {
+                    if let Some(part) = entry.has_rules() {
+                        self.note(
+                            &entry.from,
+                            format!("`{label}`: `from_collector` stands without `{part}`"),
+                        );
+                    }
+                    let taken = self.collected(path, entry);
+                    all.extend(taken);
+                }
+                (None, Some(name)) => all.extend(self.preset(name, entry, &label)),
+                (None, None) => {
+                    let mut group = entry.group();
+                    if group.name.is_none() && all.len() + 1 != number {
+                        group.name = Some(number.to_string());
+                    }
+                    all.push(Written { label, group, ..entry.written() });
+                }
+            }
+        }
+        all
+    }
+
+    fn preset(&mut self, name: &str, entry: &Rule, label: &str) -> Option<Written> {
+        let Some(group) = presets::of(name) else {
+            let hint = did_you_mean(name, presets::NAMES);
+            self.note(&entry.from, format!("`{label}`: there is no preset {}{hint}", quoted(name)));
+            return None;
+        };
+        if let Some(part) = entry.has_rules().filter(|_| !entry.is_alone()) {
+            self.note(&entry.from, format!("`{label}`: `preset` stands without `{part}`"));
+        }
+        let statements = vec![entry.from.clone(); group.statements.len()];
+        Some(Written {
+            label: label.to_owned(),
+            group,
+            conditions: Vec::new(),
+            statements,
+            from: entry.from.clone(),
+        })
+    }
+
+    /// The rules of a Collector's file, which is found from where the configuration is.
+    fn collected(&mut self, path: &Path, entry: &Rule) -> Vec<Written> {
+        let shown = path.display().to_string();
+        let path = Path::new(self.file).parent().map_or_else(|| path.to_owned(), |folder| folder.join(path));
+        let variables = &self.surroundings.variables;
+        let asked = Asked { path: &path, shown: &shown, processors: entry.processors(), variables };
+        let mut taken = collector::take(asked);
+        self.files.push(path);
+        self.mistakes.append(&mut taken.mistakes);
+        self.notes.append(&mut taken.notes);
+        let mut unsupported = taken.unsupported;
+        for written in &mut taken.written {
+            unsupported.extend(leave_out(written));
+        }
+        taken.written.retain(|written| !written.group.statements.is_empty());
+        for (at, told) in too_late(&taken.written).into_iter().rev() {
+            unsupported.push(told);
+            taken.written.remove(at);
+        }
+        match entry.unsupported() {
+            Unsupported::Refuse => self.mistakes.append(&mut unsupported),
+            Unsupported::Skip => self.notes.extend(
+                unsupported.iter().map(|told| format!("{}: {}; left out", told.place.place(""), told.text)),
+            ),
+        }
+        taken.written
+    }
+}
+
+/// Takes out of a group what can not be compiled, and says why. A group whose conditions can not be is left out
+/// whole: its statements would run on everything.
+fn leave_out(written: &mut Written) -> Vec<Mistake> {
+    let mut told = Vec::new();
+    while let Err(mistakes) = Rules::compile(std::slice::from_ref(&written.group)) {
+        let conditions = mistakes.iter().any(|mistake| mistake.part.is_condition);
+        let count = written.group.statements.len();
+        let at_fault = mistakes.iter().map(|mistake| mistake.part.nth).filter(|nth| *nth < count);
+        let mut at_fault: Vec<usize> = at_fault.collect();
+        told.extend(mistakes.into_iter().map(|mistake| {
+            let place = written.place(mistake.part.is_condition, mistake.part.nth);
+            Mistake::new(place, format!("`{}`: {}", written.label, mistake.text))
+                .with_below(mistake.excerpt())
+        }));
+        if conditions {
+            written.group.statements.clear();
+            break;
+        }
+        at_fault.sort_unstable();
+        at_fault.dedup();
+        if at_fault.is_empty() {
+            break;
+        }
+        for nth in at_fault.into_iter().rev() {
+            written.group.statements.remove(nth);
+            written.statements.remove(nth);
+        }
+        if written.group.statements.is_empty() {
+            break;
+        }
+    }
+    told
+}
+
+/// Groups that change a resource or scope behind rules that read what is changed: by their place in the list.
+fn too_late(all: &[Written]) -> Vec<(usize, Mistake)> {
+    let outer = |written: &Written| written.group.context.or_else(|| context_of(&written.group));
+    let contexts: Vec<Option<Context>> = all.iter().map(outer).collect();
+    let mut late = Vec::new();
+    for (at, (later, context)) in all.iter().zip(&contexts).enumerate() {
+        let Some(whose) = context.filter(|context| matches!(context, Context::Resource | Context::Scope))
+        else {
+            continue;
+        };
+        let before = all.iter().zip(&contexts).take(at).filter(|(earlier, context)| {
+            earlier.group.signal == later.group.signal && context.is_some_and(|context| context > whose)
+        });
+        let read: Vec<(&str, Option<String>)> = before
+            .flat_map(|(earlier, _)| {
+                let Group { conditions, statements, .. } = &earlier.group;
+                let texts =
+                    conditions.iter().map(|text| (text, true)).chain(statements.iter().map(|t| (t, false)));
+                texts
+                    .flat_map(move |(text, is_condition)| attributes_named(text, is_condition, whose))
+                    .map(|attribute| (earlier.label.as_str(), attribute))
+            })
+            .collect();
+        let clash = later.group.statements.iter().enumerate().find_map(|(nth, text)| {
+            let written = attribute_written(text, whose)?;
+            let meets = |read: &Option<String>| match (read, &written) {
+                (Some(read), Some(written)) => read == written,
+                _ => true,
+            };
+            read.iter().find(|(_, attribute)| meets(attribute)).map(|(label, _)| (nth, *label))
+        });
+        if let Some((nth, label)) = clash {
+            let text = format!(
+                "`{}`: rules about a {} run before all others, and `{label}` reads what this changes; copy what it \
+                 needs to another attribute first",
+                later.label,
+                whose.name()
+            );
+            late.push((at, Mistake::new(later.place(false, nth), text)));
+        }
+    }
+    late
+}
+
+fn context_of(group: &Group) -> Option<Context> {
+    let conditions = group.conditions.iter().filter_map(|text| context_of_condition(text));
+    let statements = group.statements.iter().filter_map(|text| context_of_statement(text));
+    conditions.chain(statements).reduce(|a, b| if a > b { a } else { b })
+}
