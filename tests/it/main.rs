@@ -35,6 +35,7 @@ mod page;
 mod passing;
 mod readme;
 mod rules;
+mod sampling;
 mod scores;
 mod sdk_go;
 mod sdk_java;

@@ -391,6 +391,47 @@ fn try_shows_what_rules_would_do_to_a_capture() {
     assert!(!said.contains('\u{1b}'), "no colours into a pipe: {said:?}");
     assert_eq!(tried(&[&rules, &json, "--explain"]), (code, said));
 
+    // Two rules on one field, a child that moves because its parent went, a Collector's file.
+    let list = "- set(span.name, Concat([span.name, \"a\"], \"\")) where span.kind == 2\n\
+                - set(span.name, Concat([span.name, \"b\"], \"\")) where span.kind == 2\n\
+                - drop() where span.name == \"noise\"\n\
+                - 'sample(0.5) where span.kind == 2'\n";
+    std::fs::write(&rules, list).unwrap();
+    let mut spans = made::trace(0xff_ffff, 3);
+    spans[1].name = "noise".into();
+    spans[2].parent_span_id = spans[1].span_id.clone();
+    spans.iter_mut().for_each(|span| span.trace_id = vec![0xff; 16]);
+    std::fs::write(&pb, Export::Traces(made::request(spans)).encode()).unwrap();
+    let (code, said) = tried(&[&rules, &pb, "--explain"]);
+    assert_eq!(code, 0, "{said}");
+    let by = |line: usize| format!("      by {rules}:{line}  ");
+    let lines: Vec<&str> = said.lines().collect();
+    let behind = |what: &str| {
+        let at =
+            lines.iter().position(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {said}"));
+        lines[at + 1..]
+            .iter()
+            .take_while(|line| line.trim_start().starts_with("by "))
+            .map(|line| line.to_string())
+    };
+    let named: Vec<String> = behind("~ name: ").collect();
+    assert!(named.len() == 2 && named[0].starts_with(&by(1)) && named[1].starts_with(&by(2)), "{said}");
+    assert!(behind("~ parentSpanId: ").all(|line| line.starts_with(&by(3))), "{said}");
+    assert!(behind("noise\" 01").all(|line| line.contains("rules.yaml:3  drop()")), "{said}");
+    assert!(behind("+ traceState: \"ot=th:8\"").all(|line| line.starts_with(&by(4))), "{said}");
+    assert!(!said.contains("never "), "{said}");
+
+    std::fs::write(
+        &rules,
+        "processors:\n  transform:\n    trace_statements:\n      - set(span.name, \"x\")\n",
+    )
+    .unwrap();
+    let (code, said) = tried(&[&rules, &pb, "--explain"]);
+    assert!(
+        code == 0 && said.contains("rules.yaml:4  set(span.name, \"x\")") && said.contains("3 changed"),
+        "{said}"
+    );
+
     std::fs::write(&rules, "rules:\n  - sett(span.name, \"x\")\n").unwrap();
     let (code, said) = tried(&[&rules, &pb]);
     assert!(code == 2 && said.contains("rules.yaml:2:5: `rules[1]`: unknown editor `sett`"), "{said}");

@@ -52,7 +52,8 @@ impl Compiler {
             return self.wrong(&call.name_at, format!("unknown editor `{}`{hint}", call.name));
         };
         if editor.name == "sample" && !matches!(self.context, Context::Span | Context::Log) {
-            let text = format!("`sample` is asked of spans and log records, not of a {}", self.context.name());
+            let text =
+                format!("`sample` is asked of spans and log records, not of a {}", self.context.name());
             return self.wrong(&call.name_at, text);
         }
         let arguments = self.arguments(call, editor.parameters)?;
