@@ -84,13 +84,13 @@ group! {
         /// a signal, and in which order, `service.pipelines` says; without it they stand in the file's order; or
         /// `processors: [transform/a, filter]` names them. What can not be done here is refused, with the line of
         /// the Collector's file and the reason; with `unsupported: skip` it is left out and told instead. Not
-        /// supported are the processors' own functions on metrics (`convert_sum_to_gauge`), `include` and `exclude`,
-        /// exemplars, profiles, a statement that writes to a resource from what is in it, and one that changes
-        /// a resource behind a rule that reads what is changed: rules about resources run first. Three things are
-        /// done otherwise: the children of a span that `filter` drops move to the nearest ancestor that is kept; a
-        /// statement runs on what it writes, once, where the Collector runs a whole list on the innermost thing it
-        /// names; with `error_mode: propagate` an item that fails goes on as it came, where the Collector drops the
-        /// whole request.
+        /// supported are the processors' own functions but `convert_sum_to_gauge` and `convert_gauge_to_sum`;
+        /// `include` and `exclude`; exemplars and profiles; a statement that writes to a resource from what is in it,
+        /// and one that changes a resource behind a rule that reads what is changed: rules about resources run first.
+        /// Three things are done otherwise: the children of a span that `filter` drops move to the nearest ancestor
+        /// that is kept; a statement runs on what it writes, once, where the Collector runs a whole list on the
+        /// innermost thing it names; with `error_mode: propagate` an item that fails goes on as it came, where the
+        /// Collector drops the whole request.
         rules: RuleList;
         /// How spans of one trace are held until it is whole.
         join: Join;

@@ -12,7 +12,7 @@ use super::mistake::{Mistake, did_you_mean, quoted};
 use super::rule_list::{Rule, RuleList, Unsupported};
 use super::source::Source;
 use crate::rules::mentions::{
-    attribute_written, attributes_named, context_of_condition, context_of_statement,
+    Attribute, attribute_written, attributes_named, context_of_condition, context_of_statement,
 };
 use crate::rules::{Context, Group, Rules, presets};
 
@@ -119,6 +119,8 @@ fn leave_out(written: &mut Written) -> Vec<Mistake> {
     let mut told = Vec::new();
     while let Err(mistakes) = Rules::compile(std::slice::from_ref(&written.group)) {
         let conditions = mistakes.iter().any(|mistake| mistake.part.is_condition);
+        // Not one of them says what it is about: told once.
+        let aimless = written.group.context.is_none() && context_of(&written.group).is_none();
         let count = written.group.statements.len();
         let at_fault = mistakes.iter().map(|mistake| mistake.part.nth).filter(|nth| *nth < count);
         let mut at_fault: Vec<usize> = at_fault.collect();
@@ -127,7 +129,7 @@ fn leave_out(written: &mut Written) -> Vec<Mistake> {
             Mistake::new(place, format!("`{}`: {}", written.label, mistake.text))
                 .with_below(mistake.excerpt())
         }));
-        if conditions {
+        if conditions || aimless {
             written.group.statements.clear();
             break;
         }
@@ -149,43 +151,42 @@ fn leave_out(written: &mut Written) -> Vec<Mistake> {
 
 /// Groups that change a resource or scope behind rules that read what is changed: by their place in the list.
 fn too_late(all: &[Written]) -> Vec<(usize, Mistake)> {
-    let outer = |written: &Written| written.group.context.or_else(|| context_of(&written.group));
-    let contexts: Vec<Option<Context>> = all.iter().map(outer).collect();
+    /// What has been read of a resource or scope so far: by which rules, of which signal and context.
+    struct Read<'w> {
+        by: &'w Written,
+        context: Context,
+        whose: Context,
+        attribute: Attribute,
+    }
+    let mut read: Vec<Read<'_>> = Vec::new();
     let mut late = Vec::new();
-    for (at, (later, context)) in all.iter().zip(&contexts).enumerate() {
-        let Some(whose) = context.filter(|context| matches!(context, Context::Resource | Context::Scope))
-        else {
-            continue;
-        };
-        let before = all.iter().zip(&contexts).take(at).filter(|(earlier, context)| {
-            earlier.group.signal == later.group.signal && context.is_some_and(|context| context > whose)
-        });
-        let read: Vec<(&str, Option<String>)> = before
-            .flat_map(|(earlier, _)| {
-                let Group { conditions, statements, .. } = &earlier.group;
-                let texts =
-                    conditions.iter().map(|text| (text, true)).chain(statements.iter().map(|t| (t, false)));
-                texts
-                    .flat_map(move |(text, is_condition)| attributes_named(text, is_condition, whose))
-                    .map(|attribute| (earlier.label.as_str(), attribute))
-            })
-            .collect();
-        let clash = later.group.statements.iter().enumerate().find_map(|(nth, text)| {
-            let written = attribute_written(text, whose)?;
-            let meets = |read: &Option<String>| match (read, &written) {
-                (Some(read), Some(written)) => read == written,
-                _ => true,
+    for (at, written) in all.iter().enumerate() {
+        let group = &written.group;
+        let Some(context) = group.context.or_else(|| context_of(group)) else { continue };
+        let clash = group.statements.iter().enumerate().find_map(|(nth, text)| {
+            let attribute = attribute_written(text, context)?;
+            let meets = |read: &&Read<'_>| {
+                let same = read.attribute == attribute || read.attribute.is_none() || attribute.is_none();
+                same && read.whose == context
+                    && read.context > context
+                    && read.by.group.signal == group.signal
             };
-            read.iter().find(|(_, attribute)| meets(attribute)).map(|(label, _)| (nth, *label))
+            read.iter().find(meets).map(|read| (nth, &read.by.label))
         });
         if let Some((nth, label)) = clash {
             let text = format!(
-                "`{}`: rules about a {} run before all others, and `{label}` reads what this changes; copy what it \
-                 needs to another attribute first",
-                later.label,
-                whose.name()
+                "`{}`: rules about a {} run before all others, and `{label}` reads what this changes",
+                written.label,
+                context.name()
             );
-            late.push((at, Mistake::new(later.place(false, nth), text)));
+            late.push((at, Mistake::new(written.place(false, nth), text)));
+        }
+        let conditions = group.conditions.iter().map(|text| (text, true));
+        for (text, is_condition) in conditions.chain(group.statements.iter().map(|text| (text, false))) {
+            for whose in [Context::Resource, Context::Scope] {
+                let named = attributes_named(text, is_condition, whose).into_iter();
+                read.extend(named.map(|attribute| Read { by: written, context, whose, attribute }));
+            }
         }
     }
     late

@@ -202,7 +202,10 @@ impl Rules {
                 let empty = context == Context::Metric && gone > 0 && gone as usize == parts;
                 outcome.dropped = scene.dropped || empty;
                 outcome.parts_dropped = if outcome.dropped { 0 } else { gone };
-                outcome.edits = edits;
+                outcome.edits = match &scene.recast {
+                    Some(recast) if !outcome.dropped => recast.plan(item, &edits),
+                    _ => edits,
+                };
             }
             Err(trouble) => outcome.troubles.push((outcome.matched.last().copied().unwrap_or(0), trouble)),
         }

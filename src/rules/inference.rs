@@ -37,8 +37,8 @@ pub fn inferred<'t>(
 #[derive(Clone, Copy, Debug)]
 pub enum Seen<'t> {
     Path(&'t [tree::Segment]),
-    /// `IsRootSpan` and `sample`, which need no path and mean a span where nothing says otherwise.
-    OfSpan,
+    /// What needs no path and says by its name what it is about.
+    Of(Context),
 }
 
 impl<'t> Seen<'t> {
@@ -46,7 +46,7 @@ impl<'t> Seen<'t> {
     pub fn first(self) -> Option<&'t str> {
         match self {
             Seen::Path(segments) => segments.first().map(|first| first.name.as_str()),
-            Seen::OfSpan => Some("span"),
+            Seen::Of(context) => Some(context.name()),
         }
     }
 }
@@ -81,8 +81,10 @@ pub fn gather(expr: &tree::Expr, note: &mut dyn FnMut(Seen<'_>)) {
 }
 
 pub fn gather_call(call: &tree::Call, note: &mut dyn FnMut(Seen<'_>)) {
-    if matches!(call.name.as_str(), "IsRootSpan" | "sample") {
-        note(Seen::OfSpan);
+    match call.name.as_str() {
+        "IsRootSpan" | "sample" => note(Seen::Of(Context::Span)),
+        "convert_sum_to_gauge" | "convert_gauge_to_sum" => note(Seen::Of(Context::Metric)),
+        _ => {}
     }
     call.arguments.iter().for_each(|argument| gather(&argument.value, note));
     call.keys.iter().for_each(|key| gather(key, note));

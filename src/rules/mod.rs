@@ -34,6 +34,7 @@ pub mod presets;
 mod program;
 mod reader;
 mod reading;
+mod recast;
 mod render;
 mod sample;
 mod scene;

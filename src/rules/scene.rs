@@ -12,6 +12,7 @@ use super::keys::{self, Key};
 use super::map::Map;
 use super::points::{self, Kind};
 use super::reading::{self, Reading};
+use super::recast::Recast;
 use super::spots::{Home, Spot};
 use super::trouble::Trouble;
 use super::value::Value;
@@ -43,6 +44,8 @@ pub struct Scene<'a> {
     pub dropped: bool,
     /// What `sample` asks of the trace this belongs to (`sample`); of several the highest.
     pub threshold: Option<u64>,
+    /// What kind of metric this becomes.
+    pub recast: Option<Recast>,
     pub route: Option<&'a str>,
     /// Random values handed out so far.
     pub drawn: Cell<u32>,
@@ -62,6 +65,7 @@ impl<'a> Scene<'a> {
             cache: Map::default(),
             dropped: false,
             threshold: None,
+            recast: None,
             route: None,
             drawn: Cell::new(0),
         }
@@ -103,6 +107,11 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The kind a metric has, or is to have.
+    pub fn metric_kind(&self) -> Option<Kind> {
+        self.recast.as_ref().map(|recast| recast.to).or_else(|| Kind::of(self.item.base()))
+    }
+
     /// What stands at `spot`, looked into by `keys`.
     ///
     /// # Errors
@@ -110,6 +119,9 @@ impl<'a> Scene<'a> {
     pub fn read(&self, home: Home, spot: Spot, keys: &[Key<'_>]) -> Result<Value<'a>, Trouble> {
         let reading =
             |draft| Reading { draft, kind: self.kind(home), nth: self.inner().map_or(0, |i| i.nth) };
+        if let (Spot::MetricType, Some(recast)) = (spot, &self.recast) {
+            return Ok(Value::Int(recast.to.number()));
+        }
         let borrowed;
         let draft = match home {
             Home::Item => &self.item,

@@ -353,6 +353,34 @@ async fn bad_rules_keep_it_from_starting() {
     assert!(said.contains("\n  | set(span.atributes[\"a\"], 1)\n"), "{said}");
 }
 
+/// What of a Collector's file is left out is told by `check` and at start, with its line.
+#[tokio::test]
+async fn what_is_left_out_of_a_collectors_file_is_told_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = directory.path().join("collector.yaml");
+    let text = "processors:\n  transform:\n    trace_statements:\n      - set(span.name, \"x\")\n      - nothing()\n";
+    std::fs::write(&collector, text).unwrap();
+    let rules = format!("rules: {{from_collector: {}, unsupported: skip}}\n", collector.display());
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::with(format!("upstream: {}\n{FAST}{rules}", upstream.endpoint())).await;
+    let told =
+        format!("{}:5:9: `transform.trace_statements/2`: unknown editor `nothing`", collector.display());
+    proxy.await_stderr("what is left out", |said| said.contains(&told)).await;
+    send(&proxy, &Export::Traces(made::request(made::trace(1, 2)))).await;
+    upstream.await_spans(2).await;
+    assert!(spans(&upstream).iter().all(|span| span.name == "x"));
+    let config = directory.path().join("spandrel.yaml");
+    std::fs::write(&config, rules).unwrap();
+    let check = std::process::Command::new(env!("CARGO_BIN_EXE_spandrel"))
+        .args(["check", "--config"])
+        .arg(&config)
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(check.status.success() && said.contains(&format!("note: {told}; left out")), "{said}");
+}
+
 fn tried(arguments: &[&str]) -> (i32, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_spandrel"))
         .arg("try")
