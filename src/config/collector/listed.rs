@@ -27,7 +27,8 @@ impl Listed {
 
     /// The context of a statement that has to be of a group of its own.
     fn outer(&self, statement: &str) -> Option<Context> {
-        let written = written_by(statement).or_else(|| context_of_statement(statement))?;
+        let unnamed = || context_of_statement(statement).filter(|_| self.context.is_none());
+        let written = written_by(statement).or_else(unnamed)?;
         let conditions = self.conditions.iter().all(|(text, _)| context_of_condition(text) == Some(written));
         let alone = context_of_statement(statement) == Some(written) && conditions;
         (alone && Some(written) != self.context).then_some(written)
