@@ -110,7 +110,7 @@ impl Report {
         let paint = self.paint;
         let title = printable(&difference::title(looked.kind, looked.signal, &looked.was));
         match (looked.fate, &looked.is) {
-            (Fate::Stays, None) => return,
+            (Fate::Stays, None) => {}
             (Fate::Stays, Some(is)) => {
                 let _ = writeln!(out, "{} {}", paint.yellow("~"), paint.bold(&title));
                 for changed in difference::between(looked.kind, looked.signal, &looked.was, is) {

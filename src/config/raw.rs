@@ -71,7 +71,8 @@ group! {
         /// trace that any rule samples is kept at the lowest rate asked; each span that stays says `ot=th`, the
         /// higher of its own and this. What no rule samples stays and says nothing of it, so an error is always
         /// kept by `sample(0.1) where trace.errors == 0`. Parts of a trace that come late follow what was decided,
-        /// for ten minutes, while it is remembered.
+        /// for ten minutes, while it is remembered. Ask for what a whole trace is known by where it is joined:
+        /// with `join.scope: local` a sidecar knows its own part only.
         ///
         /// An entry `llm_only` (or `preset: llm_only`) keeps the spans that are about models, by the filter of the
         /// SDKs of Langfuse and InteractiveAI: their own, those with `gen_ai.*` attributes, those of libraries known
