@@ -4,6 +4,7 @@
 //! then it is left out and told. The surprise: rules about resources run before all others, so a resource may not be
 //! changed behind a rule that reads what is changed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::check::Check;
@@ -113,40 +114,48 @@ impl Check<'_> {
     }
 }
 
-/// Takes out of a group what can not be compiled, and says why. A group whose conditions can not be is left out
-/// whole: its statements would run on everything.
+/// One compilation tells nearly all that is wrong; what is left behind these is refused with the rest.
+const ROUNDS_MAX: usize = 8;
+
+/// Takes out of a group what can not be compiled, and says why. A group that is left without any of its conditions
+/// goes whole: its statements would run on everything.
 fn leave_out(written: &mut Written) -> Vec<Mistake> {
     let mut told = Vec::new();
-    while let Err(mistakes) = Rules::compile(std::slice::from_ref(&written.group)) {
-        let conditions = mistakes.iter().any(|mistake| mistake.part.is_condition);
-        // Not one of them says what it is about: told once.
-        let aimless = written.group.context.is_none() && context_of(&written.group).is_none();
-        let count = written.group.statements.len();
-        let at_fault = mistakes.iter().map(|mistake| mistake.part.nth).filter(|nth| *nth < count);
-        let mut at_fault: Vec<usize> = at_fault.collect();
-        told.extend(mistakes.into_iter().map(|mistake| {
+    for _ in 0..ROUNDS_MAX {
+        let Err(mistakes) = Rules::compile(std::slice::from_ref(&written.group)) else { break };
+        let at_fault = |is_condition: bool| -> BTreeSet<usize> {
+            let of_kind = mistakes.iter().filter(|mistake| mistake.part.is_condition == is_condition);
+            of_kind.map(|mistake| mistake.part.nth).collect()
+        };
+        let (conditions, statements) = (at_fault(true), at_fault(false));
+        told.extend(mistakes.iter().map(|mistake| {
             let place = written.place(mistake.part.is_condition, mistake.part.nth);
             Mistake::new(place, format!("`{}`: {}", written.label, mistake.text))
                 .with_below(mistake.excerpt())
         }));
-        if conditions || aimless {
-            written.group.statements.clear();
-            break;
+        // Where nothing says what all of it is about, that is told once.
+        let aimless = written.group.context.is_none() && context_of(&written.group).is_none();
+        let Written { group, conditions: conditions_at, statements: statements_at, .. } = written;
+        let had_conditions = !group.conditions.is_empty();
+        keep_others(&mut group.conditions, &conditions);
+        keep_others(conditions_at, &conditions);
+        keep_others(&mut group.statements, &statements);
+        keep_others(statements_at, &statements);
+        let on_everything = had_conditions && group.conditions.is_empty();
+        if aimless || on_everything || conditions.is_empty() && statements.is_empty() {
+            group.statements.clear();
         }
-        at_fault.sort_unstable();
-        at_fault.dedup();
-        if at_fault.is_empty() {
-            break;
-        }
-        for nth in at_fault.into_iter().rev() {
-            written.group.statements.remove(nth);
-            written.statements.remove(nth);
-        }
-        if written.group.statements.is_empty() {
+        if group.statements.is_empty() {
             break;
         }
     }
     told
+}
+
+/// Keeps what does not stand at one of these places.
+fn keep_others<T>(list: &mut Vec<T>, at: &BTreeSet<usize>) {
+    let mut nth = 0..;
+    list.retain(|_| nth.next().is_none_or(|nth| !at.contains(&nth)));
 }
 
 /// Groups that change a resource or scope behind rules that read what is changed: by their place in the list.
