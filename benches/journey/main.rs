@@ -3,7 +3,9 @@
 //!
 //! A number without a delivery count is not a number: the sink counts every span, looks for the
 //! labels, and checks that joined traces came whole. Times on a shared machine wander; the ratios of
-//! one run are what to read. nginx comes from the distribution; without it its rows are left out.
+//! one run are what to read. nginx comes from the distribution; without it its rows are left out. `… -- rules`
+//! shows what the ten rules of the rules bench cost, beside the Collector's transform processor with the same
+//! statements if `COLLECTOR` names its program (`tests/conformance/collector/run` builds one).
 
 #![allow(
     clippy::unwrap_used,
@@ -49,6 +51,14 @@ const CASES: [Case; 5] = [
     Case { name: "gRPC, exports of 10 spans", transport: Transport::Grpc, shape: Shape::Small, join: false },
 ];
 
+/// Who is measured.
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    Spandrel,
+    Nginx,
+    Collector,
+}
+
 /// What one run of one program measured.
 struct Figure {
     cpu_us: f64,
@@ -62,14 +72,17 @@ fn main() {
     let wanted = std::env::args().skip(1).find(|a| !a.starts_with("--"));
     let rounds: usize = std::env::var("ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(3);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    if wanted.as_deref() == Some("rules") {
+        return rules(&runtime, rounds);
+    }
     let mut rows = Vec::new();
     for case in CASES.iter().filter(|c| wanted.as_ref().is_none_or(|w| c.name.contains(w.as_str()))) {
         let (mut ours, mut floor) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             if program::has_nginx() {
-                floor.push(runtime.block_on(measure(case, true)));
+                floor.push(runtime.block_on(measure(case, Who::Nginx, "")));
             }
-            ours.push(runtime.block_on(measure(case, false)));
+            ours.push(runtime.block_on(measure(case, Who::Spandrel, "")));
         }
         let row = row(case, &median(ours), &median(floor));
         println!("{row}");
@@ -82,16 +95,38 @@ fn main() {
     }
 }
 
+/// What ten rules cost: each program without and with them, turn by turn.
+fn rules(runtime: &tokio::runtime::Runtime, rounds: usize) {
+    const TEN: &str = include_str!("../rules/ten.ottl");
+    let peer = std::env::var_os("COLLECTOR").map(|_| (Who::Collector, "Collector, batch", &CASES[0]));
+    let ours = [
+        (Who::Spandrel, "Spandrel, label + batch", &CASES[0]),
+        (Who::Spandrel, "Spandrel, traces over 3 services joined", &CASES[1]),
+    ];
+    println!("| | CPU µs a span | with ten rules | more | peak MiB |\n|---|---|---|---|---|");
+    for (who, name, case) in ours.into_iter().chain(peer) {
+        let (mut plain, mut ruled) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            plain.push(runtime.block_on(measure(case, who, "")));
+            ruled.push(runtime.block_on(measure(case, who, TEN)));
+        }
+        let (Some(plain), Some(ruled)) = (median(plain), median(ruled)) else { return };
+        let (cpu, with, more) = (plain.cpu_us, ruled.cpu_us, ruled.cpu_us - plain.cpu_us);
+        println!("| {name} | {cpu:.2} | {with:.2} | {more:.2} | {:.0} |", ruled.rss_mib);
+    }
+}
+
 /// Runs one load through one program.
-async fn measure(case: &Case, nginx: bool) -> Figure {
+async fn measure(case: &Case, who: Who, rules: &str) -> Figure {
     let sink = Sink::start(case.transport).await;
-    let program = if nginx {
-        Program::nginx(case.transport, sink.address()).await
-    } else {
-        Program::spandrel(case.transport, sink.address(), case.join).await
+    let ours = who == Who::Spandrel;
+    let program = match who {
+        Who::Nginx => Program::nginx(case.transport, sink.address()).await,
+        Who::Collector => Program::collector(sink.address(), rules).await,
+        Who::Spandrel => Program::spandrel(case.transport, sink.address(), case.join, rules).await,
     };
     let load = Load::new(case.transport, case.shape);
-    if case.join && !nginx {
+    if case.join && ours {
         // Shapes are learned from traces that have left; until then each is waited for in full.
         let warm = load.run(program.address(), 150).await;
         sink.wait_for(warm, Duration::from_secs(30)).await;
@@ -108,14 +143,14 @@ async fn measure(case: &Case, nginx: bool) -> Figure {
     assert_eq!(seen.spans, sent, "{}: every span sent must arrive", case.name);
     let mut note =
         format!("{} spans in {} requests, {} resource blocks", seen.spans, seen.requests, seen.resources);
-    if !nginx {
+    if ours {
         assert_eq!(seen.unlabelled, 0, "{}: every resource must carry its labels", case.name);
     }
     let refused = load.refused.load(Ordering::Relaxed);
     if refused > 0 {
         note += &format!(", {refused} requests refused and sent again");
     }
-    if case.join && !nginx {
+    if case.join && ours {
         note += &format!(", {} of {} traces whole", seen.whole, sent / load::TRACE_SPANS as u64);
     }
     Figure { cpu_us, rss_mib: program.peak_rss_mib(), spans_per_second: sent as f64 / seconds, note }
@@ -149,7 +184,7 @@ async fn start_up() -> String {
     for _ in 0..11 {
         let sink = Sink::start(Transport::Grpc).await;
         let began = std::time::Instant::now();
-        let program = Program::spawn_spandrel(Transport::Grpc, sink.address(), true);
+        let program = Program::spawn_spandrel(Transport::Grpc, sink.address(), true, "");
         let load = Load::new(Transport::Grpc, Shape::Small);
         load.first_ok(program.address()).await;
         times.push(began.elapsed());

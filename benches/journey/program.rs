@@ -21,15 +21,21 @@ fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port on loopback")
 }
 
+/// Statements as a YAML list on one line, in which `$` means a variable.
+fn quoted(statements: &str) -> String {
+    let quote = |line: &str| format!("'{}'", line.replace('\'', "''").replace('$', "$$"));
+    statements.lines().map(quote).collect::<Vec<_>>().join(", ")
+}
+
 impl Program {
-    /// Spandrel, ready.
-    pub async fn spandrel(transport: Transport, sink: SocketAddr, join: bool) -> Self {
-        let program = Self::spawn_spandrel(transport, sink, join);
+    /// Spandrel, ready. `rules` are statements, one a line.
+    pub async fn spandrel(transport: Transport, sink: SocketAddr, join: bool, rules: &str) -> Self {
+        let program = Self::spawn_spandrel(transport, sink, join, rules);
         program.ready().await;
         program
     }
 
-    pub fn spawn_spandrel(transport: Transport, sink: SocketAddr, join: bool) -> Self {
+    pub fn spawn_spandrel(transport: Transport, sink: SocketAddr, join: bool, rules: &str) -> Self {
         let (address, other) = (free_port(), free_port());
         let protocol = match transport {
             Transport::Grpc => "grpc",
@@ -42,7 +48,8 @@ impl Program {
             &config,
             format!(
                 "receive: {{grpc: '{address}', http: '{other}'}}\nupstreams: {{sink: {{endpoint: 'http://{sink}', protocol: {protocol}, compression: none}}}}\n\
-                 environment: production\nrelease: r1\njoin: {{scope: {scope}}}\nadmin: 'off'\nmemory: 256MiB\n"
+                 environment: production\nrelease: r1\njoin: {{scope: {scope}}}\nadmin: 'off'\nmemory: 256MiB\n{}",
+                if rules.is_empty() { String::new() } else { format!("rules: [{}]\n", quoted(rules)) }
             ),
         )
         .unwrap();
@@ -87,6 +94,35 @@ impl Program {
         );
         std::fs::File::create(&config).unwrap().write_all(text.as_bytes()).unwrap();
         let child = Command::new("nginx").arg("-c").arg(&config).stderr(Stdio::inherit()).spawn().unwrap();
+        let program = Self { child, address, _dir: dir };
+        program.ready().await;
+        program
+    }
+
+    /// The Collector that `COLLECTOR` names, gRPC to gRPC, with these statements in its transform processor.
+    pub async fn collector(sink: SocketAddr, rules: &str) -> Self {
+        let address = free_port();
+        let processors = if rules.is_empty() { "" } else { "transform" };
+        let transform = match processors {
+            "" => String::new(),
+            _ => format!(
+                "processors: {{transform: {{error_mode: ignore, trace_statements: [{}]}}}}\n",
+                quoted(rules)
+            ),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("collector.yaml");
+        let text = format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '{address}'}}}}}}}}\n{transform}\
+             exporters: {{otlp: {{endpoint: '{sink}', compression: none, tls: {{insecure: true}}, sending_queue: \
+             {{sizer: items, queue_size: 1000000, block_on_overflow: true, batch: {{flush_timeout: 200ms, min_size: 8192, max_size: 8192}}}}}}}}\n\
+             service: {{telemetry: {{metrics: {{level: none}}, logs: {{level: error}}}}, pipelines: \
+             {{traces: {{receivers: [otlp], processors: [{processors}], exporters: [otlp]}}}}}}\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let program = std::env::var_os("COLLECTOR").expect("the Collector's program");
+        let child =
+            Command::new(program).arg("--config").arg(&config).stderr(Stdio::inherit()).spawn().unwrap();
         let program = Self { child, address, _dir: dir };
         program.ready().await;
         program

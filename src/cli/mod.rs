@@ -14,7 +14,9 @@ use crate::telemetry::logs;
 mod check;
 mod demo;
 mod docs;
+mod health;
 mod id;
+mod inject;
 mod print_config;
 mod run;
 mod tail;
@@ -44,7 +46,12 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Receive, join, label and forward until told to stop (the default)
-    Run,
+    Run {
+        /// Leave out a configuration file that can not be used, and say so, instead of ending: a sidecar must
+        /// not keep its app from starting
+        #[arg(long)]
+        regardless: bool,
+    },
     /// Start, and play a trace over three services through the real sockets
     Demo {
         #[command(flatten)]
@@ -68,6 +75,23 @@ enum Command {
         #[command(flatten)]
         options: trial::Options,
     },
+    /// Ask a running instance whether it takes requests; ends with 1 when it does not
+    Health {
+        /// Its `probes` or `admin` address; else that of the configuration
+        #[arg(value_name = "ADDRESS")]
+        address: Option<String>,
+    },
+    /// Tell a running instance that the end is near: it hands on at once what it holds and what still comes
+    Flush {
+        /// Its `admin` address; else that of the configuration
+        #[arg(value_name = "ADDRESS")]
+        address: Option<String>,
+    },
+    /// Put the sidecar into the pods of a Kubernetes manifest, or take it out again
+    Inject {
+        #[command(flatten)]
+        options: inject::Options,
+    },
     /// Print the id that the InteractiveAI and Langfuse SDKs make of a seed
     Id {
         #[command(flatten)]
@@ -87,21 +111,34 @@ enum Command {
     },
 }
 
+const NO_ADMIN: &str = "`admin` is off in the configuration; name the instance's admin address";
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let line = Line::parse();
     let ask = Ask { file: line.config, set: line.set };
-    match line.command.unwrap_or(Command::Run) {
-        Command::Run => with(&ask, |loaded| run::run(begun(loaded))),
+    match line.command.unwrap_or(Command::Run { regardless: false }) {
+        Command::Run { regardless: false } => with(&ask, |loaded| run::run(begun(loaded))),
+        Command::Run { regardless: true } => {
+            or_say(config::load_regardless(&ask), |loaded| run::run(begun(loaded)))
+        }
         Command::Demo { options } => with(&ask, |loaded| demo::run(begun(loaded), options)),
         Command::Check => check::run(&ask),
         Command::PrintConfig => with(&ask, print_config::run),
         Command::Tail { address: Some(address), options } => tail::run(&address, &options),
         Command::Tail { address: None, options } => with(&ask, |loaded| match loaded.plan.admin {
             Some(admin) => tail::run(&admin.to_string(), &options),
-            None => fail("`admin` is off in the configuration; name the instance's admin address"),
+            None => fail(NO_ADMIN),
         }),
         Command::Try { options } => trial::run(&options),
+        Command::Health { address: Some(address) } => health::run(&address),
+        Command::Health { address: None } => with(&ask, |loaded| health::of_configuration(&loaded)),
+        Command::Flush { address: Some(address) } => health::flush(&address),
+        Command::Flush { address: None } => with(&ask, |loaded| match loaded.plan.admin {
+            Some(admin) => health::flush(&admin.to_string()),
+            None => fail(NO_ADMIN),
+        }),
+        Command::Inject { options } => inject::run(&options),
         Command::Id { options } => id::run(&options),
         Command::Url { trace } => with(&ask, |loaded| id::url(&trace, &loaded)),
         Command::Docs { page } => docs::run(page),
@@ -110,7 +147,11 @@ pub fn main() -> ExitCode {
 
 /// Goes on with the configuration, or says what is wrong with it.
 fn with(ask: &Ask, next: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
-    match config::load(ask) {
+    or_say(config::load(ask), next)
+}
+
+fn or_say(loaded: Result<Loaded, config::Mistakes>, next: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match loaded {
         Ok(loaded) => next(loaded),
         Err(mistakes) => {
             eprintln!("{mistakes}");
@@ -125,6 +166,9 @@ fn begun(loaded: Loaded) -> Plan {
     logs::start(plan.log);
     for note in &plan.notes {
         tracing::warn!("{note}");
+    }
+    if let Some(wrong) = &plan.refused {
+        tracing::error!("the configuration can not be used and is left out: {wrong}");
     }
     plan
 }
@@ -160,7 +204,7 @@ mod tests {
         assert!(line.command.is_none());
         let line =
             Line::try_parse_from(["spandrel", "--set", "lanes=2", "run", "--config", "x.yaml"]).unwrap();
-        assert!(matches!(line.command, Some(Command::Run)));
+        assert!(matches!(line.command, Some(Command::Run { regardless: false })));
         assert_eq!(line.config, Some(PathBuf::from("x.yaml")));
         assert_eq!(line.set, ["lanes=2"]);
     }

@@ -34,10 +34,12 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Threads for sockets: the cores that lanes leave free, as far as their lanes can take what they read. A thread
-/// more than there are cores costs a tenth of all (`cargo bench --bench journey`), because threads then take turns.
+/// Threads for sockets: the cores that lanes leave free; at least one for each lane, and no more than lanes can
+/// take from. A thread more than there are cores costs a tenth of all (`cargo bench --bench journey`), because
+/// threads then take turns.
 fn io_threads(cores: usize, lanes: usize) -> usize {
-    cores.saturating_sub(lanes).clamp(1, 4 * lanes.max(1))
+    let lanes = lanes.max(1);
+    cores.saturating_sub(lanes).clamp(lanes, 4 * lanes)
 }
 
 async fn until_told(running: Running, banner: Banner) -> ExitCode {

@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::page::testing::{captured, sources, written};
-    use crate::page::{Admin, Watchers};
+    use crate::page::{Admin, Shows, Watchers};
 
     /// Standard output, as a channel of what is written.
     struct Out(mpsc::UnboundedSender<String>);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     async fn admin(listen: &str, watchers: &Arc<Watchers>) -> (String, CancellationToken) {
-        let admin = Admin::bind(listen.parse().unwrap()).await.unwrap();
+        let admin = Admin::bind(listen.parse().unwrap(), Shows::All).await.unwrap();
         let (address, stop) = (admin.address().to_string(), CancellationToken::new());
         tokio::spawn(admin.serve(sources(watchers), stop.clone()));
         (address, stop)

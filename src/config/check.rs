@@ -14,7 +14,7 @@ use super::words::{Format, Level, ListenAt, Notes, Properties, Scope, Word};
 use super::{LabelsFrom, Plan};
 use crate::page::links::Links;
 use crate::receive::Listen;
-use crate::rules::stamp;
+use crate::rules::{Upstreams, stamp};
 use crate::semantics::Dialect;
 use crate::semantics::claims::Has;
 use crate::telemetry::logs;
@@ -42,7 +42,9 @@ impl Check<'_> {
         let stamps = self.stamps(raw);
         let particulars = self.particulars(raw);
         let scores = self.scores(raw, notes, &upstreams);
-        let (rules, _) = self.rules(&raw.rules);
+        let takers = upstreams.iter().map(|upstream| (upstream.name.clone(), upstream.signals));
+        let (rules, _) = self.rules(&raw.rules, Upstreams::of(takers));
+        self.routed(&rules, &upstreams);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));
         Plan {
@@ -70,10 +72,14 @@ impl Check<'_> {
             rollup_metrics: raw.rollups.metrics.value,
             upstreams,
             memory,
+            memory_follows: matches!(raw.memory.from, Source::Derived(_)),
+            drain: raw.drain.value,
             admin: raw.admin.value.0,
+            probes: raw.probes.value.0,
             lanes: raw.lanes.value,
             log: log(&raw.log),
             notes: Vec::new(),
+            refused: None,
         }
     }
 
@@ -111,6 +117,14 @@ impl Check<'_> {
         {
             let from = if raw.admin.from == Source::Default { &grpc.from } else { &raw.admin.from };
             self.note(from, format!("`admin`: {admin} is listened on for OTLP already"));
+        }
+        if let Some(probes) = raw.probes.value.0 {
+            let admin = raw.admin.value.0.map(Listen::Tcp);
+            if is_taken(&Listen::Tcp(probes), &listen.iter().cloned().chain(admin).collect::<Vec<_>>()) {
+                let hint = "give it a port of its own, like 8890";
+                let text = format!("`probes`: {probes} is listened on already; {hint}");
+                self.note(&raw.probes.from, text);
+            }
         }
         listen
     }

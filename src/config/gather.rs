@@ -6,7 +6,7 @@ use super::raw::{Raw, Upstream};
 use super::source::Source;
 use super::substitute::substitute;
 use super::surroundings::Variables;
-use super::tree::{Kind, Node};
+use super::tree::{Entry, Kind, Node};
 
 /// What every one of our variables begins with.
 pub const PREFIX: &str = "SPANDREL_";
@@ -36,8 +36,8 @@ impl FromFile<'_> {
             Kind::Map(entries) if field.has_keys() => {
                 let own_names = field.keys_have_dots();
                 for entry in entries {
-                    let below = join(path, &entry.key);
-                    match field.child(&entry.key, &entry.at) {
+                    let (below, child) = child(field, path, entry);
+                    match child {
                         // A key of ours without a value is as good as not written; a name of the user's own
                         // was meant to have one.
                         Ok(child) if own_names && matches!(entry.value.kind, Kind::Null) => {
@@ -108,6 +108,20 @@ impl FromFile<'_> {
     fn note(&mut self, at: Source, path: &str, wrong: &str) {
         self.mistakes.push(Mistake::new(at, say(path, wrong)));
     }
+}
+
+/// What an entry of a mapping is about: `upstream` with keys of its own is short for `upstreams.default`.
+fn child<'f>(
+    field: &'f mut dyn Field,
+    path: &str,
+    entry: &Entry,
+) -> (String, Result<&'f mut dyn Field, String>) {
+    let is_map = matches!(entry.value.kind, Kind::Map(_));
+    if is_map && path.is_empty() && entry.key == "upstream" {
+        let all = field.child("upstreams", &entry.at);
+        return ("upstreams.default".to_owned(), all.and_then(|all| all.child("default", &entry.at)));
+    }
+    (join(path, &entry.key), field.child(&entry.key, &entry.at))
 }
 
 /// Where `part` stands in the source of a scalar that begins at `at`.

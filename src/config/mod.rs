@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::page::links::Links;
 use crate::semantics::Dialect;
@@ -19,7 +20,7 @@ mod edge;
 mod endpoint;
 mod field;
 mod file;
-mod found;
+pub mod found;
 mod gather;
 mod mistake;
 mod otel;
@@ -29,6 +30,7 @@ mod proxy;
 mod raw;
 mod reference;
 mod rule_list;
+mod schema;
 mod source;
 mod substitute;
 mod surroundings;
@@ -42,6 +44,7 @@ pub use found::cgroup_limit;
 pub use mistake::{Mistake, Mistakes};
 pub use reference::reference;
 pub use rule_list::{RuleFile, rule_file};
+pub use schema::{of_values, schema};
 pub use source::Source;
 pub use surroundings::{Surroundings, Variables};
 
@@ -67,7 +70,13 @@ pub struct Plan {
     pub upstreams: Vec<export::Settings>,
     /// The process-wide byte budget.
     pub memory: usize,
+    /// Nobody gave it: it follows the cgroup's limit, which may change while we run.
+    pub memory_follows: bool,
+    /// How long the end may take.
+    pub drain: Duration,
     pub admin: Option<SocketAddr>,
+    /// What of `admin` tells nothing of traces, for others to ask.
+    pub probes: Option<SocketAddr>,
     /// Bytes of `memory` for the latest joined traces.
     pub recent: usize,
     pub links: Links,
@@ -77,6 +86,8 @@ pub struct Plan {
     pub log: logs::Settings,
     /// What is in force and may surprise: to be said once, at start.
     pub notes: Vec<String>,
+    /// What is wrong with a file that was left out because of it.
+    pub refused: Option<String>,
 }
 
 /// Where the labels came from; `None` where there is no value.
@@ -119,6 +130,21 @@ impl Loaded {
 /// Every mistake in it, not just the first.
 pub fn load(ask: &Ask) -> Result<Loaded, Mistakes> {
     load_in(ask, &Surroundings::of_process())
+}
+
+/// As [`load`], but a file that can not be used is left out and said in the plan: variables and arguments alone
+/// hold then.
+///
+/// # Errors
+/// Every mistake, if it is not the file's alone.
+pub fn load_regardless(ask: &Ask) -> Result<Loaded, Mistakes> {
+    let surroundings = Surroundings::of_process();
+    load_in(ask, &surroundings).or_else(|mistakes| {
+        let without = settle(Some(mistakes.file.clone()), String::new(), &ask.set, Vec::new(), &surroundings);
+        let Ok(mut without) = without else { return Err(mistakes) };
+        without.plan.refused = Some(mistakes.to_string());
+        Ok(without)
+    })
 }
 
 /// Reads a configuration as it would be in other surroundings.

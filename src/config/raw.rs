@@ -19,8 +19,8 @@ group! {
     Raw {
         /// Where requests come in.
         receive: Receive;
-        /// Short for one upstream: the `endpoint` of `upstreams.default`. Without any upstream, joined
-        /// traces are shown and kept here, and nothing is forwarded.
+        /// Short for one upstream: the `endpoint` of `upstreams.default`, or as a map all of it. Without any
+        /// upstream, joined traces are shown and kept here, and nothing is forwarded.
         upstream: Slot<Option<String>> = "";
         /// Where data goes, by a name of your choice, which is also the `upstream` label of metrics. Every
         /// upstream gets everything of its `signals`, through a queue and retries of its own. The same
@@ -104,12 +104,18 @@ group! {
         /// Bytes held in all: requests, open traces, batches. Full, callers are told to try again later.
         /// Not given, a quarter of the cgroup's limit; where there is none, 256MiB.
         memory: Slot<Option<Size>> = "" in "4MiB" to "1024GiB";
+        /// How long the end may take: after SIGTERM no requests are taken, and what is held is sent within this
+        /// time, traces first. What is left then is lost, and told. A sidecar of Kubernetes may have two seconds.
+        drain: Slot<Duration> = "10s" in "100ms" to "1h";
         /// Worker threads that join, label and batch. A trace always lands in the same one. One is right
         /// beside a service; a gateway takes one for each core.
         lanes: Slot<usize> = "1" in "1" to "256";
         /// Where `/metrics`, `/livez`, `/readyz`, `/tracez`, the local page and `spandrel tail` are served;
         /// `off`: nowhere. Whoever reaches it can read traces: keep it on loopback or behind a policy.
         admin: Slot<AddressOrOff> = "127.0.0.1:8888";
+        /// Where `/metrics`, `/livez` and `/readyz` alone are served, which tell nothing of traces: for those who
+        /// ask from outside the pod or machine, like the kubelet and Prometheus. `0.0.0.0:8890` in a pod.
+        probes: Slot<AddressOrOff> = "off";
         /// Bytes of the latest joined traces that are kept for `/traces`, out of `memory`. Not given, an eighth
         /// of it where nothing is forwarded, else none: each trace is copied once more for it.
         recent: Slot<Option<Size>> = "" in "0B" to "64GiB";
@@ -229,9 +235,16 @@ group! {
         /// a port, the protocol's own port. For HTTP, `/v1/traces` and the like are appended. An address
         /// of our own is refused: data would go round for ever. Empty: there is no such upstream.
         endpoint: Slot<Option<String>> = "";
+        /// In place of an endpoint, several gateways behind one name, like
+        /// `dns:spandrel-gateway.observability:4317`: each trace goes to the one that owns it, whichever sidecar
+        /// its spans come from. The name is asked for every five seconds. With `tls` files given, TLS.
+        gateway: Slot<Option<String>> = "";
         /// What it is given. What none of the upstreams takes is refused to callers, who are told so
         /// (UNIMPLEMENTED, 404).
         signals: Slot<Signals> = "traces,metrics,logs,profiles";
+        /// It is given what no `route` of the `rules` sends anywhere, as `default_pipelines` of the Collector's
+        /// routing connector are. `false`: only what is routed to it.
+        default: Slot<bool> = "true";
         /// The endpoint is one signal's own address, used as it stands: nothing is appended. Over HTTP only,
         /// and with one of the `signals`.
         exact: Slot<bool> = "false";

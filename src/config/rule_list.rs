@@ -17,7 +17,9 @@ use super::tree::{self, Entry, Kind, Node};
 use super::words::Word;
 use super::written::Written;
 use super::{file, gather};
-use crate::rules::{Context, ErrorMode, Group, Rules, presets};
+use crate::export;
+use crate::rules::{Context, ErrorMode, Group, Rules, Upstreams, presets};
+use crate::wire::{Signal, Signals};
 
 group! {
     /// A group of rules.
@@ -321,7 +323,8 @@ pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
         notes: &mut notes,
         files: &mut files,
     };
-    let (rules, written) = check.rules(&raw.rules);
+    // Nothing is sent: any upstream will do.
+    let (rules, written) = check.rules(&raw.rules, Upstreams::default());
     if !mistakes.is_empty() {
         return Err(Mistakes { file, text, list: mistakes });
     }
@@ -357,8 +360,8 @@ fn only_rules(root: Node) -> Result<Node, Mistake> {
 }
 
 impl Check<'_> {
-    /// The rules, compiled, and where they were written.
-    pub(super) fn rules(&mut self, list: &RuleList) -> (Arc<Rules>, Vec<Written>) {
+    /// The rules, compiled, and where they were written; they may route to these upstreams.
+    pub(super) fn rules(&mut self, list: &RuleList, upstreams: Upstreams) -> (Arc<Rules>, Vec<Written>) {
         for (nth, entry) in list.entries.iter().enumerate() {
             // What was written there and could not be taken has been told.
             let told = self.mistakes.iter().any(|mistake| mistake.place == entry.from);
@@ -369,7 +372,7 @@ impl Check<'_> {
         }
         let written = self.written(list);
         let groups: Vec<Group> = written.iter().map(|written| written.group.clone()).collect();
-        match Rules::compile(&groups) {
+        match Rules::compile_for(&groups, upstreams) {
             Ok(rules) => {
                 self.beyond_us(&written, &rules);
                 (Arc::new(rules), written)
@@ -390,8 +393,7 @@ impl Check<'_> {
 
     /// What the language can say and the journey can not do yet.
     fn beyond_us(&mut self, all: &[Written], rules: &Rules) {
-        let routes = rules.routes();
-        if !rules.reads().request && routes.is_empty() {
+        if !rules.reads().request {
             return;
         }
         for Written { label, group, from, .. } in all {
@@ -400,10 +402,30 @@ impl Check<'_> {
                 let what = "`header` and `peer` can not be read yet: items do not remember their request";
                 self.note(from, format!("`{label}`: {what}"));
             }
-            if !alone.routes().is_empty() {
-                let hint = "give each upstream its `signals` instead";
-                self.note(from, format!("`{label}`: `route` can not be done yet; {hint}"));
+        }
+    }
+
+    /// Says where `route` and the upstreams leave something without each other.
+    pub(super) fn routed(&mut self, rules: &Rules, upstreams: &[export::Settings]) {
+        for (nth, upstream) in upstreams.iter().enumerate() {
+            if !upstream.default && !rules.routes().has(nth) {
+                let name = &upstream.name;
+                self.notes.push(format!(
+                    "`upstreams.{name}` gets nothing: it is no default, and no rule routes to it"
+                ));
             }
+        }
+        let takes = |default: bool| -> Signals {
+            let takers = upstreams.iter().filter(|upstream| upstream.default || !default);
+            takers.flat_map(|upstream| upstream.signals.iter()).collect()
+        };
+        let lost: Vec<_> =
+            takes(false).iter().filter(|signal| !takes(true).has(*signal)).map(Signal::name).collect();
+        if !lost.is_empty() {
+            let what = lost.join(", ");
+            self.notes.push(format!(
+                "{what} that no rule routes are lost: no upstream that takes them is a default"
+            ));
         }
     }
 }

@@ -592,7 +592,10 @@ resource: {service.namespace: '${env:TEAM}', odd key: ' - x'}\njoin: {scope: off
     std::fs::write(&file, first.print()).unwrap();
     let ask = Ask { file: Some(file), set: Vec::new() };
     let again = load_in(&ask, &surroundings(directory.path(), &[])).unwrap_or_else(|m| panic!("{m}"));
-    let strip = |plan: &Plan| format!("{:?}", Plan { labels_from: LabelsFrom::default(), ..plan.clone() });
+    // What is printed is given, wherever it came from at first.
+    let strip = |plan: &Plan| {
+        format!("{:?}", Plan { labels_from: LabelsFrom::default(), memory_follows: false, ..plan.clone() })
+    };
     assert_eq!(strip(&again.plan), strip(&first.plan), "{}", first.print());
     assert_eq!(again.plan.labels.resource[0].1, "pay$$ments");
 }
@@ -770,4 +773,24 @@ fn credentials_are_masked() {
     let file = "receive: {auth: {bearer: [hunter2], bearer_file: /tokens, basic: {x_file: hunter2}}}";
     let printed = read(&Given { file, ..Given::default() }).unwrap().print();
     assert!(!printed.contains("hunter2") && printed.contains("bearer_file: /tokens"), "{printed}");
+}
+
+#[test]
+fn a_gateway_is_a_name_to_be_asked_for_in_place_of_an_endpoint() {
+    let plan =
+        plan(Given { file: "upstream: {gateway: 'dns:gw.observability', parallel: 2}", ..Given::default() });
+    let [upstream] = plan.upstreams.as_slice() else { panic!("{:?}", plan.upstreams) };
+    assert_eq!(
+        (upstream.endpoint.to_string().as_str(), upstream.parallel),
+        ("http://gw.observability:4317/", 2)
+    );
+    assert_eq!(upstream.gateways.map(|gateways| gateways.hold), Some(Duration::from_secs(30)));
+    let check = |file: &'static str, expect: &str| {
+        let said = wrong(Given { file, ..Given::default() });
+        assert!(said.contains(expect), "{said}");
+    };
+    check("upstream: {gateway: 'gw:4317'}", "write it like `dns:spandrel-gateway.observability:4317`");
+    check("upstream: {gateway: 'dns:'}", "is no name to be asked for");
+    check("upstream: {gateway: 'dns:a:4317', endpoint: 'http://b:4317'}", "give one of them");
+    check("upstream: {gateway: 'dns:a:99999'}", ":1:21");
 }

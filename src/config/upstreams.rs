@@ -46,7 +46,8 @@ pub fn settle(raw: &mut Raw, mistakes: &mut Vec<Mistake>) -> bool {
         raw.upstream.put(None, Source::Default);
     }
     let named = !raw.upstreams.entries.is_empty();
-    raw.upstreams.entries.retain(|(name, from, upstream)| {
+    raw.upstreams.entries.retain_mut(|(name, from, upstream)| {
+        mistakes.extend(of_gateways(name, upstream));
         let endpoint = &upstream.endpoint;
         // Emptied on purpose (`--set upstream=`, `${env:NAME:-}`) there is none; never given, it was forgotten.
         if endpoint.from == Source::Default {
@@ -56,6 +57,31 @@ pub fn settle(raw: &mut Raw, mistakes: &mut Vec<Mistake>) -> bool {
         endpoint.value.is_some()
     });
     named
+}
+
+/// Makes `gateway` an endpoint; whatever is wrong with it.
+fn of_gateways(name: &str, upstream: &mut Upstream) -> Option<Mistake> {
+    let (gateway, endpoint) = (&upstream.gateway, &mut upstream.endpoint);
+    let written = gateway.value.as_deref()?;
+    let wrong =
+        |text: String| Mistake::new(gateway.from.clone(), format!("`upstreams.{name}.gateway`: {text}"));
+    if endpoint.from != Source::Default {
+        return Some(wrong("is in place of `endpoint`, which is given too; give one of them".to_owned()));
+    }
+    let tls = &upstream.tls;
+    let is_guarded = tls.insecure_skip_verify.value
+        || [&tls.ca_file, &tls.cert_file].into_iter().any(|file| file.value.is_some());
+    let scheme = if is_guarded { "https" } else { "http" };
+    // An empty endpoint is an upstream taken away; this one is only wrong.
+    endpoint.put(None, gateway.from.clone());
+    let like = "write it like `dns:spandrel-gateway.observability:4317`";
+    let Some(at) = written.strip_prefix("dns:").filter(|at| !at.is_empty() && !at.contains('/')) else {
+        return Some(wrong(format!("{} is no name to be asked for; {like}", quoted(written))));
+    };
+    let has_port = at.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    let at = if has_port { at.to_owned() } else { format!("{at}:4317") };
+    endpoint.put(Some(format!("{scheme}://{at}")), gateway.from.clone());
+    None
 }
 
 /// What somebody takes from us; without upstreams everything is kept here.
@@ -77,8 +103,14 @@ impl Check<'_> {
         let mut upstreams = Vec::new();
         let lent = self.keys(raw);
         let is_vendors = raw.dialect.value.reads_langfuse();
+        let gateways = export::Gateways { hold: raw.join.hold.value };
         for (name, _, upstream) in &mut raw.upstreams.entries {
-            let settings = self.upstream(name, upstream, listen);
+            let has_gateways = upstream.gateway.value.is_some();
+            let settings = self.upstream(name, upstream, listen).map(|settings| match has_gateways {
+                // They are our own, inside: no proxy leads there.
+                true => export::Settings { gateways: Some(gateways), proxy: None, ..settings },
+                false => settings,
+            });
             upstreams.extend(settings.map(|settings| match is_vendors && name == vendor::UPSTREAM {
                 true => export::Settings {
                     base: vendor::base(&settings.endpoint, settings.exact),
@@ -156,8 +188,10 @@ impl Check<'_> {
         Some(export::Settings {
             name: name.to_owned(),
             endpoint: uri,
+            gateways: None,
             exact,
             signals: raw.signals.value,
+            default: raw.default.value,
             protocol: match protocol {
                 Protocol::Grpc => export::Protocol::Grpc,
                 Protocol::HttpProtobuf => export::Protocol::HttpProtobuf,

@@ -12,6 +12,7 @@ mod classify;
 mod compress;
 mod dial;
 mod division;
+mod fleet;
 mod gate;
 mod grpc;
 mod http;
@@ -76,6 +77,13 @@ pub struct Retry {
     pub give_up: Duration,
 }
 
+/// Several gateways behind one name, each trace's owner among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gateways {
+    /// For how long they hold a trace: so long it stays with the gateway it was begun with.
+    pub hold: Duration,
+}
+
 /// One upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -83,10 +91,14 @@ pub struct Settings {
     pub name: String,
     /// `http://host:4317`, `https://host/base`. For HTTP the signal's path is appended to it.
     pub endpoint: Uri,
+    /// The endpoint's name stands for several gateways.
+    pub gateways: Option<Gateways>,
     /// Over HTTP, the endpoint is a signal's own address and nothing is appended.
     pub exact: bool,
     /// What it is given.
     pub signals: Signals,
+    /// It is given what rules route nowhere; else only what they route to it.
+    pub default: bool,
     pub protocol: Protocol,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `authorization` for data whose caller has none. Configured in `headers`, it is for all.
@@ -135,8 +147,17 @@ pub fn start(
     give_up: tokio_util::sync::CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>, SetupError> {
     let name = settings.name.clone();
-    let upstream = std::sync::Arc::new(sender::Upstream::new(settings, inner, names::Resolver::system())?);
     let runtime = tokio::runtime::Handle::try_current()
         .map_err(|error| SetupError { name, what: error.to_string() })?;
-    Ok(runtime.spawn(sender::run(upstream, give_up)))
+    let system = names::Resolver::system();
+    match settings.gateways {
+        Some(gateways) => {
+            let fleet = fleet::Fleet::new(settings, gateways, inner, system, give_up)?;
+            Ok(runtime.spawn(fleet.run()))
+        }
+        None => {
+            let upstream = std::sync::Arc::new(sender::Upstream::new(settings, inner, system)?);
+            Ok(runtime.spawn(sender::run(upstream, give_up)))
+        }
+    }
 }

@@ -18,6 +18,7 @@ use super::classify::{self, Again, Refusal, Trouble, Verdict, Whom};
 use super::compress::{apart, compress};
 use super::dial::Dialer;
 use super::division::{Division, Lesson};
+use super::fleet::Member;
 use super::gate::{Gate, Pass};
 use super::line::{Line, Live};
 use super::names::Resolver;
@@ -49,7 +50,12 @@ pub(super) struct Upstream {
     appetite: Appetite,
     books: Books,
     voice: Voice,
+    /// One of several gateways.
+    member: Option<Member>,
 }
+
+/// A request that another gateway is to send.
+struct Stray;
 
 /// A batch made ready: what every attempt sends.
 struct Parcel {
@@ -83,7 +89,20 @@ impl Upstream {
             voice: Voice::new(settings.name.clone()),
             settings,
             inner,
+            member: None,
         })
+    }
+
+    /// The same, as one of several gateways.
+    pub fn of_fleet(self, member: Member, at: &str) -> Self {
+        let voice = Voice::new(format!("{} at {at}", self.settings.name));
+        Self { member: Some(member), voice, ..self }
+    }
+
+    /// Whether a connection can be had.
+    pub async fn can_be_reached(&self) -> bool {
+        let dialled: Result<Live, _> = self.dialer.dial().await;
+        dialled.is_ok()
     }
 
     pub fn senders(&self) -> usize {
@@ -94,6 +113,7 @@ impl Upstream {
     pub async fn send_all(&self, sender: usize) {
         let Some(line) = self.lines.get(sender % self.lines.len().max(1)) else { return };
         while let Some(batch) = self.inner.outbox.take().await {
+            let _out = self.member.as_ref().map(Member::took);
             let mut claim = self.books.claim(&batch);
             self.deliver(line, &batch, &mut claim).await;
         }
@@ -125,7 +145,14 @@ impl Upstream {
                 division.put_first(parts);
                 continue;
             }
-            let ended = self.send(line, batch, &part, deadline).await;
+            let Ok(ended) = self.send(line, batch, &part, deadline).await else {
+                let rest = std::iter::from_fn(|| division.next());
+                let parts = std::iter::once(part).chain(rest).collect();
+                if let Some(member) = &self.member {
+                    member.give_back(batch, parts, claim.give_back());
+                }
+                return;
+            };
             if let Some((remedy, cut)) = self.learn_from(&ended, len, &mut division)
                 && let Some(parts) = self.divide(batch, &part, cut, &mut paid).await
             {
@@ -199,24 +226,29 @@ impl Upstream {
     }
 
     /// Sends one request until it is settled or its time is over.
-    async fn send(&self, line: &Line, batch: &Batch, part: &Part, deadline: Instant) -> Ended {
+    async fn send(&self, line: &Line, batch: &Batch, part: &Part, deadline: Instant) -> Result<Ended, Stray> {
         let parcel = match self.pack(batch, part).await {
             Ok(parcel) => parcel,
-            Err(loss) => return Ended::Lost(loss),
+            Err(loss) => return Ok(Ended::Lost(loss)),
         };
         let mut backoff = Backoff::new(self.settings.retry);
         let mut spared = 0;
         loop {
             let Ok(pass) = timeout_at(deadline, self.gate.pass()).await else {
-                return Ended::Lost(Loss::GaveUp);
+                return Ok(Ended::Lost(Loss::GaveUp));
             };
             let again = match self.attempt(line, &parcel, pass, spared).await {
-                Verdict::Delivered { rejected, message } => return Ended::Delivered { rejected, message },
-                Verdict::Refused { reason, message } => return Ended::Refused { reason, message },
+                Verdict::Delivered { rejected, message } => {
+                    return Ok(Ended::Delivered { rejected, message });
+                }
+                Verdict::Refused { reason, message } => return Ok(Ended::Refused { reason, message }),
                 Verdict::Retry(again) => again,
             };
+            if self.member.as_ref().is_some_and(|member| member.lets_go(&again)) {
+                return Err(Stray);
+            }
             if Instant::now() >= deadline {
-                return Ended::Lost(Loss::GaveUp);
+                return Ok(Ended::Lost(Loss::GaveUp));
             }
             match again.whom {
                 Whom::Upstream => spared = 0,

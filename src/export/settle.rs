@@ -121,6 +121,11 @@ pub(super) struct Claim<'a> {
 }
 
 impl Claim<'_> {
+    /// Hands what is left, items and log records, to somebody else to settle.
+    pub fn give_back(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.left), std::mem::take(&mut self.notes))
+    }
+
     /// Settles some of the items.
     pub fn settle(&mut self, items: u64, ended: &Ended) {
         let (books, signal, items) = (self.books, self.signal, items.min(self.left));

@@ -3,6 +3,7 @@
 mod book;
 mod divide;
 mod faults;
+mod fleet;
 mod grpc;
 mod http;
 mod proxies;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::names::Resolver;
 use super::sender::{Upstream, run};
 use super::{Compression, Inner, Protocol, Retry, Settings, Tls, start};
-use crate::model::{Clock, Origin, Time};
+use crate::model::{Clock, Destination, Origin, Time};
 use crate::queue::{Batch, Budget, Outbox};
 use crate::telemetry::Meters;
 use crate::wire::{Rope, Signal, Signals};
@@ -33,6 +34,7 @@ pub(super) fn settings(port: u16) -> Settings {
         endpoint: Uri::try_from(format!("http://127.0.0.1:{port}")).unwrap(),
         exact: false,
         signals: Signals::ALL,
+        default: true,
         protocol: Protocol::Grpc,
         headers: Vec::new(),
         lent: None,
@@ -48,6 +50,7 @@ pub(super) fn settings(port: u16) -> Settings {
         },
         parallel: 4,
         request_max: 64 << 20,
+        gateways: None,
     }
 }
 
@@ -93,6 +96,7 @@ impl Exporter {
         let batch = Batch {
             signal: Signal::Traces,
             origin,
+            to: Destination::of(0),
             body: rope,
             items,
             notes: items * self.notes_each,

@@ -18,7 +18,7 @@ use super::Context;
 use super::origins::Shared;
 use super::ring::Ring;
 use super::shapes::ShapeId;
-use crate::model::{Draw, Reason, TenantKey, Time};
+use crate::model::{Destination, Draw, Reason, TenantKey, Time};
 use crate::wire::{SpanId, TraceId};
 
 /// SDKs that could not reach us try again for minutes; after ten nothing comes that belongs together.
@@ -66,6 +66,8 @@ pub(super) struct Farewell {
     pub root_known: bool,
     /// What sampling decided about it.
     pub drawn: Option<Draw>,
+    /// Where rules sent it; unknown where none does.
+    pub routed: Option<Option<Destination>>,
 }
 
 /// What left of a trace, in all its parts so far: a copy of what the ledger remembers.
@@ -242,6 +244,13 @@ impl Ledger {
         }
     }
 
+    /// Notes where the trace that has just left was sent, if it is remembered.
+    pub fn routed(&mut self, of: (TenantKey, TraceId), to: Option<Destination>) {
+        if let Some(last) = self.entries.last_mut().filter(|last| (last.tenant, last.id) == of) {
+            last.farewell.routed = Some(to);
+        }
+    }
+
     /// What is remembered in the chain of a trace's id, the last to leave first.
     fn chain(&self, id: TraceId) -> impl Iterator<Item = &Entry> {
         let mut next = self.chains.get(self.chain_of(id)).copied();
@@ -368,6 +377,7 @@ mod tests {
             reason: Reason::Complete,
             root_known: true,
             drawn: None,
+            routed: None,
         };
         ledger.remember(Time::from_millis(ms), (tenant, TraceId([id; 16])), farewell, None, [].into_iter());
     }

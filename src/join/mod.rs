@@ -47,7 +47,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use bytes::Bytes;
 
-use crate::model::{Draw, Origin, Reason, TenantKey, Time};
+use crate::model::{Destination, Draw, Origin, Reason, TenantKey, Time};
 use crate::semantics::events::Event;
 use crate::wire::index::{NoteEntry, SpanEntry};
 use crate::wire::{Index, TraceId};
@@ -284,6 +284,12 @@ impl Join {
     pub fn drew(&mut self, leaving: &Leaving, draw: Draw) {
         let trace = leaving.trace();
         self.ledger.drew((trace.tenant, trace.id), draw);
+    }
+
+    /// Remembers where rules sent the trace that has just left, for parts of it still to come.
+    pub fn routed(&mut self, leaving: &Leaving, to: Option<Destination>) {
+        let trace = leaving.trace();
+        self.ledger.routed((trace.tenant, trace.id), to);
     }
 
     /// Takes back the room a trace was held in, once it has been written.

@@ -1,5 +1,6 @@
 //! The nouns everything above shares.
 
+pub mod destination;
 pub mod every;
 pub mod nearest;
 pub mod origin;
@@ -7,6 +8,7 @@ pub mod relay;
 pub mod time;
 pub mod trace;
 
+pub use destination::Destination;
 pub use every::Every;
 pub use origin::{Origin, TenantKey};
 pub use relay::Relay;

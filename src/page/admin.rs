@@ -1,6 +1,7 @@
 //! The admin port: metrics, health, what the join holds, the latest traces, and the inspection API.
 //!
-//! HTTP/1.1 and h2c on one address; read only. It knows the rest of the process through [`Sources`]
+//! HTTP/1.1 and h2c on one address; read only. What of it tells nothing of traces can have an address of its own,
+//! for those who ask from outside. It knows the rest of the process through [`Sources`]
 //! alone. Connections are bounded in number, request heads in time, answers by what they are made of.
 
 use std::fmt;
@@ -13,7 +14,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -57,6 +58,8 @@ pub struct Sources {
     pub ready: Health,
     /// What the join holds and why, at most so many traces.
     pub held: Arc<dyn Fn(usize) -> serde_json::Value + Send + Sync>,
+    /// From now on nothing is waited for: the end is near.
+    pub flush: Arc<dyn Fn() + Send + Sync>,
     pub status: Arc<dyn Fn() -> StatusInfo + Send + Sync>,
     pub links: Links,
 }
@@ -78,8 +81,10 @@ impl fmt::Debug for Sources {
 
 /// The admin address could not be had.
 #[derive(Debug, Error)]
-#[error("can't listen on {listen} for admin: {cause}")]
+#[error("can't listen on {listen} for {what}: {cause}")]
 pub struct BindError {
+    /// `admin` or `probes`.
+    pub what: &'static str,
     pub listen: SocketAddr,
     pub cause: std::io::Error,
 }
@@ -89,15 +94,28 @@ pub struct BindError {
 pub struct Admin {
     listener: TcpListener,
     address: SocketAddr,
+    shows: Shows,
+}
+
+/// What an address serves.
+#[derive(Clone, Copy, Debug)]
+pub enum Shows {
+    All,
+    /// Metrics and health.
+    Probes,
 }
 
 impl Admin {
     /// Binds; port 0 takes a free one.
-    pub async fn bind(listen: SocketAddr) -> Result<Self, BindError> {
-        let failed = |cause| BindError { listen, cause };
+    pub async fn bind(listen: SocketAddr, shows: Shows) -> Result<Self, BindError> {
+        let what = match shows {
+            Shows::All => "admin",
+            Shows::Probes => "probes",
+        };
+        let failed = |cause| BindError { what, listen, cause };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, shows })
     }
 
     /// The address it got.
@@ -107,7 +125,10 @@ impl Admin {
 
     /// Serves until `stop`, then ends watches, gives answers under way a second, and returns.
     pub async fn serve(self, sources: Sources, stop: CancellationToken) {
-        let router = routes(sources, &stop);
+        let router = match self.shows {
+            Shows::All => routes(sources, &stop),
+            Shows::Probes => probes().fallback(nothing).with_state(sources),
+        };
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut open = JoinSet::new();
         while let Some((socket, permit)) = stop.run_until_cancelled(self.accept(&permits)).await {
@@ -155,13 +176,16 @@ async fn connection(socket: TcpStream, router: Router, stop: CancellationToken) 
     }
 }
 
+/// What tells nothing of traces.
+fn probes() -> Router<Sources> {
+    Router::new().route("/metrics", get(metrics)).route("/livez", get(livez)).route("/readyz", get(readyz))
+}
+
 fn routes(sources: Sources, stop: &CancellationToken) -> Router {
     let inspection = inspection::service(sources.clone(), stop.clone());
-    let router = Router::new()
+    let router = probes()
         .route("/", get(index))
-        .route("/metrics", get(metrics))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
+        .route("/flush", post(flush))
         .route("/tracez", get(tracez))
         .route("/traces", get(traces))
         .route("/traces/{id}", get(trace))
@@ -192,6 +216,7 @@ spandrel admin
 /livez        whether spans get through
 /readyz       whether requests are taken
 /tracez       what the join holds, and why
+/flush        POST: hand on what is held, and from now on what comes, at once
 /traces       the latest joined traces
 /traces/{id}  one of them, with its spans and what they mean
 /id?seed=…    the trace id that SDKs make of a seed; &observation for a span's
@@ -234,6 +259,11 @@ fn health(ask: &Health) -> Response {
     };
     body.push('\n');
     (code, body).into_response()
+}
+
+async fn flush(State(sources): State<Sources>) -> &'static str {
+    (sources.flush)();
+    "from now on what comes is handed on at once\n"
 }
 
 async fn tracez(State(sources): State<Sources>) -> Response {

@@ -26,7 +26,7 @@ pub mod watch;
 mod when;
 pub mod why;
 
-pub use admin::{Admin, BindError, Sources};
+pub use admin::{Admin, BindError, Shows, Sources};
 pub use console::{Console, Form};
 pub use joined::JoinedTrace;
 pub use summary::Summary;

@@ -116,6 +116,7 @@ pub fn called(model: &str, input: i64, output: i64, usd: &str) -> JoinedTrace {
 /// An admin port's sources that show `watchers` and little else.
 pub fn sources(watchers: &Arc<Watchers>) -> Sources {
     Sources {
+        flush: Arc::new(|| {}),
         meters: Arc::new(Meters::new()),
         watchers: watchers.clone(),
         refresh: Arc::new(|| ()),

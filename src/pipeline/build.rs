@@ -28,14 +28,12 @@ use crate::queue::{Budget, Lanes, Outbox};
 use crate::receive::{self, BindError, Listen};
 use crate::rules::memo::Memo;
 use crate::telemetry::Meters;
-use crate::wire::Signals;
+use crate::wire::{Signal, Signals};
 
 /// Requests a lane's queue holds; their bytes are bounded by the budget.
 const LANE_DEPTH: usize = 1024;
 /// Batches an outbox holds; their bytes are bounded by the budget.
 const OUTBOX_DEPTH: usize = 16 * 1024;
-/// How long a drain may take before what is left is counted as lost.
-pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// Why the process can not start.
 #[derive(Debug, Error)]
@@ -65,6 +63,8 @@ pub struct Running {
     stop: CancellationToken,
     give_up: CancellationToken,
     lanes_give_up: Arc<AtomicBool>,
+    /// How long the end may take before what is left is counted as lost.
+    drain: Duration,
 }
 
 /// Starts everything the plan names. Listeners are bound first: nothing has begun when one can't be had.
@@ -81,7 +81,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
     exporters.extend(poster);
     let watchers = Watchers::new(meters.clone(), plan.recent);
     let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
-    let lanes_give_up = Arc::new(AtomicBool::new(false));
+    let (lanes_give_up, eager) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
     let told = Ruler::nothing_told(&plan.rules);
     let mut threads = Vec::new();
@@ -92,6 +92,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
             work,
             clock,
             pulse: pulses[number].clone(),
+            eager: eager.clone(),
             give_up: lanes_give_up.clone(),
             meters: meters.clone(),
             outlets: outlets.clone(),
@@ -109,8 +110,14 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         meters: meters.clone(),
         clock,
         listening: listening.clone(),
+        refused: plan.refused.clone(),
+        eager,
         stop: stop.clone(),
     };
+    if plan.memory_follows {
+        tokio::spawn(watch::follow_memory(budget.clone(), plan.recent, stop.clone()));
+    }
+    let drain = plan.drain;
     let watch = watch::start(&plan, state, watchers).await?;
     let relay = relay(&plan, &meters)?;
     let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay };
@@ -129,6 +136,7 @@ pub async fn start(plan: Plan) -> Result<Running, StartError> {
         stop,
         give_up,
         lanes_give_up,
+        drain,
     })
 }
 
@@ -145,7 +153,7 @@ fn start_exporters(
     if plan.upstreams.is_empty() {
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
         let keeper = tokio::spawn(keep::settle_here(outbox.clone(), meters.clone()));
-        let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, outbox };
+        let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, default: true, outbox };
         return Ok((vec![here], vec![keeper]));
     }
     let mut started = (Vec::new(), Vec::new());
@@ -153,7 +161,8 @@ fn start_exporters(
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
         let inner = export::Inner { outbox: outbox.clone(), meters: meters.clone(), clock };
         started.1.push(export::start(upstream.clone(), inner, give_up.clone())?);
-        started.0.push(Outlet { name: upstream.name.clone(), signals: upstream.signals, outbox });
+        let (name, signals, default) = (upstream.name.clone(), upstream.signals, upstream.default);
+        started.0.push(Outlet { name, signals, default, outbox });
     }
     Ok(started)
 }
@@ -243,9 +252,10 @@ impl Running {
         self.admin
     }
 
-    /// Stops taking requests, lets the join go, sends what there is, within [`DRAIN`].
+    /// Stops taking requests, lets the join go, sends what there is, within the time that has.
+    /// What is worth most goes first: traces, which were held here, before logs and metrics.
     pub async fn drain(self) -> LeftOver {
-        let deadline = tokio::time::sleep(DRAIN);
+        let deadline = tokio::time::sleep(self.drain);
         let (give_up, lanes_give_up) = (self.give_up.clone(), self.lanes_give_up.clone());
         let alarm = tokio::spawn(async move {
             deadline.await;
@@ -262,7 +272,10 @@ impl Running {
             });
         })
         .await;
-        self.outlets.iter().for_each(|outlet| outlet.outbox.close());
+        for Outlet { outbox, .. } in &self.outlets {
+            outbox.put_first(Signal::Traces);
+            outbox.close();
+        }
         for exporter in self.exporters {
             let _ = exporter.await;
         }

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock, LeavingSpan};
-use crate::model::{Clock, Origin, Reason, Time};
+use crate::model::{Clock, Destination, Reason, Time};
 use crate::page::{JoinedTrace, Watchers};
-use crate::queue::batcher::{self, Batcher, BlockKey, Pen};
+use crate::queue::batcher::{self, Batcher, BlockKey, Pen, Way};
 use crate::queue::{Admitted, Reservation};
 use crate::rules::labels::Known;
 use crate::rules::memo::{Labelled, Memo};
@@ -126,12 +126,17 @@ impl Journey {
         self.relieve(now);
     }
 
-    /// Lets everything go.
+    /// Lets everything go, for the last time.
     pub fn drain(&mut self, now: Time) {
+        self.join.iter_mut().for_each(Join::end_notes);
+        self.flush(now);
+    }
+
+    /// Lets everything go that is here now, whole or not.
+    pub fn flush(&mut self, now: Time) {
         while let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(now, Reason::Drain)) {
             self.emit(now, trace);
         }
-        self.join.iter_mut().for_each(Join::end_notes);
         self.settle_copies();
         self.settle_unplaced();
         self.score_strays(now);
@@ -183,7 +188,8 @@ impl Journey {
             if labelled.dropped || self.rules.concerns(request.signal) {
                 self.pass_ruled(now, request, entry, &labelled);
             } else {
-                self.pass_block(now, request, &Passed::of(request, entry), &labelled);
+                let routed = self.placed(labelled.to);
+                self.pass_block(now, request, &Passed::of(request, entry), &labelled, routed);
             }
         }
     }
@@ -194,25 +200,34 @@ impl Journey {
         request: &Admitted,
         passed: &Passed<'_>,
         labelled: &Labelled,
+        routed: Option<Destination>,
     ) {
+        let way = Way { origin: &request.origin, to: self.shelf.way(request.signal, routed) };
         let len = passed.at.len as usize + labelled.body.len();
         if len > self.batcher.batch_bytes() {
-            return self.pass_parts(now, request, passed, labelled);
+            return self.pass_parts(now, request, passed, labelled, way);
         }
-        self.batcher.add_blocks(now, request.signal, &request.origin, (len, passed.items), |rope| {
+        self.batcher.add_blocks(now, request.signal, way, (len, passed.items), |rope| {
             block::put_block_with(passed.body, passed.at, &labelled.body, rope);
         });
     }
 
     /// A block larger than a batch goes in several: an upstream need not take it whole.
-    fn pass_parts(&mut self, now: Time, request: &Admitted, passed: &Passed<'_>, labelled: &Labelled) {
-        let Admitted { signal, origin, body, index, .. } = request;
+    fn pass_parts(
+        &mut self,
+        now: Time,
+        request: &Admitted,
+        passed: &Passed<'_>,
+        labelled: &Labelled,
+        way: Way<'_>,
+    ) {
+        let Admitted { signal, body, index, .. } = request;
         let head = BlockHead::of(body, index, passed.head).with_first(&labelled.body);
         let head_len = head.first.len() + head.rest.len() + batcher::BLOCK_OVERHEAD;
         let batcher = &mut self.batcher;
         let room = batcher.batch_bytes().saturating_sub(head_len);
         split::parts(*signal, passed.body, passed.at, room, |part| {
-            batcher.add_blocks(now, *signal, origin, (part.len + head_len, part.items), |rope| {
+            batcher.add_blocks(now, *signal, way, (part.len + head_len, part.items), |rope| {
                 block::write_resource_block(&head, part.scopes, rope);
             });
         });
@@ -223,7 +238,8 @@ impl Journey {
         self.in_hand[request.signal as usize] += request.index.items;
         let mut body = Rope::default();
         body.put_bytes(request.body.clone());
-        self.batcher.add_whole(now, request.signal, &request.origin, body, request.index.items);
+        let way = Way { origin: &request.origin, to: self.shelf.way(request.signal, None) };
+        self.batcher.add_whole(now, request.signal, way, body, request.index.items);
     }
 
     /// A trace that leaves the join: labelled, shown to whoever looks, put into a batch.
@@ -233,21 +249,21 @@ impl Journey {
         let said = trace.context.said.clone();
         let particulars = particulars_of(&trace, &self.particulars);
         let mut stamp = stamp_of(self.stamps, &trace, said.as_deref()).with(particulars);
-        let ruled = self.rule(&trace, &labelled, &mut stamp);
+        let (ruled, routed) = self.rule(&trace, &labelled, &mut stamp);
         if let Some(scoring) =
             self.scoring.as_ref().filter(|_| !ruled.as_ref().is_some_and(RuledTrace::is_gone))
         {
             scoring.score(&trace);
         }
         if let Some(ruled) = ruled {
-            self.emit_ruled(now, &trace, ruled);
+            self.emit_ruled(now, &trace, ruled, routed);
         } else {
             if self.watchers.wanted() {
                 let body = request_of(&trace, &labelled, &mut stamp).into_bytes();
                 let (spans, given) = (trace.span_count(), given(&trace, &mut stamp));
                 self.watchers.offer(self.shown(now, &trace, spans, given, body));
             }
-            self.batch(now, &trace, &labelled, &mut stamp);
+            self.batch(now, &trace, &labelled, &mut stamp, routed);
         }
         if let Some(join) = &mut self.join {
             join.recycle(trace);
@@ -272,9 +288,17 @@ impl Journey {
     }
 
     /// One request upstream holds the whole trace, unless the trace is larger than a batch.
-    fn batch(&mut self, now: Time, trace: &Leaving, labelled: &[Rc<Labelled>], stamp: &mut Stamp<'_>) {
+    fn batch(
+        &mut self,
+        now: Time,
+        trace: &Leaving,
+        labelled: &[Rc<Labelled>],
+        stamp: &mut Stamp<'_>,
+        routed: Option<Destination>,
+    ) {
+        let way = Way { origin: &trace.origin, to: self.shelf.way(Signal::Traces, routed) };
         let len = trace_len(trace, labelled, stamp);
-        let whole = self.batcher.make_room(Signal::Traces, &trace.origin, len);
+        let whole = self.batcher.make_room(Signal::Traces, way, len);
         if !whole {
             self.meters.split.inc();
         }
@@ -284,17 +308,17 @@ impl Journey {
         for (block, labelled) in trace.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.id), scope: block.scope.id };
             if as_they_came {
-                let mut place = self.batcher.block(now, &trace.origin, key, || heads(block, labelled));
+                let mut place = self.batcher.block(now, way, key, || heads(block, labelled));
                 let (spans_too, notes_too) = std::mem::take(&mut copies);
                 place.settle_too(spans_too, notes_too);
                 place.put_all(trace.stretches(block));
-                self.batcher.close_if_full(Signal::Traces, &trace.origin);
+                self.batcher.close_if_full(Signal::Traces, way);
                 continue;
             }
             let part = Part { key, len: heads_len(block, labelled), whole };
             let mut pen = Writer::of(block, stamp);
             let heads = || heads(block, labelled);
-            self.fill(now, &trace.origin, part, heads, trace.spans(block), (&mut pen, &mut copies));
+            self.fill(now, way, part, heads, trace.spans(block), (&mut pen, &mut copies));
         }
     }
 
@@ -303,7 +327,7 @@ impl Journey {
     pub(super) fn fill<'s>(
         &mut self,
         now: Time,
-        origin: &Arc<Origin>,
+        way: Way<'_>,
         part: Part,
         heads: impl Fn() -> (BlockHead, BlockHead),
         spans: impl Iterator<Item = LeavingSpan<'s>>,
@@ -314,13 +338,13 @@ impl Journey {
             if !part.whole {
                 // A span too large for the rest of a batch must not take what is in it along.
                 let grown = next.len() + pen.growth(next) + batcher::ITEM_OVERHEAD;
-                self.batcher.make_room(Signal::Traces, origin, part.len + grown);
+                self.batcher.make_room(Signal::Traces, way, part.len + grown);
             }
-            let mut place = self.batcher.block(now, origin, part.key, &heads);
+            let mut place = self.batcher.block(now, way, part.key, &heads);
             let (spans_too, notes_too) = std::mem::take(copies);
             place.settle_too(spans_too, notes_too);
             place.fill(&mut spans, pen);
-            self.batcher.close_if_full(Signal::Traces, origin);
+            self.batcher.close_if_full(Signal::Traces, way);
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Lane {
     pub work: Receiver<Work>,
     pub clock: Clock,
     pub pulse: Pulse,
+    /// Set when the end is near: nothing is waited for any more, and requests are still taken.
+    pub eager: Arc<AtomicBool>,
     /// Set when the drain's time is over: what waits is lost.
     pub give_up: Arc<AtomicBool>,
     pub meters: Arc<Meters>,
@@ -90,7 +92,11 @@ impl Lane {
         loop {
             let now = self.clock.now();
             self.pulse.beat(now);
-            journey.advance(now);
+            if self.eager.load(Ordering::Relaxed) {
+                journey.flush(now);
+            } else {
+                journey.advance(now);
+            }
             if let Next::End = self.turn(now, journey) {
                 return self.end(journey);
             }
@@ -210,7 +216,12 @@ mod tests {
     fn check(lanes: usize, requests: [&[u8]; 3], delivered: u64, lost: u64) {
         let (budget, meters, clock) = (Budget::new(1 << 20), Arc::new(Meters::new()), Clock::new());
         let outbox = Outbox::new(10, usize::MAX);
-        let outlets = vec![Outlet { name: "up".to_owned(), signals: Signals::ALL, outbox: outbox.clone() }];
+        let outlets = vec![Outlet {
+            name: "up".to_owned(),
+            signals: Signals::ALL,
+            default: true,
+            outbox: outbox.clone(),
+        }];
         let [first, second, third] = requests;
         let (give, work) = crossbeam_channel::unbounded();
         for request in [request(&budget, first), broken(&budget, second), request(&budget, third)] {
@@ -225,6 +236,7 @@ mod tests {
             clock,
             pulse,
             give_up,
+            eager: Arc::default(),
             meters: meters.clone(),
             outlets: outlets.clone(),
         };

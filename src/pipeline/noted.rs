@@ -54,7 +54,7 @@ impl Journey {
                 continue;
             }
             let (mut kept, mut sampled_out) = (0, 0);
-            let see = |record: &[u8], outcome: &Outcome<'_>| {
+            let see = |record: &[u8], outcome: &Outcome| {
                 // They stand in the order of the request, and so do the records.
                 let start = |note: &&NoteEntry| note.body.of(&request.body).as_ptr();
                 let found = notes.binary_search_by_key(&record.as_ptr(), start).ok();

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use super::journey::{Journey, Part, Passed, copies_of, heads_len};
 use super::write::{Writer, given};
 use crate::join::{Leaving, LeavingSpan, SpanBytes};
-use crate::model::Time;
+use crate::model::{Destination, Time};
 use crate::queue::Admitted;
-use crate::queue::batcher::{self, BlockKey, Pen};
+use crate::queue::batcher::{self, BlockKey, Pen, Way};
 use crate::rules::Outcome;
 use crate::rules::TraceFacts;
 use crate::rules::memo::Labelled;
@@ -63,16 +63,34 @@ impl Pen for AsRuled {
 }
 
 impl Journey {
-    /// What the rules make of a labelled trace; `None`: nothing.
+    /// What the rules make of a labelled trace (`None`: nothing), and where they send it. What comes late goes
+    /// where its trace went.
     pub(super) fn rule<'t>(
         &mut self,
         trace: &'t Leaving,
         labelled: &[Rc<Labelled>],
         stamp: &mut Stamp<'_>,
-    ) -> Option<RuledTrace<'t>> {
-        if !self.rules.concerns(Signal::Traces) && !labelled.iter().any(|labelled| labelled.dropped) {
-            return None;
+    ) -> (Option<RuledTrace<'t>>, Option<Destination>) {
+        let (ruled, routed) =
+            if self.rules.concerns(Signal::Traces) || labelled.iter().any(|labelled| labelled.dropped) {
+                self.rule_spans(trace, labelled, stamp)
+            } else {
+                (None, labelled.iter().fold(None, |to, labelled| Destination::both(to, labelled.to)))
+            };
+        if self.rules.rules.routes().is_nowhere() {
+            return (ruled, None);
         }
+        let routed = trace.routed.unwrap_or_else(|| self.placed(routed));
+        self.join.iter_mut().for_each(|join| join.routed(trace, routed));
+        (ruled, routed)
+    }
+
+    fn rule_spans<'t>(
+        &mut self,
+        trace: &'t Leaving,
+        labelled: &[Rc<Labelled>],
+        stamp: &mut Stamp<'_>,
+    ) -> (Option<RuledTrace<'t>>, Option<Destination>) {
         let (mut spans, mut block_of, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
         for (nth, (block, labelled)) in trace.blocks.iter().zip(labelled).enumerate() {
             scopes.push(self.rules.scope(labelled, &block.scope));
@@ -88,6 +106,7 @@ impl Journey {
                 resource: &labelled[nth].body,
                 scope: scopes[nth].head.first_body(),
                 dropped: labelled[nth].dropped || scopes[nth].dropped,
+                to: Destination::both(labelled[nth].to, scopes[nth].to),
             })
             .collect();
         let facts = if self.rules.rules.reads().trace {
@@ -102,7 +121,7 @@ impl Journey {
             join.drew(trace, draw);
         }
         if ruled.is_nothing() && !scopes.iter().any(|scope| scope.changed) {
-            return None;
+            return (None, ruled.to);
         }
         let mut out = RuledTrace {
             blocks: Vec::new(),
@@ -110,8 +129,9 @@ impl Journey {
             given: Box::default(),
             sampled_out: ruled.sampled_out,
         };
+        let to = ruled.to;
         if ruled.sampled_out {
-            return Some(out);
+            return (Some(out), to);
         }
         if self.watchers.wanted() {
             let kept = given(trace, stamp).into_iter().zip(&ruled.spans).filter(|(_, fated)| !fated.dropped);
@@ -133,11 +153,17 @@ impl Journey {
                 });
             }
         }
-        Some(out)
+        (Some(out), to)
     }
 
     /// What is left of a trace goes where it would have gone; what is not is lost.
-    pub(super) fn emit_ruled(&mut self, now: Time, trace: &Leaving, mut ruled: RuledTrace<'_>) {
+    pub(super) fn emit_ruled(
+        &mut self,
+        now: Time,
+        trace: &Leaving,
+        mut ruled: RuledTrace<'_>,
+        routed: Option<Destination>,
+    ) {
         let reason = if ruled.sampled_out { SAMPLED_OUT } else { DROPPED };
         let mut lost = (trace.span_count() - ruled.spans.len()) as u64;
         let kept_notes: usize = ruled.spans.iter().map(|span| span.events.len()).sum();
@@ -156,12 +182,19 @@ impl Journey {
             let (given, body) = (std::mem::take(&mut ruled.given), ruled.request().into_bytes());
             self.watchers.offer(self.shown(now, trace, ruled.spans.len(), given, body));
         }
-        self.batch_ruled(now, trace, &ruled);
+        self.batch_ruled(now, trace, &ruled, routed);
     }
 
     /// As `batch`, of spans that are whole.
-    fn batch_ruled(&mut self, now: Time, trace: &Leaving, ruled: &RuledTrace<'_>) {
-        let whole = self.batcher.make_room(Signal::Traces, &trace.origin, ruled.len());
+    fn batch_ruled(
+        &mut self,
+        now: Time,
+        trace: &Leaving,
+        ruled: &RuledTrace<'_>,
+        routed: Option<Destination>,
+    ) {
+        let way = Way { origin: &trace.origin, to: self.shelf.way(Signal::Traces, routed) };
+        let whole = self.batcher.make_room(Signal::Traces, way, ruled.len());
         if !whole {
             self.meters.split.inc();
         }
@@ -170,7 +203,7 @@ impl Journey {
             let part = Part { key: block.key, len: block.len, whole };
             let spans = ruled.of(block).iter().cloned();
             let heads = || block.heads.clone();
-            self.fill(now, &trace.origin, part, heads, spans, (&mut AsRuled, &mut copies));
+            self.fill(now, way, part, heads, spans, (&mut AsRuled, &mut copies));
         }
     }
 
@@ -194,7 +227,7 @@ impl Journey {
             resource: &labelled.body,
             now: self.rules.now(),
             random: rand::random,
-            see: |_: &[u8], _: &Outcome<'_>| {},
+            see: |_: &[u8], _: &Outcome| {},
         };
         let ruled = passing.apply(block);
         self.rules.count(&ruled.troubles);
@@ -204,13 +237,24 @@ impl Journey {
         if left == 0 {
             return;
         }
-        if ruled.edits.is_empty() {
-            return self.pass_block(now, request, &Passed::of(request, entry), labelled);
+        let alone = ruled.parts.iter().len() == 1;
+        for part in ruled.parts.iter() {
+            let routed = self.placed(Destination::both(labelled.to, part.to));
+            let items = if alone { left } else { part.items };
+            if part.edits.is_empty() {
+                self.pass_block(now, request, &Passed::of(request, entry), labelled, routed);
+                continue;
+            }
+            let body = Bytes::from(part.edits.apply(block));
+            let at = index::Range { at: 0, len: u32::try_from(body.len()).unwrap_or(u32::MAX) };
+            let passed = Passed { body: &body, at, items, head: &entry.head };
+            self.pass_block(now, request, &passed, labelled, routed);
         }
-        let body = Bytes::from(ruled.edits.apply(block));
-        let at = index::Range { at: 0, len: u32::try_from(body.len()).unwrap_or(u32::MAX) };
-        let passed = Passed { body: &body, at, items: left, head: &entry.head };
-        self.pass_block(now, request, &passed, labelled);
+    }
+
+    /// Where rules send something, by our places of the upstreams they name.
+    pub(super) fn placed(&self, routed: Option<Destination>) -> Option<Destination> {
+        routed.map(|to| self.shelf.named(self.rules.rules.names(to)))
     }
 
     /// Log records that go with no span, by the user's wish; where they go on as logs nothing is lost.

@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use prometheus::IntCounterVec;
 
 use crate::join::Head;
-use crate::model::Clock;
+use crate::model::{Clock, Destination};
 use crate::rules::memo::Labelled;
 use crate::rules::{Context, ErrorMode, Frame, Rules, Trouble};
 use crate::telemetry::Meters;
@@ -39,6 +39,8 @@ pub struct RuledScope {
     pub head: BlockHead,
     pub dropped: bool,
     pub changed: bool,
+    /// Where a rule sends what is of this scope.
+    pub to: Option<Destination>,
 }
 
 /// One lane's rules.
@@ -107,12 +109,13 @@ impl Ruler {
         let frame = Frame { signal: Some(signal), ..self.frame() };
         let outcome = rules.apply_resource(&labelled.body, frame);
         self.count(&outcome.troubles);
-        let ruled = if outcome.dropped || !outcome.edits.is_empty() {
+        let ruled = if outcome.dropped || outcome.route.is_some() || !outcome.edits.is_empty() {
             Rc::new(Labelled {
                 id: self.name(),
                 body: outcome.edits.apply(&labelled.body).into(),
                 changed: labelled.changed,
                 dropped: outcome.dropped,
+                to: outcome.route,
             })
         } else {
             labelled.clone()
@@ -124,8 +127,13 @@ impl Ruler {
 
     /// The scope of a joined block of spans whose resource was ruled. An absent one has nothing to be changed.
     pub fn scope(&mut self, resource: &Labelled, scope: &Head) -> RuledScope {
-        let as_it_came =
-            || RuledScope { id: scope.id, head: scope.bytes.clone(), dropped: false, changed: false };
+        let as_it_came = || RuledScope {
+            id: scope.id,
+            head: scope.bytes.clone(),
+            dropped: false,
+            changed: false,
+            to: None,
+        };
         if !self.rules.has_context(Context::Scope) || scope.body().is_empty() {
             return as_it_came();
         }
@@ -138,10 +146,10 @@ impl Ruler {
         let outcome = rules.apply_scope(scope.body(), frame);
         self.count(&outcome.troubles);
         let ruled = if outcome.edits.is_empty() {
-            RuledScope { dropped: outcome.dropped, ..as_it_came() }
+            RuledScope { dropped: outcome.dropped, to: outcome.route, ..as_it_came() }
         } else {
             let head = scope.bytes.with_first(&outcome.edits.apply(scope.body()));
-            RuledScope { id: self.name(), head, dropped: outcome.dropped, changed: true }
+            RuledScope { id: self.name(), head, dropped: outcome.dropped, changed: true, to: outcome.route }
         };
         self.pay(ruled.head.first.len() + ruled.head.rest.len());
         self.scopes.insert(key, ruled.clone());

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -11,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::keep::PAGE;
 use super::lane::Pulse;
 use super::shelf::Outlet;
-use crate::config::Plan;
+use crate::config::{Plan, found};
 use crate::join::{HeldTrace, WaitsFor};
 use crate::model::Clock;
 use crate::page::Watchers;
-use crate::page::admin::{Admin, BindError, Sources, StatusInfo};
+use crate::page::admin::{Admin, BindError, Shows, Sources, StatusInfo};
 use crate::page::console::{Console, Form};
 use crate::page::counted;
 use crate::queue::{Budget, Lanes};
@@ -27,6 +29,9 @@ const STUCK: Duration = Duration::from_secs(30);
 /// For the console to print what it has when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How often the cgroup's limit is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// What the closures behind the admin port look at.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -37,6 +42,10 @@ pub struct State {
     pub meters: Arc<Meters>,
     pub clock: Clock,
     pub listening: Vec<Listen>,
+    /// What is wrong with a configuration that was left out.
+    pub refused: Option<String>,
+    /// Set by whoever says that the end is near.
+    pub eager: Arc<AtomicBool>,
     /// Cancelled when the process is told to end.
     pub stop: CancellationToken,
 }
@@ -47,6 +56,7 @@ pub struct Handles {
     watchers: Arc<Watchers>,
     console: Option<Console>,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
+    probes: Option<(SocketAddr, JoinHandle<()>)>,
     close_admin: CancellationToken,
 }
 
@@ -55,15 +65,17 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
     // Not `stop`: while the rest drains, the admin port shows how far that has come.
     let close_admin = CancellationToken::new();
     let meters = state.meters.clone();
-    let admin = match plan.admin {
-        Some(listen) => {
-            let admin = Admin::bind(listen).await?;
-            let address = admin.address();
-            let sources = sources(plan, state, watchers.clone());
-            Some((address, tokio::spawn(admin.serve(sources, close_admin.clone()))))
-        }
-        None => None,
-    };
+    let sources = sources(plan, state, watchers.clone());
+    let mut ports = [None, None];
+    for (port, (listen, shows)) in
+        ports.iter_mut().zip([(plan.admin, Shows::All), (plan.probes, Shows::Probes)])
+    {
+        let Some(listen) = listen else { continue };
+        let admin = Admin::bind(listen, shows).await?;
+        let address = admin.address();
+        *port = Some((address, tokio::spawn(admin.serve(sources.clone(), close_admin.clone()))));
+    }
+    let [admin, probes] = ports;
     // The first lookers of a new process always find room.
     if plan.rollup_metrics && counted::start(&watchers, meters).is_err() {
         tracing::warn!("joined traces are not counted: too many look");
@@ -73,12 +85,16 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
         .is_empty()
         .then(|| Console::start(&watchers, io::stdout(), Form::for_stdout()).ok())
         .flatten();
-    Ok(Handles { watchers, console, admin, close_admin })
+    Ok(Handles { watchers, console, admin, probes, close_admin })
 }
 
 impl Handles {
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    pub fn probes(&self) -> Option<SocketAddr> {
+        self.probes.as_ref().map(|(address, _)| *address)
     }
 
     /// Prints what is left to print, and closes the admin port.
@@ -88,8 +104,8 @@ impl Handles {
         if let Some(console) = self.console {
             console.finish(LAST_WORDS).await;
         }
-        if let Some((_, admin)) = self.admin {
-            let _ = admin.await;
+        for (_, port) in [self.admin, self.probes].into_iter().flatten() {
+            let _ = port.await;
         }
     }
 }
@@ -99,8 +115,8 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         [] => vec![(PAGE.to_owned(), String::new())],
         upstreams => upstreams.iter().map(|u| (u.name.clone(), u.endpoint.to_string())).collect(),
     };
-    let limit = i64::try_from(state.budget.limit()).unwrap_or(i64::MAX);
-    state.meters.memory_limit.set(limit);
+    state.meters.config_refused.set(i64::from(state.refused.is_some()));
+    let eager = state.eager.clone();
     let (refreshed, live, ready, held, status) =
         (state.clone(), state.clone(), state.clone(), state.clone(), state.clone());
     Sources {
@@ -111,6 +127,11 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
         live: Arc::new(move || live.live()),
         ready: Arc::new(move || ready.ready()),
         held: Arc::new(move |most| held.held(most)),
+        flush: Arc::new(move || {
+            if !eager.swap(true, Ordering::Relaxed) {
+                tracing::info!("told to flush: from now on what comes is handed on at once");
+            }
+        }),
         status: Arc::new(move || StatusInfo {
             uptime: status.clock.now().since(crate::model::Time::default()),
             listeners: status.listening.iter().map(Listen::to_string).collect(),
@@ -121,6 +142,7 @@ fn sources(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Sources {
 
 impl State {
     fn refresh(&self) {
+        self.meters.memory_limit.set(i64::try_from(self.budget.limit()).unwrap_or(i64::MAX));
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.meters.memory_used.set(gauge(self.budget.used()));
         self.meters.queue_requests.set(gauge(self.lanes.len()));
@@ -151,7 +173,11 @@ impl State {
         }
         let listening: Vec<_> = self.listening.iter().map(Listen::to_string).collect();
         let (used, limit) = (self.budget.used(), self.budget.limit());
-        Ok(format!("listening on {}; {used} of {limit} bytes held", listening.join(", ")))
+        let refused = self.refused.as_deref().and_then(|wrong| wrong.lines().next());
+        let refused = refused.map_or_else(String::new, |wrong| {
+            format!("; the configuration as it is written is refused: {wrong}")
+        });
+        Ok(format!("listening on {}; {used} of {limit} bytes held{refused}", listening.join(", ")))
     }
 
     fn held(&self, most: usize) -> serde_json::Value {
@@ -187,4 +213,15 @@ fn held_trace(trace: &HeldTrace) -> serde_json::Value {
         "missing_parents": trace.missing_parents,
         "waits_for": waits_for,
     })
+}
+/// Keeps the budget in step with the cgroup's limit: a pod's may change while it runs.
+pub async fn follow_memory(budget: Arc<Budget>, recent: usize, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        let (memory, how) = found::memory(Path::new("/"));
+        let limit = memory.saturating_sub(recent);
+        if limit != budget.limit() {
+            tracing::info!(bytes = memory, "the memory budget is {how} now");
+            budget.set_limit(limit);
+        }
+    }
 }

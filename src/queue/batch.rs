@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Reservation;
-use crate::model::{Origin, Time};
+use crate::model::{Destination, Origin, Time};
 use crate::wire::{Rope, Signal};
 
 /// One finished batch, shared by every upstream it goes to; its bytes are freed with the last.
@@ -11,6 +11,8 @@ use crate::wire::{Rope, Signal};
 pub struct Batch {
     pub signal: Signal,
     pub origin: Arc<Origin>,
+    /// The upstreams it goes to, of those that take its signal.
+    pub to: Destination,
     /// An export request, uncompressed protobuf.
     pub body: Rope,
     /// Items this batch settles: those in `body`, plus duplicates collapsed into them.

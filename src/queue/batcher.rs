@@ -1,6 +1,6 @@
 //! Collects labelled blocks and traces into batches, closed by size or age.
 //!
-//! One open batch per signal and origin. Whole blocks of passed-through requests are appended as
+//! One open batch per signal, origin and destination. Whole blocks of passed-through requests are appended as
 //! they are; spans of joined traces gather under the block of their resource and scope, so that a
 //! batch of a thousand traces over three services carries three resource blocks.
 
@@ -13,7 +13,7 @@ use ahash::RandomState;
 
 use super::{Batch, Budget};
 use crate::join::{LeavingSpan, SpanBytes, Stretch};
-use crate::model::{Origin, Time};
+use crate::model::{Destination, Origin, Time};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::{Rope, Signal};
 
@@ -48,6 +48,21 @@ impl Closed {
     }
 }
 
+/// What a batch has one of: on whose behalf it goes, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    pub origin: &'a Arc<Origin>,
+    pub to: Destination,
+}
+
+impl Way<'_> {
+    fn key(&self, signal: Signal) -> Key {
+        (signal, self.origin.key, self.to)
+    }
+}
+
+type Key = (Signal, u64, Destination);
+
 /// Names a resource's or a scope's bytes; equal ids mean equal bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockKey {
@@ -76,12 +91,12 @@ struct Open {
     notes: u64,
 }
 
-/// Open batches by signal and origin, and closed ones waiting to be taken.
+/// Open batches by signal and way, and closed ones waiting to be taken.
 #[derive(Debug)]
 pub struct Batcher {
     settings: Settings,
     budget: Arc<Budget>,
-    open: HashMap<(Signal, u64), Open, RandomState>,
+    open: HashMap<Key, Open, RandomState>,
     closed: VecDeque<(Batch, Closed)>,
 }
 
@@ -97,8 +112,8 @@ impl Batcher {
 
     /// Makes room for something of `len` bytes that must not be divided: a batch that could not
     /// hold it as well is closed first. Returns whether it fits into one batch at all.
-    pub fn make_room(&mut self, signal: Signal, origin: &Origin, len: usize) -> bool {
-        let key = (signal, origin.key);
+    pub fn make_room(&mut self, signal: Signal, way: Way<'_>, len: usize) -> bool {
+        let key = way.key(signal);
         if self.open.get(&key).is_some_and(|open| open.len + len > self.settings.bytes) {
             self.close(key, Closed::Size);
         }
@@ -110,23 +125,24 @@ impl Batcher {
         &mut self,
         now: Time,
         signal: Signal,
-        origin: &Arc<Origin>,
+        way: Way<'_>,
         (len, items): (usize, u64),
         write: impl FnOnce(&mut Rope),
     ) {
-        self.make_room(signal, origin, len);
-        let open = self.open(now, signal, origin);
+        self.make_room(signal, way, len);
+        let open = self.open(now, signal, way);
         let before = open.rope.len();
         write(&mut open.rope);
         open.len += open.rope.len() - before;
         open.items += items;
-        self.close_if_full(signal, origin);
+        self.close_if_full(signal, way);
     }
 
     /// A request that must go out as it came: a batch of its own.
-    pub fn add_whole(&mut self, now: Time, signal: Signal, origin: &Arc<Origin>, body: Rope, items: u64) {
+    pub fn add_whole(&mut self, now: Time, signal: Signal, way: Way<'_>, body: Rope, items: u64) {
         let reservation = self.budget.reserve(body.len());
-        let batch = Batch { signal, origin: origin.clone(), body, items, notes: 0, opened: now, reservation };
+        let (origin, to) = (way.origin.clone(), way.to);
+        let batch = Batch { signal, origin, to, body, items, notes: 0, opened: now, reservation };
         self.closed.push_back((batch, Closed::Size));
     }
 
@@ -134,12 +150,12 @@ impl Batcher {
     pub fn block(
         &mut self,
         now: Time,
-        origin: &Arc<Origin>,
+        way: Way<'_>,
         key: BlockKey,
         heads: impl FnOnce() -> (BlockHead, BlockHead),
     ) -> Place<'_> {
         let full_at = self.settings.bytes;
-        let open = self.open(now, Signal::Traces, origin);
+        let open = self.open(now, Signal::Traces, way);
         let at = match open.scope_at.get(&key) {
             Some(&at) => at,
             None => open.new_block(key, heads()),
@@ -148,8 +164,8 @@ impl Batcher {
     }
 
     /// Closes the open batch if it has reached its size.
-    pub fn close_if_full(&mut self, signal: Signal, origin: &Origin) -> bool {
-        let key = (signal, origin.key);
+    pub fn close_if_full(&mut self, signal: Signal, way: Way<'_>) -> bool {
+        let key = way.key(signal);
         let full = self.open.get(&key).is_some_and(|open| open.len >= self.settings.bytes);
         if full {
             self.close(key, Closed::Size);
@@ -180,9 +196,9 @@ impl Batcher {
         self.open.values().map(|open| open.len).sum()
     }
 
-    fn open(&mut self, now: Time, signal: Signal, origin: &Arc<Origin>) -> &mut Open {
-        self.open.entry((signal, origin.key)).or_insert_with(|| Open {
-            origin: origin.clone(),
+    fn open(&mut self, now: Time, signal: Signal, way: Way<'_>) -> &mut Open {
+        self.open.entry(way.key(signal)).or_insert_with(|| Open {
+            origin: way.origin.clone(),
             opened: now,
             rope: Rope::default(),
             resources: Vec::new(),
@@ -194,12 +210,13 @@ impl Batcher {
         })
     }
 
-    fn close(&mut self, key: (Signal, u64), why: Closed) {
+    fn close(&mut self, key: Key, why: Closed) {
         let Some(open) = self.open.remove(&key) else { return };
+        let (signal, _, to) = key;
         let (origin, opened, items, notes) = (open.origin.clone(), open.opened, open.items, open.notes);
         let body = open.into_body();
         let reservation = self.budget.reserve(body.len());
-        let batch = Batch { signal: key.0, origin, body, items, notes, opened, reservation };
+        let batch = Batch { signal, origin, to, body, items, notes, opened, reservation };
         self.closed.push_back((batch, why));
     }
 }
@@ -329,6 +346,10 @@ mod tests {
         BlockHead { first: first.into(), rest: Bytes::new() }
     }
 
+    fn way(origin: &Arc<Origin>) -> Way<'_> {
+        Way { origin, to: Destination::of(0) }
+    }
+
     fn span(name: &str) -> Vec<u8> {
         Span { name: name.to_owned(), ..Default::default() }.encode_to_vec()
     }
@@ -345,8 +366,8 @@ mod tests {
             |span| LeavingSpan { bytes: SpanBytes::Copied(span), has: Has::NONE, mend: None, events: &[] };
         let mut spans = spans.iter().map(|span| leaving(span)).peekable();
         while spans.peek().is_some() {
-            batcher.block(Time::from_millis(now), origin, key, heads).fill(&mut spans, &mut AsItCame);
-            batcher.close_if_full(Signal::Traces, origin);
+            batcher.block(Time::from_millis(now), way(origin), key, heads).fill(&mut spans, &mut AsItCame);
+            batcher.close_if_full(Signal::Traces, way(origin));
         }
     }
 
@@ -394,9 +415,9 @@ mod tests {
     fn what_must_stay_together_closes_a_batch_that_has_no_room_for_it() {
         let (mut batcher, origin) = (batcher(100), Origin::anonymous());
         add(&mut batcher, 0, &origin, 1, 1, &["a"]);
-        assert!(batcher.make_room(Signal::Traces, &origin, 90), "it fits a batch of its own");
+        assert!(batcher.make_room(Signal::Traces, way(&origin), 90), "it fits a batch of its own");
         assert_eq!(batcher.take().unwrap().1, Closed::Size);
-        assert!(!batcher.make_room(Signal::Traces, &origin, 101));
+        assert!(!batcher.make_room(Signal::Traces, way(&origin), 101));
     }
 
     #[test]
@@ -416,7 +437,9 @@ mod tests {
         let named = Arc::new(Origin { key: 7, ..Origin::default() });
         add(&mut batcher, 0, &Origin::anonymous(), 1, 1, &["a"]);
         add(&mut batcher, 0, &named, 1, 1, &["b"]);
-        batcher.add_blocks(Time::from_millis(0), Signal::Logs, &named, (1, 1), |rope| rope.put(b"\x0a\x00"));
+        batcher.add_blocks(Time::from_millis(0), Signal::Logs, way(&named), (1, 1), |rope| {
+            rope.put(b"\x0a\x00")
+        });
         batcher.close_due(Time::from_millis(0), true);
         let mut seen: Vec<_> =
             std::iter::from_fn(|| batcher.take()).map(|(b, _)| (b.signal, b.origin.key)).collect();

@@ -6,17 +6,22 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Bytes held by the whole process against the bytes it may hold.
 #[derive(Debug)]
 pub struct Budget {
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
 }
 
 impl Budget {
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+        Arc::new(Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0) })
     }
 
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Relaxed)
+    }
+
+    /// Another limit from now on. What is held above it is kept, and nothing new taken until it is paid back.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
     }
 
     pub fn used(&self) -> usize {
@@ -63,7 +68,7 @@ impl Reservation {
     /// Takes `more` bytes if they fit under the limit.
     pub fn try_grow(&mut self, more: usize) -> bool {
         let fits = self.budget.used.fetch_update(Relaxed, Relaxed, |used| {
-            used.checked_add(more).filter(|&sum| sum <= self.budget.limit)
+            used.checked_add(more).filter(|&sum| sum <= self.budget.limit())
         });
         if fits.is_ok() {
             self.bytes += more;

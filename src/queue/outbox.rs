@@ -7,6 +7,7 @@ use crossbeam_queue::ArrayQueue;
 use tokio::sync::Notify;
 
 use super::Batch;
+use crate::wire::Signal;
 
 /// Batches waiting for one upstream, bounded in number and in bytes.
 #[derive(Debug)]
@@ -72,6 +73,21 @@ impl Outbox {
         Some(batch)
     }
 
+    /// Batches of one signal before all others, otherwise in the order they stand: the process ends, and there
+    /// may not be time for all.
+    pub fn put_first(&self, signal: Signal) {
+        let mut waiting: Vec<_> = std::iter::from_fn(|| self.try_take()).collect();
+        waiting.sort_by_key(|batch| batch.signal != signal);
+        for batch in waiting {
+            self.bytes.fetch_add(batch.body.len(), Ordering::AcqRel);
+            // There was room for it, and nobody puts any more in.
+            if self.queue.push(batch).is_err() {
+                debug_assert!(false, "there was room");
+            }
+        }
+        self.filled.notify_one();
+    }
+
     /// No more batches will come.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -95,7 +111,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Origin, Time};
+    use crate::model::{Destination, Origin, Time};
     use crate::queue::Budget;
     use crate::wire::{Rope, Signal};
 
@@ -107,6 +123,7 @@ mod tests {
         Arc::new(Batch {
             signal: Signal::Traces,
             origin,
+            to: Destination::of(0),
             body,
             items: 1,
             notes: 0,

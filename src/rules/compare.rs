@@ -8,29 +8,36 @@ use std::cmp::Ordering;
 use super::map::Map;
 use super::syntax::tree::CompareOp;
 use super::value::{LEVELS_MAX, Value};
+use crate::wire::attr;
 
 /// Whether `left op right` holds.
 pub fn holds(op: CompareOp, left: &Value<'_>, right: &Value<'_>) -> bool {
-    let (left, right) = (left.borrowed().open(), right.borrowed().open());
-    let order = match (&left, &right) {
-        (Value::Nil, Value::Nil) => Some(Ordering::Equal),
-        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
-        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
-        (Value::Int(a), Value::Double(b)) => (*a as f64).partial_cmp(b),
-        (Value::Double(a), Value::Int(b)) => a.partial_cmp(&(*b as f64)),
-        (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
-        (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
-        (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
-        (Value::Time(a), Value::Time(b)) | (Value::Duration(a), Value::Duration(b)) => Some(a.cmp(b)),
-        (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_)) => {
+    match (Single::of(left), Single::of(right)) {
+        (Single::Parts, Single::Parts) => {
             // They are equal or not; neither is less.
-            let equal = same(&left, &right, 0);
-            return match op {
+            let equal = same(left, right, 0);
+            match op {
                 CompareOp::Eq => equal,
                 CompareOp::Ne => !equal,
                 _ => false,
-            };
+            }
         }
+        (left, right) => singles(op, left, right),
+    }
+}
+
+/// The same of values that have no parts, or one of them.
+pub fn singles(op: CompareOp, left: Single<'_>, right: Single<'_>) -> bool {
+    let order = match (left, right) {
+        (Single::Nil, Single::Nil) => Some(Ordering::Equal),
+        (Single::Bool(a), Single::Bool(b)) => Some(a.cmp(&b)),
+        (Single::Int(a), Single::Int(b)) => Some(a.cmp(&b)),
+        (Single::Int(a), Single::Double(b)) => (a as f64).partial_cmp(&b),
+        (Single::Double(a), Single::Int(b)) => a.partial_cmp(&(b as f64)),
+        (Single::Double(a), Single::Double(b)) => a.partial_cmp(&b),
+        // UTF-8 has the order of its letters.
+        (Single::Str(a), Single::Str(b)) | (Single::Bytes(a), Single::Bytes(b)) => Some(a.cmp(b)),
+        (Single::Time(a), Single::Time(b)) | (Single::Duration(a), Single::Duration(b)) => Some(a.cmp(&b)),
         _ => None,
     };
     match op {
@@ -40,6 +47,61 @@ pub fn holds(op: CompareOp, left: &Value<'_>, right: &Value<'_>) -> bool {
         CompareOp::Le => matches!(order, Some(Ordering::Less | Ordering::Equal)),
         CompareOp::Gt => order == Some(Ordering::Greater),
         CompareOp::Ge => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+    }
+}
+
+/// A value as it is compared, read where it stands.
+#[derive(Clone, Copy, Debug)]
+pub enum Single<'v> {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Str(&'v [u8]),
+    Bytes(&'v [u8]),
+    Time(i64),
+    Duration(i64),
+    /// A list or a map.
+    Parts,
+}
+
+impl<'v> Single<'v> {
+    #[inline]
+    pub fn of(value: &'v Value<'_>) -> Self {
+        match value {
+            Value::Nil => Single::Nil,
+            Value::Bool(truth) => Single::Bool(*truth),
+            Value::Int(number) => Single::Int(*number),
+            Value::Double(number) => Single::Double(*number),
+            Value::Str(text) => Single::Str(text.as_bytes()),
+            Value::Bytes(bytes) => Single::Bytes(bytes),
+            Value::Time(nanos) => Single::Time(*nanos),
+            Value::Duration(nanos) => Single::Duration(*nanos),
+            Value::List(_) | Value::Map(_) => Single::Parts,
+            Value::Any(body) => Self::of_any(body),
+        }
+    }
+
+    /// Of the body of an AnyValue.
+    #[inline]
+    pub fn of_any(body: &'v [u8]) -> Self {
+        match body {
+            // As strings are written.
+            [0x0a, len @ ..0x80, text @ ..] if text.len() == usize::from(*len) => Single::Str(text),
+            _ => Self::of_read(attr::Value::of(body)),
+        }
+    }
+
+    pub fn of_read(value: attr::Value<'v>) -> Self {
+        match value {
+            attr::Value::Empty => Single::Nil,
+            attr::Value::Str(text) => Single::Str(text),
+            attr::Value::Bool(truth) => Single::Bool(truth),
+            attr::Value::Int(number) => Single::Int(number),
+            attr::Value::Double(number) => Single::Double(number),
+            attr::Value::Bytes(bytes) => Single::Bytes(bytes),
+            attr::Value::Array(_) | attr::Value::Map(_) => Single::Parts,
+        }
     }
 }
 

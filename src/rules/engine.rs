@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::editors::deciding;
 use super::frame::Frame;
+use super::functions::Argument;
 use super::group::{Context, ErrorMode, Group, Part};
 use super::mistake::Mistake;
 use super::program::{Condition, Statement};
@@ -11,6 +12,8 @@ use super::reader::Reader;
 use super::scene::Scene;
 use super::spots::{self, Home};
 use super::trouble::Trouble;
+use super::upstreams::Upstreams;
+use crate::model::Destination;
 use crate::wire::Signal;
 use crate::wire::patch::Patch;
 
@@ -25,6 +28,10 @@ pub struct Rules {
     pub(super) parts: Vec<Part>,
     pub(super) reads: Reads,
     samples: bool,
+    /// The upstreams that can be named, in their places.
+    pub(super) upstreams: Upstreams,
+    /// Those that are named.
+    routes: Destination,
 }
 
 /// What rules look at beside the item itself; what none of them reads need not be found out.
@@ -52,7 +59,7 @@ pub(super) struct Ready {
 
 /// What the rules make of one item.
 #[derive(Debug, Default)]
-pub struct Outcome<'a> {
+pub struct Outcome {
     /// What has to become of its bytes; empty when nothing has.
     pub edits: Patch,
     /// The item goes; its children move (`kinship`).
@@ -63,8 +70,8 @@ pub struct Outcome<'a> {
     pub threshold: Option<u64>,
     /// Events or data points that go, while the item stays.
     pub parts_dropped: u32,
-    /// The upstream it goes to, and no other.
-    pub route: Option<&'a str>,
+    /// The upstreams it goes to, and no others.
+    pub route: Option<Destination>,
     /// Numbers of the statements whose conditions held.
     pub matched: SmallVec<[u32; 8]>,
     /// Statements that failed, and why.
@@ -75,10 +82,23 @@ impl Rules {
     /// # Errors
     /// Everything that is wrong, at most one reason for each thing written. Never empty.
     pub fn compile(groups: &[Group]) -> Result<Self, Vec<Mistake>> {
-        let (mut rules, mut mistakes) = (Self::default(), Vec::new());
+        Self::compile_for(groups, Upstreams::default())
+    }
+
+    /// The same for a configuration with these upstreams.
+    ///
+    /// # Errors
+    /// As [`Rules::compile`].
+    pub fn compile_for(groups: &[Group], upstreams: Upstreams) -> Result<Self, Vec<Mistake>> {
+        let (mut rules, mut mistakes) = (Self { upstreams, ..Self::default() }, Vec::new());
         for (nth, group) in groups.iter().enumerate() {
             let mut reader = Reader { group, nth, mistakes: &mut mistakes };
             if let Some(ready) = reader.read(&mut rules) {
+                let arguments = ready.statements.iter().flat_map(|(_, statement)| &statement.arguments);
+                rules.routes = arguments.fold(rules.routes, |all, argument| match argument {
+                    Argument::Route(to) => all | *to,
+                    _ => all,
+                });
                 rules.groups.push(ready);
             }
         }
@@ -128,14 +148,14 @@ impl Rules {
         self.groups.iter().find(has).map(|group| group.error_mode).unwrap_or_default()
     }
 
-    /// The upstreams that statements send items to.
-    pub fn routes(&self) -> Vec<&str> {
-        let statements = self.groups.iter().flat_map(|group| &group.statements);
-        statements
-            .filter_map(|(_, statement)| {
-                deciding::destination(&statement.arguments).filter(|_| statement.editor.name == "route")
-            })
-            .collect()
+    /// The upstreams that statements send items to, by their places in the configuration of these rules.
+    pub fn routes(&self) -> Destination {
+        self.routes
+    }
+
+    /// What the upstreams in these places are called there.
+    pub fn names(&self, of: Destination) -> impl Iterator<Item = &str> + Clone {
+        self.upstreams.names().enumerate().filter(move |(nth, _)| of.has(*nth)).map(|(_, name)| name)
     }
 
     /// Whether any rule samples traces.
@@ -149,17 +169,17 @@ impl Rules {
     }
 
     /// What becomes of a Resource message's body. Dropping one drops all that is in its block.
-    pub fn apply_resource<'a>(&'a self, resource: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+    pub fn apply_resource<'a>(&'a self, resource: &'a [u8], frame: Frame<'a>) -> Outcome {
         self.apply(Context::Resource, resource, frame)
     }
 
     /// What becomes of an InstrumentationScope's body.
-    pub fn apply_scope<'a>(&'a self, scope: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+    pub fn apply_scope<'a>(&'a self, scope: &'a [u8], frame: Frame<'a>) -> Outcome {
         self.apply(Context::Scope, scope, frame)
     }
 
     /// What becomes of the body of a Span, LogRecord or Metric. Profiles have no rules.
-    pub fn apply_item<'a>(&'a self, signal: Signal, item: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+    pub fn apply_item<'a>(&'a self, signal: Signal, item: &'a [u8], frame: Frame<'a>) -> Outcome {
         match signal {
             Signal::Traces => self.apply(Context::Span, item, frame),
             Signal::Logs => self.apply(Context::Log, item, frame),
@@ -168,7 +188,7 @@ impl Rules {
         }
     }
 
-    fn apply<'a>(&'a self, context: Context, item: &'a [u8], frame: Frame<'a>) -> Outcome<'a> {
+    fn apply<'a>(&'a self, context: Context, item: &'a [u8], frame: Frame<'a>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut scene = Scene::of(context, item, frame);
         let meant = |group: &&Ready| match (group.signal, frame.signal) {
@@ -217,14 +237,14 @@ impl Rules {
 struct Stop;
 
 impl Ready {
-    fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+    fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         scene.current = None;
         scene.cache = Default::default();
         self.run_on(scene, outcome)
     }
 
     /// On each event or point of the item.
-    fn run_inside<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+    fn run_inside<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         let count = scene.load_inners(self.context);
         for nth in 0..count {
             scene.current = Some(nth);
@@ -237,7 +257,7 @@ impl Ready {
         Ok(())
     }
 
-    fn run_on<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome<'a>) -> Result<(), Stop> {
+    fn run_on<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         let first = self.statements.first().map_or(0, |(number, _)| *number);
         let mut meant = self.conditions.is_empty();
         for condition in &self.conditions {
@@ -266,7 +286,7 @@ impl Ready {
         Ok(())
     }
 
-    fn failed(&self, number: u32, trouble: Trouble, outcome: &mut Outcome<'_>) -> Result<(), Stop> {
+    fn failed(&self, number: u32, trouble: Trouble, outcome: &mut Outcome) -> Result<(), Stop> {
         outcome.troubles.push((number, trouble));
         if self.error_mode == ErrorMode::Propagate { Err(Stop) } else { Ok(()) }
     }

@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use regex::Regex;
 use smallvec::SmallVec;
 
+use super::patterns::Pattern;
 use super::program::{Expr, Path};
 use super::scene::Scene;
 use super::trouble::Trouble;
 use super::types::Types;
 use super::value::Value;
 use super::{grok::Grok, mask::Mask};
+use crate::model::Destination;
 
 /// What may be written in the place of a parameter.
 #[derive(Clone, Copy, Debug)]
@@ -76,10 +77,11 @@ pub struct Editor {
 pub enum Argument {
     Absent,
     Value(Expr),
-    Pattern(Regex),
+    Pattern(Box<Pattern>),
     Grok(Box<Grok>),
     Mask(Box<Mask>),
     Converter(&'static Converter),
+    Route(Destination),
     Place(Path),
 }
 
@@ -150,7 +152,7 @@ macro_rules! take_arguments {
 
             /// # Errors
             /// When the argument is no pattern, which the compiler sees to.
-            pub fn pattern(&self, nth: usize) -> Result<&'a Regex, Trouble> {
+            pub fn pattern(&self, nth: usize) -> Result<&'a Pattern, Trouble> {
                 match self.arguments.get(nth) {
                     Some(Argument::Pattern(pattern)) => Ok(pattern),
                     _ => Err(Trouble::new("wanted a pattern")),

@@ -4,18 +4,19 @@
 //! again. A key stands once: of two the last counts, as everywhere in this program (conformance D03).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use hashbrown::HashMap;
 
 use super::value::Value;
 use crate::wire::attr::{self, Attr};
-use crate::wire::patch::{Fate, Patch};
+use crate::wire::patch::Patch;
 
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     pub key: Cow<'a, str>,
     pub value: Value<'a>,
-    /// The occurrence of the field this entry was read from.
+    /// Which of the list's entries this was read as. Entries that have one stand in its order.
     from: Option<u32>,
     /// It says something else than what was read.
     changed: bool,
@@ -24,33 +25,43 @@ pub struct Entry<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Map<'a> {
     entries: Vec<Entry<'a>>,
-    /// How many occurrences of the field there were.
+    /// How many entries were read.
     occurrences: u32,
 }
 
+/// Attributes that most items have fewer than.
+const COMMON: usize = 16;
 /// Maps up to this long are searched for doubled keys, longer ones hashed.
 const SEARCHED_MAX: usize = 32;
 
 impl<'a> Map<'a> {
     /// The KeyValue list of `message` at `field`.
     pub fn of(message: &'a [u8], field: u32) -> Self {
-        let mut map = Map::default();
-        for key_value in attr::messages(message, field) {
-            let key = match Value::of_utf8(Attr::key_of(key_value)) {
-                Value::Str(key) => key,
-                _ => Cow::Borrowed(""),
-            };
-            let from = Some(map.occurrences);
-            map.occurrences += 1;
-            map.entries.push(Entry { key, value: Value::of_entry(key_value), from, changed: false });
-        }
+        Self::of_entries(attr::messages(message, field))
+    }
+
+    /// The list of these KeyValues.
+    pub fn of_entries(key_values: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut entries = Vec::with_capacity(COMMON);
+        entries.extend((0..).zip(key_values).map(|(nth, key_value)| Entry {
+            key: utf8(Attr::key_of(key_value)),
+            value: Value::of_entry(key_value),
+            from: Some(nth),
+            changed: false,
+        }));
+        let mut map = Map { occurrences: u32::try_from(entries.len()).unwrap_or(u32::MAX), entries };
         map.drop_doubles();
         map
     }
 
     fn drop_doubles(&mut self) {
         let entries = &self.entries;
-        let doubled = |at: usize, key: &str| entries.iter().skip(at + 1).any(|later| later.key == key);
+        let doubled = |at: usize, key: &str| entries[at + 1..].iter().any(|later| later.key == key);
+        if entries.len() <= SEARCHED_MAX
+            && !entries.iter().enumerate().any(|(at, entry)| doubled(at, &entry.key))
+        {
+            return;
+        }
         let keep: Vec<bool> = if entries.len() <= SEARCHED_MAX {
             entries.iter().enumerate().map(|(at, entry)| !doubled(at, &entry.key)).collect()
         } else {
@@ -160,42 +171,44 @@ impl<'a> Map<'a> {
         self.entries.len() != self.occurrences as usize || self.entries.iter().any(|entry| entry.changed)
     }
 
-    /// What has to become of field `field` of `message`, which this was read from. Entries that the message
-    /// has under a key that `stays` names stay as they are.
+    /// What has to become of the `known` entries of a message of `end` bytes, which this was read from: each
+    /// where it stands, and its body. Those under a key that `stays` names stay as they are.
     ///
     /// # Errors
     /// As [`Value::put`].
-    pub fn patch(
+    pub fn patch<'m>(
         &self,
         field: u32,
-        message: &[u8],
+        known: impl Iterator<Item = (Range<usize>, &'m [u8])>,
+        end: usize,
         stays: &impl Fn(&str) -> bool,
         patch: &mut Patch,
     ) -> Result<(), &'static str> {
         if !self.is_touched() {
             return Ok(());
         }
-        let mut kept: Vec<bool> = attr::messages(message, field)
-            .map(|key_value| std::str::from_utf8(Attr::key_of(key_value)).is_ok_and(stays))
-            .collect();
-        for entry in &self.entries {
-            let place = entry.from.and_then(|nth| Some((nth, kept.get_mut(nth as usize)?)));
-            match place {
-                Some((nth, kept)) => {
-                    if entry.changed && !*kept {
-                        let mut new = Vec::new();
-                        entry.put(field, 0, &mut new)?;
-                        patch.decide(field, nth, Fate::Put(new));
-                    }
-                    *kept = true;
+        let staying = |key_value| std::str::from_utf8(Attr::key_of(key_value)).is_ok_and(stays);
+        // Both in the order of the message.
+        let mut left = self.entries.iter().filter(|entry| entry.from.is_some()).peekable();
+        for (nth, (place, key_value)) in (0..).zip(known) {
+            match left.next_if(|entry| entry.from == Some(nth)) {
+                Some(entry) if entry.changed && !staying(key_value) => {
+                    patch.try_put(place, |out| entry.put(field, 0, out))?;
                 }
-                None if stays(&entry.key) => {}
-                None => entry.put(field, 0, patch.tail())?,
+                None if !staying(key_value) => patch.cut(place),
+                _ => {}
             }
         }
-        let gone = kept.iter().zip(0..).filter(|(kept, _)| !**kept);
-        gone.for_each(|(_, nth)| patch.decide(field, nth, Fate::Cut));
-        Ok(())
+        let mut new = self.entries.iter().filter(|entry| entry.from.is_none() && !stays(&entry.key));
+        new.try_for_each(|entry| patch.try_put(end..end, |out| entry.put(field, 0, out)))
+    }
+}
+
+/// What is not UTF-8 (a walked item has none) is replaced, never trusted.
+pub fn utf8(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

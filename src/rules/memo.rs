@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::labels::{Known, Settings};
+use crate::model::Destination;
 
 /// A resource with its labels.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Labelled {
     pub changed: bool,
     /// A rule wants nothing of this resource to go out.
     pub dropped: bool,
+    /// Where a rule wants what is of this resource to go, and nowhere else.
+    pub to: Option<Destination>,
 }
 
 #[derive(Debug)]
@@ -95,7 +98,8 @@ impl Memo {
         let body = self.settings.apply(resource, known);
         let changed = body != resource;
         self.next_id += 1;
-        let labelled = Rc::new(Labelled { id: self.next_id, body: body.into(), changed, dropped: false });
+        let labelled =
+            Rc::new(Labelled { id: self.next_id, body: body.into(), changed, dropped: false, to: None });
         let entry = Entry {
             hash,
             resource: resource.into(),

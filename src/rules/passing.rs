@@ -5,13 +5,17 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::engine::{Outcome, Rules};
 use super::frame::Frame;
 use super::group::Context;
+use super::parts::{Part, Parts};
+use super::slots::{Slot, slots};
 use super::trouble::Trouble;
-use crate::wire::attr::messages;
+use crate::model::Destination;
 use crate::wire::fields::put_len_field;
-use crate::wire::patch::{Fate, Patch};
+use crate::wire::patch::Patch;
 use crate::wire::{Signal, split};
 
 /// Field numbers in every block: what it is about, and what is in it.
@@ -21,8 +25,9 @@ const ITEMS: u32 = 2;
 /// What becomes of a block.
 #[derive(Debug, Default)]
 pub struct Ruled {
-    /// For the block's body.
-    pub edits: Patch,
+    /// For the block's body: what goes to each destination, in the order their first items stand in the block.
+    /// None when nothing is left of it.
+    pub parts: Parts,
     /// Spans, records or data points that are dropped, and those that were not drawn.
     pub dropped: u64,
     pub sampled_out: u64,
@@ -43,29 +48,38 @@ pub struct Passing<'a, Random, See> {
     pub see: See,
 }
 
-impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Random, See> {
+impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, See> {
     /// Runs the rules about scopes and items on the body of a resource block.
     pub fn apply(mut self, block: &[u8]) -> Ruled {
         let mut ruled = Ruled::default();
-        for (nth, scope) in (0..).zip(messages(block, ITEMS)) {
-            match self.scope(scope, &mut ruled) {
-                Some(edits) if edits.is_empty() => {}
-                Some(edits) => *ruled.edits.within(ITEMS, nth) = edits,
-                None => ruled.edits.decide(ITEMS, nth, Fate::Cut),
+        let mut parts = Parts::default();
+        for slot in slots(block).filter(|slot| slot.is_message(ITEMS)) {
+            let scope = self.scope(slot.body(block), &mut ruled);
+            // One that was empty before stays where it is.
+            if !scope.is_untouched() {
+                parts.lay(&slot, scope.pieces());
             }
         }
+        ruled.parts = parts;
         ruled
     }
 
-    /// What becomes of a scope block; `None` if nothing is left in it.
-    fn scope(&mut self, block: &[u8], ruled: &mut Ruled) -> Option<Patch> {
-        let mut edits = Patch::default();
-        let Some(scope) = self.head(block, &mut edits, ruled) else {
-            ruled.dropped += messages(block, ITEMS).map(|item| self.weight(item)).sum::<u64>();
-            return None;
+    /// What becomes of a scope block.
+    fn scope(&mut self, block: &[u8], ruled: &mut Ruled) -> Parts {
+        let mut begun = Patch::default();
+        let items = || slots(block).filter(|slot| slot.is_message(ITEMS));
+        let Some((scope, to)) = self.head(block, &mut begun, ruled) else {
+            let mut parts = Parts::default();
+            for slot in items() {
+                ruled.dropped += self.weight(slot.body(block));
+                parts.lay(&slot, &[]);
+            }
+            return parts;
         };
-        let (mut kept, mut lost) = (false, false);
-        for (nth, item) in (0..).zip(messages(block, ITEMS)) {
+        let mut parts = Parts::of(begun);
+        let routes = !self.rules.routes().is_nowhere();
+        for slot in items() {
+            let item = slot.body(block);
             let frame = Frame {
                 signal: Some(self.signal),
                 resource: self.resource,
@@ -74,40 +88,47 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
                 random: (self.random)(),
                 ..Frame::default()
             };
-            let outcome = self.rules.apply_item(self.signal, item, frame);
+            let mut outcome = self.rules.apply_item(self.signal, item, frame);
             (self.see)(item, &outcome);
-            ruled.troubles.extend(outcome.troubles);
+            ruled.troubles.append(&mut outcome.troubles);
             if outcome.dropped || outcome.sampled_out {
                 let gone = if outcome.dropped { &mut ruled.dropped } else { &mut ruled.sampled_out };
                 *gone += self.weight(item);
-                edits.decide(ITEMS, nth, Fate::Cut);
-                lost = true;
+                parts.lay(&slot, &[]);
                 continue;
             }
-            kept = true;
+            let mut gone = 0;
             if self.signal == Signal::Metrics {
                 // Of other items the parts are not counted: they settle with the item.
-                ruled.dropped += u64::from(outcome.parts_dropped);
+                gone = u64::from(outcome.parts_dropped);
+                ruled.dropped += gone;
             }
-            if !outcome.edits.is_empty() {
-                *edits.within(ITEMS, nth) = outcome.edits;
-            }
+            let items = if routes { self.weight(item).saturating_sub(gone) } else { 0 };
+            let to = Destination::both(to, outcome.route);
+            parts.lay(&slot, &[Part { to, edits: outcome.edits, items }]);
         }
-        (kept || !lost).then_some(edits)
+        parts
     }
 
-    /// The scope's body as the rules leave it, noting what is to be written; `None` if it is dropped. An absent
-    /// one has nothing to be changed.
-    fn head<'b>(&mut self, block: &'b [u8], edits: &mut Patch, ruled: &mut Ruled) -> Option<Cow<'b, [u8]>> {
-        let mut pieces = messages(block, HEAD);
-        let first = pieces.next().unwrap_or_default();
-        let others = pieces.count() as u32;
+    /// The scope's body as the rules leave it and where they send what is in it, noting what is to be written;
+    /// `None` if it is dropped. An absent one has nothing to be changed.
+    fn head<'b>(
+        &mut self,
+        block: &'b [u8],
+        edits: &mut Patch,
+        ruled: &mut Ruled,
+    ) -> Option<(Cow<'b, [u8]>, Option<Destination>)> {
+        let pieces: SmallVec<[Slot; 1]> = slots(block).filter(|slot| slot.is_message(HEAD)).collect();
+        let (first, others) = match pieces.split_first() {
+            Some((first, others)) => (first, others),
+            None => return Some((Cow::Borrowed(&[]), None)),
+        };
         let scope = match others {
-            0 => Cow::Borrowed(first),
-            _ => Cow::Owned(messages(block, HEAD).collect::<Vec<_>>().concat()),
+            [] => Cow::Borrowed(first.body(block)),
+            _ => Cow::Owned(pieces.iter().map(|piece| piece.body(block)).collect::<Vec<_>>().concat()),
         };
         if scope.is_empty() || !self.rules.has_context(Context::Scope) {
-            return Some(scope);
+            return Some((scope, None));
         }
         let frame = Frame {
             signal: Some(self.signal),
@@ -122,14 +143,12 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome<'_>)> Passing<'_, Rando
             return None;
         }
         if outcome.edits.is_empty() {
-            return Some(scope);
+            return Some((scope, outcome.route));
         }
         let new = outcome.edits.apply(&scope);
-        let mut field = Vec::new();
-        put_len_field(HEAD, &new, &mut field);
-        edits.decide(HEAD, 0, Fate::Put(field));
-        (1..=others).for_each(|nth| edits.decide(HEAD, nth, Fate::Cut));
-        Some(Cow::Owned(new))
+        edits.put(first.range(), |out| put_len_field(HEAD, &new, out));
+        others.iter().for_each(|piece| edits.cut(piece.range()));
+        Some((Cow::Owned(new), outcome.route))
     }
 
     /// Items that one message counts for.
@@ -167,10 +186,11 @@ mod tests {
             resource: &[],
             now: 0,
             random: || 1,
-            see: |_: &[u8], _: &Outcome<'_>| {},
+            see: |_: &[u8], _: &Outcome| {},
         };
         let ruled = passing.apply(&block);
-        let after = ResourceLogs::decode(ruled.edits.apply(&block).as_slice()).unwrap();
+        let after = ruled.parts.iter().next().map_or(Vec::new(), |part| part.edits.apply(&block));
+        let after = ResourceLogs::decode(after.as_slice()).unwrap();
         (ruled, after)
     }
 
@@ -202,6 +222,35 @@ mod tests {
         let before = block(&[("a", &["x", "y"]), ("b", &["z"])]);
         let (ruled, after) =
             ruled(&["set(log.severity_text, \"q\") where log.severity_text == \"w\""], &before);
-        assert!(ruled.edits.is_empty() && after == before);
+        assert!(ruled.parts.iter().all(|part| part.edits.is_empty()) && after == before);
+    }
+
+    #[test]
+    fn a_block_goes_to_each_destination_with_what_is_sent_there() {
+        let group = |text: &&str| Group { statements: vec![(*text).into()], ..Group::default() };
+        let statements = [
+            "route(\"eu\") where log.severity_text == \"x\" or scope.name == \"b\"",
+            "route(\"us\") where log.severity_text == \"z\"",
+            "drop() where log.severity_text == \"w\"",
+            "set(scope.name, \"c\") where scope.name == \"a\"",
+        ];
+        let rules = Rules::compile(&statements.iter().map(group).collect::<Vec<_>>()).unwrap();
+        let before =
+            block(&[("a", &["w", "x", "y", "x"]), ("b", &["z", "v"]), ("d", &["y"])]).encode_to_vec();
+        let (signal, see) = (Signal::Logs, |_: &[u8], _: &Outcome| {});
+        let ruled =
+            Passing { rules: &rules, signal, resource: &[], now: 0, random: || 1, see }.apply(&before);
+        let (eu, us) = (Destination::of(0), Destination::of(1));
+        let part = |part: &Part| {
+            let block = ResourceLogs::decode(part.edits.apply(&before).as_slice()).unwrap();
+            (part.to, part.items, block)
+        };
+        let parts: Vec<_> = ruled.parts.iter().map(part).collect();
+        let expect = [
+            (Some(eu), 3, block(&[("c", &["x", "x"]), ("b", &["v"])])),
+            (None, 2, block(&[("c", &["y"]), ("d", &["y"])])),
+            (Some(eu | us), 1, block(&[("b", &["z"])])),
+        ];
+        assert_eq!((parts.as_slice(), ruled.dropped), (&expect[..], 1));
     }
 }

@@ -3,10 +3,90 @@
 //! Two dialects differ from ours. Go's `\d \w \s \b` are ASCII, and `[` in a class is a bracket: patterns are
 //! rewritten to mean the same here. Globs are those of gobwas/glob, where `*` also matches a slash.
 
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
 use regex::{Regex, RegexBuilder};
+
+use super::map::utf8;
 
 /// Bytes a compiled pattern may take. A counted repetition of a counted repetition wants more.
 const SIZE_MAX: usize = 1 << 20;
+
+/// Verdicts that are remembered, and the longest text of one: keys and names come again and again.
+const KNOWN: usize = 64;
+const KNOWN_LEN_MAX: usize = 64;
+
+/// A pattern that remembers whether it matched.
+#[derive(Debug)]
+pub struct Pattern {
+    regex: Regex,
+    seeds: [u64; 2],
+    /// Hashes of texts, the last bit of each being the verdict. The hash is seeded anew for each pattern, so two
+    /// texts have the same with a chance of one in 2^63, whoever chose them.
+    known: [AtomicU64; KNOWN],
+}
+
+impl Pattern {
+    pub fn of(regex: Regex) -> Self {
+        let hasher = RandomState::new();
+        Self {
+            regex,
+            seeds: [1_u8, 2].map(|nth| hasher.hash_one(nth) | 1),
+            known: [const { AtomicU64::new(0) }; KNOWN],
+        }
+    }
+
+    pub fn is_match(&self, text: &str) -> bool {
+        self.is_match_bytes(text.as_bytes())
+    }
+
+    /// The same of what should be UTF-8.
+    pub fn is_match_bytes(&self, text: &[u8]) -> bool {
+        let hash = if text.len() > KNOWN_LEN_MAX { 0 } else { self.hash(text) };
+        // Zero is what is there before anything is.
+        let Some(known) = self.known.get(hash as usize % KNOWN).filter(|_| hash > 1) else {
+            return self.regex.is_match(&utf8(text));
+        };
+        let word = known.load(Ordering::Relaxed);
+        if word ^ hash <= 1 {
+            return word & 1 == 1;
+        }
+        let verdict = self.regex.is_match(&utf8(text));
+        known.store(hash & !1 | u64::from(verdict), Ordering::Relaxed);
+        verdict
+    }
+}
+
+impl Pattern {
+    /// Eight bytes at a time, each multiplied in: texts are short.
+    fn hash(&self, text: &[u8]) -> u64 {
+        let [start, factor] = self.seeds;
+        let fold = |hash: u64, bytes: u64| {
+            let product = u128::from(hash ^ bytes) * u128::from(factor);
+            product as u64 ^ (product >> 64) as u64
+        };
+        let (whole, rest) = text.as_chunks::<8>();
+        let hash = whole
+            .iter()
+            .fold(start ^ text.len() as u64, |hash, eight| fold(hash, u64::from_le_bytes(*eight)));
+        let rest = match text.last_chunk::<8>() {
+            // The last eight, some of them for the second time.
+            Some(last) => u64::from_le_bytes(*last),
+            None => rest.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+        };
+        fold(fold(hash, rest), start)
+    }
+}
+
+impl Deref for Pattern {
+    type Target = Regex;
+
+    fn deref(&self) -> &Regex {
+        &self.regex
+    }
+}
 
 /// # Errors
 /// What is wrong with the pattern, in one line.

@@ -66,18 +66,3 @@ impl Kind {
         })
     }
 }
-
-/// The points of a metric: the occurrence of its data field, the occurrence in there, and the body.
-pub fn each(metric: &[u8], kind: Kind) -> impl Iterator<Item = (u32, u32, &[u8])> {
-    let data = nested(metric, kind as u32);
-    data.flat_map(|(outer, data)| nested(data, 1).map(move |(nth, point)| (outer, nth, point)))
-}
-
-/// The messages at field `number`, each with which of the field's occurrences it is.
-pub fn nested(message: &[u8], number: u32) -> impl Iterator<Item = (u32, &[u8])> {
-    let occurrences = Fields::of(message).filter(move |field| field.number == number).zip(0..);
-    occurrences.filter_map(|(field, nth)| match field.payload {
-        Payload::Len(body) => Some((nth, body)),
-        _ => None,
-    })
-}

@@ -1,9 +1,11 @@
 //! Statements made ready to run: names looked up, patterns compiled, constants worked out.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::arithmetic::calculate;
-use super::compare;
+use super::compare::{self, Single};
 use super::functions::{Argument, Converter, Deed, Editor, Given};
 use super::keys::{self, Key};
 use super::scene::Scene;
@@ -27,6 +29,8 @@ pub struct Path {
     pub home: Home,
     pub spot: Spot,
     pub keys: Vec<Expr>,
+    /// The keys where all are constants, as they mostly are.
+    ready: Option<Box<[Key<'static>]>>,
 }
 
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub struct Call {
 pub enum Condition {
     Constant(bool),
     Compare(CompareOp, Expr, Expr),
+    /// `IsMatch`, which is asked more than anything else.
+    Match(Box<Call>),
     /// A value that has to be true or false.
     Truth(Expr),
     Not(Box<Condition>),
@@ -76,11 +82,34 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// The value where it can be compared as it stands; `None`: it has to be worked out.
+    fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Option<Single<'s>> {
+        let value = match self {
+            Expr::Constant(value) => Single::of(value),
+            Expr::Path(Path { home, spot, ready: Some(keys), .. }) => scene.peek(*home, *spot, keys)?,
+            _ => return None,
+        };
+        if matches!(value, Single::Parts) { None } else { Some(value) }
+    }
+}
+
 impl Path {
+    pub fn new(home: Home, spot: Spot, keys: Vec<Expr>) -> Self {
+        let ready = keys.iter().map(|key| match key {
+            Expr::Constant(key) => Key::of(key.clone()).ok(),
+            _ => None,
+        });
+        Self { home, spot, ready: ready.collect(), keys }
+    }
+
     /// # Errors
     /// As [`Expr::value`].
-    pub fn keys<'a>(&'a self, scene: &Scene<'a>) -> Result<Keys<'a>, Trouble> {
-        evaluated(&self.keys, scene)
+    pub fn keys<'a>(&'a self, scene: &Scene<'a>) -> Result<Cow<'a, [Key<'a>]>, Trouble> {
+        match &self.ready {
+            Some(ready) => Ok(Cow::Borrowed(ready)),
+            None => evaluated(&self.keys, scene).map(|keys| Cow::Owned(keys.into_vec())),
+        }
     }
 
     /// # Errors
@@ -108,7 +137,11 @@ fn values<'a>(arguments: &'a [Argument], scene: &Scene<'a>) -> Result<SmallVec<[
         Argument::Value(expr) => expr.value(scene),
         _ => Ok(Value::Nil),
     };
-    arguments.iter().map(value).collect()
+    let mut values = SmallVec::new();
+    for argument in arguments {
+        values.push(value(argument)?);
+    }
+    Ok(values)
 }
 
 impl Condition {
@@ -118,7 +151,19 @@ impl Condition {
         Ok(match self {
             Condition::Constant(truth) => *truth,
             Condition::Compare(op, left, right) => {
+                // Most compare a field with a constant: neither needs to be a value.
+                if let Some((left, right)) = left.peek(scene).zip(right.peek(scene)) {
+                    return Ok(compare::singles(*op, left, right));
+                }
                 compare::holds(*op, &left.value(scene)?, &right.value(scene)?)
+            }
+            Condition::Match(call) => {
+                if let [Argument::Value(target), Argument::Pattern(pattern)] = call.arguments.as_slice()
+                    && let Some(Single::Str(text)) = target.peek(scene)
+                {
+                    return Ok(pattern.is_match_bytes(text));
+                }
+                call.value(scene)? == Value::Bool(true)
             }
             Condition::Truth(expr) => match expr.value(scene)?.open() {
                 Value::Bool(truth) => truth,

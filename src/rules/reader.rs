@@ -104,10 +104,12 @@ impl Reader<'_> {
         rules: &mut Rules,
         compile: impl FnOnce(&mut Compiler) -> Option<T>,
     ) -> Option<T> {
-        let mut compiler = Compiler { context, bare, mistakes: Vec::new(), reads: rules.reads };
+        let (reads, upstreams) = (rules.reads, &mut rules.upstreams);
+        let mut compiler = Compiler { context, bare, mistakes: Vec::new(), reads, upstreams };
         let compiled = compile(&mut compiler);
+        let mistakes = std::mem::take(&mut compiler.mistakes);
         rules.reads = compiler.reads;
-        compiler.mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));
+        mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));
         compiled
     }
 }

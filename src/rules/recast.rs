@@ -3,11 +3,9 @@
 //! Both kinds keep them alike, so what rules write to them fits either. The surprise: it is carried out last, on
 //! what all other edits leave of the metric; until then only its type is another.
 
-use hashbrown::HashMap;
-
 use super::points::Kind;
 use crate::wire::fields::{Fields, Payload, put_len_field};
-use crate::wire::patch::{Fate, Patch};
+use crate::wire::patch::Patch;
 use crate::wire::varint;
 
 /// The field of a gauge's or a sum's points.
@@ -39,22 +37,18 @@ impl Recast {
     /// What has to become of a metric that `edits` are for.
     pub fn plan(&self, metric: &[u8], edits: &Patch) -> Patch {
         let edited = edits.apply(metric);
-        let (mut plan, mut seen) = (Patch::default(), HashMap::<u32, u32, ahash::RandomState>::default());
-        for field in Fields::of(metric) {
-            let nth = seen.entry(field.number).or_default();
-            plan.decide(field.number, *nth, Fate::Cut);
-            *nth += 1;
-        }
-        let out = plan.tail();
+        let mut out = Vec::with_capacity(edited.len());
         let mut fields = Fields::of(&edited);
         while let Some((field, raw)) = fields.next_raw() {
             match (Kind::of_field(field.number), field.payload) {
                 (Some(Kind::Gauge | Kind::Sum), Payload::Len(data)) => {
-                    put_len_field(self.to as u32, &self.data(data), out);
+                    put_len_field(self.to as u32, &self.data(data), &mut out);
                 }
                 _ => out.extend_from_slice(raw),
             }
         }
+        let mut plan = Patch::default();
+        plan.put(0..metric.len(), |whole| whole.extend_from_slice(&out));
         plan
     }
 

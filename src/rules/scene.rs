@@ -3,21 +3,24 @@
 //! Statements read and write here; nothing is copied until [`Scene::patch`] says what has changed.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
+use super::compare::Single;
 use super::draft::Draft;
 use super::frame::Frame;
 use super::group::Context;
 use super::keys::{self, Key};
 use super::map::Map;
-use super::points::{self, Kind};
+use super::points::Kind;
 use super::reading::{self, Reading};
 use super::recast::Recast;
+use super::slots::{self, Nests, Slot};
 use super::spots::{Home, Spot};
 use super::trouble::Trouble;
 use super::value::Value;
 use super::writing;
-use crate::wire::patch::{Fate, Patch};
+use crate::model::Destination;
+use crate::wire::patch::Patch;
 use crate::wire::splice::identifies;
 
 /// An event of a span, or a point of a metric.
@@ -25,9 +28,10 @@ use crate::wire::splice::identifies;
 pub struct Inner<'a> {
     pub draft: Draft<'a>,
     pub kind: Option<Kind>,
-    /// Its occurrence among its siblings' field, and that of the message it is in, for points.
+    /// Which of its siblings it is, where it stands among them, and where the message of points does.
     nth: u32,
-    outer: u32,
+    slot: Slot,
+    outer: Option<Slot>,
     pub dropped: bool,
 }
 
@@ -36,6 +40,8 @@ pub struct Scene<'a> {
     pub frame: Frame<'a>,
     pub context: Context,
     pub item: Draft<'a>,
+    /// The resource, the scope, the root and the parent, where somebody has looked at them.
+    around: [OnceCell<Box<Draft<'a>>>; 4],
     /// Read when the first group wants them; then kept, with what was written to them.
     pub inners: Option<Vec<Inner<'a>>>,
     /// The one that is looked at.
@@ -46,13 +52,18 @@ pub struct Scene<'a> {
     pub threshold: Option<u64>,
     /// What kind of metric this becomes.
     pub recast: Option<Recast>,
-    pub route: Option<&'a str>,
+    /// The upstreams it goes to, and no others.
+    pub route: Option<Destination>,
     /// Random values handed out so far.
     pub drawn: Cell<u32>,
 }
 
 /// Span.events.
 const EVENTS: u32 = 11;
+/// Keys that are taken away one by one; of more, each would be looked for among all the others.
+const FEW: usize = 8;
+/// `data_points` of every kind of metric.
+const POINTS: u32 = 1;
 
 impl<'a> Scene<'a> {
     pub fn of(context: Context, item: &'a [u8], frame: Frame<'a>) -> Self {
@@ -60,6 +71,7 @@ impl<'a> Scene<'a> {
             frame,
             context,
             item: Draft::of(item),
+            around: Default::default(),
             inners: None,
             current: None,
             cache: Map::default(),
@@ -74,17 +86,28 @@ impl<'a> Scene<'a> {
     /// How many events or points there are for `context` to look at.
     pub fn load_inners(&mut self, context: Context) -> usize {
         if self.inners.is_none() {
-            let base = self.item.base();
-            let inner =
-                |outer, nth, body, kind| Inner { draft: Draft::of(body), kind, nth, outer, dropped: false };
-            let kind = Kind::of(base);
-            self.inners = Some(match (context, kind) {
+            let item = &self.item;
+            let inner = |(nth, slot): (u32, Slot), message, kind, outer| Inner {
+                draft: Draft::of(slot.body(message)),
+                kind,
+                nth,
+                slot,
+                outer,
+                dropped: false,
+            };
+            self.inners = Some(match (context, Kind::of(item.base())) {
                 (Context::SpanEvent, _) => {
-                    points::nested(base, EVENTS).map(|(nth, body)| inner(0, nth, body, None)).collect()
+                    let events = (0..).zip(item.messages(EVENTS).copied());
+                    events.map(|event| inner(event, item.base(), None, None)).collect()
                 }
-                (_, Some(kind)) => points::each(base, kind)
-                    .map(|(outer, nth, body)| inner(outer, nth, body, Some(kind)))
-                    .collect(),
+                (_, Some(kind)) => {
+                    let points = |data: &Slot| {
+                        let (data, message) = (*data, data.body(item.base()));
+                        let points = slots::slots(message).filter(|slot| slot.is_message(POINTS));
+                        (0..).zip(points).map(move |point| inner(point, message, Some(kind), Some(data)))
+                    };
+                    item.messages(kind as u32).flat_map(points).collect()
+                }
                 (_, None) => Vec::new(),
             });
         }
@@ -117,12 +140,14 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// When a key does not fit what it looks into.
     pub fn read(&self, home: Home, spot: Spot, keys: &[Key<'_>]) -> Result<Value<'a>, Trouble> {
+        if let (Home::Item, Spot::Attributes(field), [Key::Name(name)]) = (home, spot, keys) {
+            return Ok(self.item.entry(field, name));
+        }
         let reading =
             |draft| Reading { draft, kind: self.kind(home), nth: self.inner().map_or(0, |i| i.nth) };
         if let (Spot::MetricType, Some(recast)) = (spot, &self.recast) {
             return Ok(Value::Int(recast.to.number()));
         }
-        let borrowed;
         let draft = match home {
             Home::Item => &self.item,
             Home::Inner => match self.inner() {
@@ -131,15 +156,14 @@ impl<'a> Scene<'a> {
             },
             Home::Around => return reading::around(&self.frame, &self.cache, spot, keys),
             Home::Resource | Home::Scope | Home::Root | Home::Parent => {
-                let message = match home {
-                    Home::Resource => Some(self.frame.resource),
-                    Home::Scope => Some(self.frame.scope),
-                    Home::Root => self.frame.root,
-                    _ => self.frame.parent,
+                let (nth, message) = match home {
+                    Home::Resource => (0, Some(self.frame.resource)),
+                    Home::Scope => (1, Some(self.frame.scope)),
+                    Home::Root => (2, self.frame.root),
+                    _ => (3, self.frame.parent),
                 };
                 let Some(message) = message else { return Ok(Value::Nil) };
-                borrowed = Draft::of(message);
-                &borrowed
+                self.around[nth].get_or_init(|| Box::new(Draft::of(message)))
             }
         };
         reading(draft).value(spot, keys)
@@ -177,6 +201,73 @@ impl<'a> Scene<'a> {
             Some(spot) => writing::write(draft, spot, keys, value),
             // A point without such a field: the Collector writes nothing either.
             None => Ok(()),
+        }
+    }
+
+    /// A field or an attribute of the item as it is compared; `None`: it has to be read.
+    pub fn peek(&self, home: Home, spot: Spot, keys: &[Key<'_>]) -> Option<Single<'_>> {
+        let draft = match home {
+            Home::Item => &self.item,
+            Home::Inner => &self.inner()?.draft,
+            _ => return None,
+        };
+        match (spot, keys) {
+            (Spot::Text(place), []) => draft.peek(place).filter(|value| matches!(value, Single::Str(_))),
+            (Spot::Number(place), []) => draft.peek(place).filter(|value| matches!(value, Single::Int(_))),
+            (Spot::Attributes(field), [Key::Name(name)]) => Some(draft.peek_entry(field, name)),
+            _ => None,
+        }
+    }
+
+    /// Takes one key out of the map at `spot`.
+    ///
+    /// # Errors
+    /// When there is no map.
+    pub fn remove_key(
+        &mut self,
+        (home, spot, keys): (Home, Spot, &[Key<'a>]),
+        key: Cow<'a, str>,
+    ) -> Result<(), Trouble> {
+        match (home, writing::resolve(spot, self.kind(home)), keys) {
+            (Home::Item, Some(Spot::Attributes(field)), []) => {
+                if self.item.has_key(field, &key) {
+                    self.item.write_entry(field, key, None);
+                }
+                Ok(())
+            }
+            _ => self.remove_keys((home, spot, keys), |known| known == key.as_bytes()),
+        }
+    }
+
+    /// Takes keys that `is` wants out of the map at `spot`.
+    ///
+    /// # Errors
+    /// When there is no map.
+    pub fn remove_keys(
+        &mut self,
+        (home, spot, keys): (Home, Spot, &[Key<'a>]),
+        is: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Trouble> {
+        let resolved = writing::resolve(spot, self.kind(home));
+        let draft = match home {
+            Home::Item => Some(&mut self.item),
+            Home::Inner => self.inner_mut().map(|inner| &mut inner.draft),
+            _ => None,
+        };
+        match (draft, resolved, keys) {
+            (Some(draft), Some(Spot::Attributes(field)), []) => {
+                let keys = draft.keys(field, &is);
+                if keys.len() > FEW {
+                    draft.map_mut(field).retain(|entry| !is(entry.key.as_bytes()));
+                } else {
+                    keys.into_iter().for_each(|key| draft.write_entry(field, key, None));
+                }
+                Ok(())
+            }
+            _ => self.edit_map(home, spot, keys, |map| {
+                map.retain(|entry| !is(entry.key.as_bytes()));
+                Ok(())
+            }),
         }
     }
 
@@ -221,23 +312,25 @@ impl<'a> Scene<'a> {
         let homeless = |what| Trouble(format!("OTLP has no place for {what}"));
         let base = self.item.base();
         let stays = |key: &str| self.context == Context::Resource && identifies(base, key.as_bytes());
-        let mut patch = self.item.patch(stays).map_err(homeless)?;
+        let mut nests = Nests::default();
+        let mut patch = self.item.patch(stays, &mut nests).map_err(homeless)?;
         let mut gone = 0;
         for inner in self.inners.iter().flatten() {
-            let (siblings, field) = match inner.kind {
-                Some(kind) => (patch.within(kind as u32, inner.outer), 1),
-                None => (&mut patch, EVENTS),
+            let siblings = match &inner.outer {
+                Some(data) => nests.of(data),
+                None => &mut patch,
             };
             if inner.dropped {
                 gone += 1;
-                siblings.decide(field, inner.nth, Fate::Cut);
+                siblings.cut(inner.slot.range());
                 continue;
             }
-            let changed = inner.draft.patch(|_| false).map_err(homeless)?;
-            if !changed.is_empty() {
-                *siblings.within(field, inner.nth) = changed;
-            }
+            let mut inside = Nests::default();
+            let mut changed = inner.draft.patch(|_| false, &mut inside).map_err(homeless)?;
+            inside.settle(&mut changed);
+            inner.slot.nest(&changed, siblings);
         }
+        nests.settle(&mut patch);
         Ok((patch, gone))
     }
 }

@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 
-use super::map::{Entry, Map};
+use super::map::{Entry, Map, utf8};
 use super::render;
 use crate::wire::attr::{self, Attr};
+use crate::wire::fields::{len_field_len, put_len_field, put_len_prefix};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value<'a> {
@@ -39,15 +40,16 @@ impl<'a> Value<'a> {
 
     /// A string out of a message; what is not UTF-8 (a walked item has none) is replaced, never trusted.
     pub fn of_utf8(bytes: &'a [u8]) -> Self {
-        Value::Str(match simdutf8::basic::from_utf8(bytes) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(bytes),
-        })
+        Value::Str(utf8(bytes))
     }
 
     /// The value with its outermost level read: never [`Value::Any`].
     pub fn open(self) -> Self {
         match self {
+            // As strings are written.
+            Value::Any([0x0a, len @ ..0x80, text @ ..]) if text.len() == usize::from(*len) => {
+                Self::of_utf8(text)
+            }
             Value::Any(body) => Self::read(attr::Value::of(body)),
             value => value,
         }
@@ -55,6 +57,9 @@ impl<'a> Value<'a> {
 
     /// The value of a KeyValue, unread where it is written as everybody writes it.
     pub fn of_entry(key_value: &'a [u8]) -> Self {
+        if let Some(body) = attr::Attr::body_of(key_value) {
+            return Value::Any(body);
+        }
         let mut bodies = attr::messages(key_value, 2);
         match (bodies.next(), bodies.next()) {
             (Some(body), None) => Value::Any(body),
@@ -87,6 +92,19 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A single value as OTLP has it.
+    fn plain(&self) -> Option<attr::Value<'_>> {
+        Some(match self {
+            Value::Nil => attr::Value::Empty,
+            Value::Bool(truth) => attr::Value::Bool(*truth),
+            Value::Int(number) => attr::Value::Int(*number),
+            Value::Double(number) => attr::Value::Double(*number),
+            Value::Str(text) => attr::Value::Str(text.as_bytes()),
+            Value::Bytes(bytes) => attr::Value::Bytes(bytes),
+            _ => return None,
+        })
+    }
+
     /// What it is, for messages: `a string`.
     pub fn what(&self) -> &'static str {
         match self {
@@ -115,12 +133,6 @@ impl<'a> Value<'a> {
     pub(super) fn put_at(&self, level: u32, out: &mut Vec<u8>) -> Result<(), &'static str> {
         match self {
             Value::Any(body) => out.extend_from_slice(body),
-            Value::Nil => {}
-            Value::Bool(truth) => attr::Value::Bool(*truth).put(out),
-            Value::Int(number) => attr::Value::Int(*number).put(out),
-            Value::Double(number) => attr::Value::Double(*number).put(out),
-            Value::Str(text) => attr::Value::Str(text.as_bytes()).put(out),
-            Value::Bytes(bytes) => attr::Value::Bytes(bytes).put(out),
             Value::Time(_) => return Err("a time (store `UnixNano(…)` or `FormatTime(…)` of it)"),
             Value::Duration(_) => return Err("a duration (store `Nanoseconds(…)` or `Seconds(…)` of it)"),
             Value::List(_) | Value::Map(_) if level >= LEVELS_MAX => {}
@@ -129,7 +141,7 @@ impl<'a> Value<'a> {
                 for value in all {
                     one.clear();
                     value.put_at(level + 1, &mut one)?;
-                    crate::wire::fields::put_len_field(1, &one, &mut body);
+                    put_len_field(1, &one, &mut body);
                 }
                 attr::Value::Array(&body).put(out);
             }
@@ -138,6 +150,7 @@ impl<'a> Value<'a> {
                 map.entries().iter().try_for_each(|entry| entry.put(1, level + 1, &mut body))?;
                 attr::Value::Map(&body).put(out);
             }
+            single => single.plain().unwrap_or(attr::Value::Empty).put(out),
         }
         Ok(())
     }
@@ -153,19 +166,44 @@ impl<'a> Value<'a> {
     }
 }
 
-impl<'a> Entry<'a> {
+impl Entry<'_> {
     /// Appends the whole entry as field `field`.
     ///
     /// # Errors
     /// As [`Value::put`].
     pub(super) fn put(&self, field: u32, level: u32, out: &mut Vec<u8>) -> Result<(), &'static str> {
-        let (mut body, mut value) = (Vec::new(), Vec::new());
-        self.value.put_at(level, &mut value)?;
-        crate::wire::fields::put_len_field(1, self.key.as_bytes(), &mut body);
-        crate::wire::fields::put_len_field(2, &value, &mut body);
-        crate::wire::fields::put_len_field(field, &body, out);
-        Ok(())
+        put_entry(&self.key, &self.value, field, level, out)
     }
+}
+
+/// Appends a whole KeyValue as field `field`.
+///
+/// # Errors
+/// As [`Value::put`].
+pub fn put_entry(
+    key: &str,
+    value: &Value<'_>,
+    field: u32,
+    level: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    let key = key.as_bytes();
+    if let Some(value) = value.plain() {
+        Attr { key, value }.put(field, out);
+        return Ok(());
+    }
+    let mut laid_down = Vec::new();
+    let body: &[u8] = match value {
+        Value::Any(body) => body,
+        _ => {
+            value.put_at(level, &mut laid_down)?;
+            &laid_down
+        }
+    };
+    put_len_prefix(field, len_field_len(1, key.len()) + len_field_len(2, body.len()), out);
+    put_len_field(1, key, out);
+    put_len_field(2, body, out);
+    Ok(())
 }
 
 impl Value<'_> {

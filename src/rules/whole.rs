@@ -2,8 +2,8 @@
 //!
 //! Parents come before their children, so that `parent` is the nearest that is kept; then the tree is mended
 //! (`kinship`). Two surprises. A trace all of whose spans are dropped goes whole: the last root is kept for its
-//! children only. And `sample` is decided once for all of it, wherever the span stands that a rule asks it of: each
-//! span that stays then says how far its trace was thinned out.
+//! children only. And `sample` is decided once for all of it, wherever the span stands that a rule asks it of (each
+//! span that stays then says how far its trace was thinned out); `route` as well, so that a trace stays whole.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -12,10 +12,11 @@ use super::engine::{Outcome, Rules};
 use super::frame::{Frame, TraceFacts};
 use super::kinship::{self, Kin};
 use super::sample::{self, Said};
+use super::slots::slots;
 use super::trouble::Trouble;
-use crate::model::Draw;
+use crate::model::{Destination, Draw};
 use crate::wire::fields::{Fields, Payload, put_len_field};
-use crate::wire::patch::{Fate, Patch};
+use crate::wire::patch::Patch;
 use crate::wire::span::{SpanView, Status};
 use crate::wire::{Signal, SpanId, TraceId, attr};
 
@@ -32,6 +33,8 @@ pub struct Member<'a> {
     pub scope: &'a [u8],
     /// A rule about its resource or scope dropped it.
     pub dropped: bool,
+    /// Where such rules want it to go.
+    pub to: Option<Destination>,
 }
 
 /// What becomes of one span.
@@ -53,6 +56,8 @@ pub struct Ruled {
     pub sampled_out: bool,
     /// What is to be remembered for parts of it still to come.
     pub drawn: Option<Draw>,
+    /// Where rules want any of its spans that stay to go, all of it goes, and nowhere else.
+    pub to: Option<Destination>,
     pub troubles: Vec<(u32, Trouble)>,
 }
 
@@ -112,6 +117,9 @@ pub fn apply(
             rules.apply_item(Signal::Traces, member.span, frame)
         };
         threshold = threshold.max(outcome.threshold);
+        if !outcome.dropped {
+            ruled.to = Destination::both(ruled.to, Destination::both(member.to, outcome.route));
+        }
         ruled.troubles.extend(outcome.troubles);
         fated.dropped = outcome.dropped;
         fated.matched = outcome.matched;
@@ -196,10 +204,10 @@ fn kin_of(span: &[u8]) -> Kin {
 /// The span with another value at a field, or none.
 fn with(span: &[u8], field: u32, value: Option<&[u8]>) -> Vec<u8> {
     let mut patch = Patch::default();
-    let named = Fields::of(span).filter(|known| known.number == field).count() as u32;
-    (0..named).for_each(|nth| patch.decide(field, nth, Fate::Cut));
+    slots(span).filter(|slot| slot.number() == field).for_each(|slot| patch.cut(slot.range()));
     if let Some(value) = value {
-        put_len_field(field, value, patch.tail());
+        let end = span.len()..span.len();
+        patch.put(end, |out| put_len_field(field, value, out));
     }
     patch.apply(span)
 }
@@ -261,7 +269,7 @@ mod tests {
         let statements = statements.iter().map(|text| (*text).to_owned()).collect();
         let rules = Rules::compile(&[Group { statements, ..Group::default() }]).unwrap();
         let spans: Vec<_> = spans.iter().map(span).collect();
-        let member = |span| Member { span, resource: &[], scope: &[], dropped: false };
+        let member = |span| Member { span, resource: &[], scope: &[], dropped: false, to: None };
         let members: Vec<_> = spans.iter().map(|span| member(span)).collect();
         let ruled = apply(&rules, &members, &facts(&members), 0, || 7);
         let kept = ruled.spans.iter().zip(&spans).filter(|(fated, _)| !fated.dropped);
@@ -331,8 +339,10 @@ mod tests {
                 .encode_to_vec()
         };
         let spans: Vec<_> = states.iter().enumerate().map(span).collect();
-        let members: Vec<_> =
-            spans.iter().map(|span| Member { span, resource: &[], scope: &[], dropped: false }).collect();
+        let members: Vec<_> = spans
+            .iter()
+            .map(|span| Member { span, resource: &[], scope: &[], dropped: false, to: None })
+            .collect();
         let id = Some(TraceId(id.clone().try_into().unwrap()));
         let facts = TraceFacts { id, drawn, ..facts(&members) };
         let ruled = apply(&rules, &members, &facts, 0, || 7);

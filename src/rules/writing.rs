@@ -30,7 +30,13 @@ pub fn write<'a>(
     value: Value<'a>,
 ) -> Result<(), Trouble> {
     let value = match spot {
-        Spot::Attributes(field) => return keys::set_in_map(draft.map_mut(field), keys, value),
+        Spot::Attributes(field) => {
+            if let [Key::Name(name)] = keys {
+                draft.write_entry(field, name.clone(), Some(value));
+                return Ok(());
+            }
+            return keys::set_in_map(draft.map_mut(field), keys, value);
+        }
         Spot::Any(field) => return keys::set(draft.any_mut(field), keys, value),
         _ => value.open(),
     };

@@ -115,12 +115,14 @@ meters! {
         "TLS handshakes of callers that failed: refused, or too slow.";
     reloads: counter "spandrel_receiver_reloads_total" ["what", "outcome"] NO,
         "Certificates and credentials read again because their files changed; after `failed` the last good ones stay in use.";
+    config_refused: gauge "spandrel_config_refused" [] NO,
+        "1 while a configuration that is written is not in force because it can not be used: `/readyz` says why.";
     delivered_items: counter "spandrel_exporter_delivered_items_total" ["signal", "upstream"] NO,
         "Items an upstream accepted, and copies of spans that had gone to it before, which are not sent again.";
     upstream_refused_items: counter "spandrel_exporter_refused_items_total" ["signal", "upstream", "reason"] NO,
         "Items an upstream refused for good, by reason.";
     lost_items: counter "spandrel_exporter_lost_items_total" ["signal", "upstream", "reason"] NO,
-        "Items given up after they were accepted, by reason. `dropped_by_rule` and `sampled_out` are the user's own wish (`rules`).";
+        "Items given up after they were accepted, by reason. `dropped_by_rule`, `sampled_out`, `routed_elsewhere` (another upstream is given them) and `no_route` (none is) are the user's own wish (`rules`).";
     rule_errors: counter "spandrel_rule_errors_total" ["rule"] NO,
         "Statements of `rules` that failed on an item, which went on without them: `3.1` is the first statement of the third entry, `mask.1` that of the group `mask`.";
     sends: counter "spandrel_exporter_sends_total" ["signal", "upstream", "outcome"] NO,
@@ -131,6 +133,14 @@ meters! {
         "Requests that are not OTLP, handed on to the platform behind the upstream, by what they are about (scores, prompts, projects, …; page: a browser sent there) and by the reply: 2xx, 3xx, 4xx, 5xx, or busy, unreachable, silent.";
     scores: counter "spandrel_scores_total" ["outcome"] NO,
         "Evaluations (`scores.evaluations`), by what became of them: sent (as a score), refused (by the platform, for good), gave_up, queue_full, shutdown; or no_name, no_value where one is no score.";
+    gateways: gauges "spandrel_gateway_addresses" ["upstream", "state"] NO,
+        "Gateways an upstream's name stands for (`gateway`), those that can be reached (up) and those that can not (down).";
+    gateway_lookups: counter "spandrel_gateway_lookups_total" ["upstream", "outcome"] NO,
+        "Times the name was asked for; after `failed` the gateways stay as they were.";
+    gateway_splits: counter "spandrel_gateway_split_traces_total" ["upstream"] NO,
+        "Traces whose parts went to several gateways, because the first could not be reached or they went on for longer than it is known.";
+    gateway_moved: counter "spandrel_gateway_moved_items_total" ["signal", "upstream"] NO,
+        "Items that one gateway was to have and another was sent.";
     outbox_bytes: gauges "spandrel_exporter_queue_bytes" ["upstream"] NO,
         "Bytes of batches waiting for an upstream.";
     outbox_batches: gauges "spandrel_exporter_queue_batches" ["upstream"] NO,

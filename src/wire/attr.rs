@@ -117,14 +117,28 @@ impl<'a> Attr<'a> {
     /// The key alone, where most are of no interest.
     #[inline]
     pub fn key_of(key_value: &'a [u8]) -> &'a [u8] {
+        match Self::usual(key_value) {
+            Some((key, _)) => key,
+            None => messages(key_value, 1).last().unwrap_or_default(),
+        }
+    }
+
+    /// The body of its value, where the KeyValue is written as every SDK writes it and says nothing twice.
+    #[inline]
+    pub fn body_of(key_value: &'a [u8]) -> Option<&'a [u8]> {
+        Self::usual(key_value).map(|(_, body)| body)
+    }
+
+    /// Key and value's body of a KeyValue that is written as every SDK writes it: these two, and nothing else.
+    #[inline]
+    pub fn usual(key_value: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
         if let [0x0a, len @ ..0x80, rest @ ..] = key_value
             && let Some((key, [0x12, value_len @ ..0x80, value @ ..])) = rest.split_at_checked((*len).into())
             && value.len() == usize::from(*value_len)
         {
-            // As every SDK writes it: the key, a value, and nothing else.
-            return key;
+            return Some((key, value));
         }
-        messages(key_value, 1).last().unwrap_or_default()
+        None
     }
 
     /// Appends a whole KeyValue as field `field`.

@@ -14,7 +14,8 @@ use bytes::Bytes;
 
 use super::block::{self, BlockHead, ScopeBlock};
 use super::index::{Index, SpanEntry};
-use super::{Detail, Limits, Rope, Signal, split, walk};
+use super::record::RecordView;
+use super::{Detail, Limits, Rope, Signal, TraceId, split, walk};
 
 /// Room the tag and length of a resource block take, at most.
 const BLOCK_OVERHEAD: usize = 12;
@@ -60,6 +61,33 @@ pub fn to_fit(signal: Signal, request: &Bytes, room: usize) -> Option<Vec<Part>>
         parts.push(request.part(&open));
     }
     (parts.len() > 1).then_some(parts)
+}
+
+/// The request by where its traces are to go: `place` is asked once for each trace, with the earliest start of
+/// its spans here (Unix nanoseconds), and names a place; log records that name a trace go with it, the others to
+/// `else_to`. Metrics and profiles are no trace's. `None` when all of it goes to one place, which is returned.
+///
+/// # Errors
+/// The only place, if the request needs no dividing.
+pub fn by_place<P: Copy + Eq>(
+    signal: Signal,
+    request: &Bytes,
+    else_to: P,
+    mut place: impl FnMut(TraceId, u64) -> P,
+) -> Result<Vec<(P, Part)>, P> {
+    let request = match signal {
+        Signal::Traces | Signal::Logs => Request::of(signal, request).ok_or(else_to)?,
+        Signal::Metrics | Signal::Profiles => return Err(else_to),
+    };
+    let parts = match signal {
+        Signal::Traces => request.spans_by_place(else_to, &mut place)?,
+        _ => request.records_by_place(else_to, &mut place),
+    };
+    match parts.as_slice() {
+        [(only, _)] => Err(*only),
+        [] => Err(else_to),
+        _ => Ok(parts),
+    }
 }
 
 /// What must not be divided if it can be helped: numbers of spans, or of one block.
@@ -125,6 +153,57 @@ impl<'a> Request<'a> {
             units[unit].len += span.body.len as usize + BLOCK_OVERHEAD;
         }
         units
+    }
+
+    fn spans_by_place<P: Copy + Eq>(
+        &self,
+        else_to: P,
+        place: &mut impl FnMut(TraceId, u64) -> P,
+    ) -> Result<Vec<(P, Part)>, P> {
+        let mut places: Vec<(P, Vec<Unit>)> = Vec::new();
+        for unit in self.spans_by(|span| span.trace) {
+            let spans = || unit.members.iter().filter_map(|&number| self.index.spans.get(number as usize));
+            let Some(trace) = spans().next().map(|span| span.trace) else { continue };
+            let start = spans().map(|span| span.start).min().unwrap_or_default();
+            let to = place(trace, start);
+            match places.iter_mut().find(|(known, _)| *known == to) {
+                Some((_, units)) => units.push(unit),
+                None => places.push((to, vec![unit])),
+            }
+        }
+        match places.as_slice() {
+            // Nothing is copied where nothing is divided.
+            [] => Err(else_to),
+            [(only, _)] => Err(*only),
+            _ => Ok(places.into_iter().map(|(to, units)| (to, self.part(&units))).collect()),
+        }
+    }
+
+    fn records_by_place<P: Copy + Eq>(
+        &self,
+        else_to: P,
+        place: &mut impl FnMut(TraceId, u64) -> P,
+    ) -> Vec<(P, Part)> {
+        let mut known: HashMap<TraceId, P, ahash::RandomState> = HashMap::default();
+        let mut to = |record: &[u8]| {
+            let record = RecordView(record);
+            let Some(trace) = record.trace() else { return else_to };
+            *known.entry(trace).or_insert_with(|| place(trace, record.time()))
+        };
+        let mut parts: Vec<(P, Part)> = Vec::new();
+        for entry in &self.index.resources {
+            let head = BlockHead::of(self.body, &self.index, &entry.head);
+            for (to, scopes, items) in split::scopes_by(entry.block.of(self.body), &mut to) {
+                let at = parts.iter().position(|(known, _)| *known == to).unwrap_or_else(|| {
+                    parts.push((to, Part::default()));
+                    parts.len() - 1
+                });
+                let part = &mut parts[at].1;
+                block::write_resource_block(&head, scopes, &mut part.body);
+                part.items += items;
+            }
+        }
+        parts
     }
 
     fn part(&self, units: &[Unit]) -> Part {

@@ -123,6 +123,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field together with its bytes, tag and length included.
+    #[inline]
     pub fn next_raw(&mut self) -> Option<(Field<'a>, &'a [u8])> {
         let before = self.rest;
         let field = self.next()?;
@@ -146,7 +147,11 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// The tag and length that stand before `len` bytes of a string, bytes or message field.
+#[inline]
 pub fn put_len_prefix(number: u32, len: usize, out: &mut impl Extend<u8>) {
+    if number < 16 && len < 0x80 {
+        return out.extend([(number << 3 | 2) as u8, len as u8]);
+    }
     varint::put(u64::from(number) << 3 | 2, out);
     varint::put(len as u64, out);
 }

@@ -1,121 +1,126 @@
-//! A plan of what becomes of single fields of a message, carried out in one copy.
+//! A plan of what becomes of stretches of a message, carried out in one copy.
 //!
-//! A field is named by its number and which of that number's occurrences it is. What the plan does not
-//! name is copied bit for bit, in its place: unknown fields, over-long lengths, the order of fields. The one
-//! surprise: a plan may hold plans for the messages inside, whose lengths it rewrites.
+//! What the plan does not name is copied bit for bit, in its place: unknown fields, over-long lengths, the
+//! order of fields. The one surprise: plans for messages inside become part of the plan for the outermost,
+//! whose every length on the way is written anew, so that no message is laid down twice.
 
-use smallvec::SmallVec;
+use std::ops::Range;
 
-use super::fields::{Fields, Payload, put_len_field};
+use super::fields::put_len_prefix;
 
-/// What becomes of one occurrence of a field.
+/// One stretch and what comes in its place.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fate {
-    Cut,
-    /// Replaced by these bytes: whole fields, tags included.
-    Put(Vec<u8>),
+struct Edit {
+    /// In the message.
+    gone: Range<usize>,
+    /// In the plan's bytes.
+    new: Range<usize>,
 }
 
-/// What becomes of the fields of one message.
+/// What becomes of the stretches of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Patch {
-    /// By field number and occurrence, sorted.
-    fates: Vec<(u32, u32, Fate)>,
-    /// Plans for messages inside, by field number and occurrence, sorted.
-    inner: Vec<(u32, u32, Patch)>,
-    /// Whole fields to append.
-    tail: Vec<u8>,
+    /// In the order of the message; of two at one place the earlier word stands first.
+    edits: Vec<Edit>,
+    bytes: Vec<u8>,
 }
 
 impl Patch {
     /// Nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.fates.is_empty()
-            && self.tail.is_empty()
-            && self.inner.iter().all(|(_, _, patch)| patch.is_empty())
+        self.edits.is_empty()
     }
 
-    /// Decides about occurrence `nth` (from 0) of field `number`; a later word replaces an earlier one.
-    pub fn decide(&mut self, number: u32, nth: u32, fate: Fate) {
-        match self.position(number, nth) {
-            Ok(at) => {
-                if let Some(decided) = self.fates.get_mut(at) {
-                    decided.2 = fate;
-                }
-            }
-            Err(at) => self.fates.insert(at, (number, nth, fate)),
+    /// Makes room for so many stretches and new bytes.
+    pub fn reserve(&mut self, edits: usize, bytes: usize) {
+        self.edits.reserve(edits);
+        self.bytes.reserve(bytes);
+    }
+
+    /// Nothing comes in the place of `gone`.
+    pub fn cut(&mut self, gone: Range<usize>) {
+        let end = self.bytes.len();
+        self.insert(Edit { gone, new: end..end });
+    }
+
+    /// What `write` appends comes in the place of `gone`, or is put in where that is empty.
+    pub fn put(&mut self, gone: Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
+        let from = self.bytes.len();
+        write(&mut self.bytes);
+        self.insert(Edit { gone, new: from..self.bytes.len() });
+    }
+
+    /// The same, unless it fails.
+    ///
+    /// # Errors
+    /// What `write` says; nothing is planned then.
+    pub fn try_put<E>(
+        &mut self,
+        gone: Range<usize>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let from = self.bytes.len();
+        write(&mut self.bytes)?;
+        self.insert(Edit { gone, new: from..self.bytes.len() });
+        Ok(())
+    }
+
+    /// Takes over the plan for the body of field `number`, a message of `len` bytes that ends `field`.
+    pub fn nest(&mut self, number: u32, field: Range<usize>, len: usize, inner: &Patch) {
+        if inner.is_empty() {
+            return;
         }
-    }
-
-    /// The plan for the message at occurrence `nth` of field `number`.
-    pub fn within(&mut self, number: u32, nth: u32) -> &mut Patch {
-        let at = self.inner_position(number, nth).unwrap_or_else(|at| {
-            self.inner.insert(at, (number, nth, Patch::default()));
-            at
-        });
-        &mut self.inner[at].2
-    }
-
-    /// Whole fields that go behind all others.
-    pub fn tail(&mut self) -> &mut Vec<u8> {
-        &mut self.tail
+        let body = field.end.saturating_sub(len);
+        let from = self.bytes.len();
+        put_len_prefix(number, inner.applied_len(len), &mut self.bytes);
+        self.insert(Edit { gone: field.start..body, new: from..self.bytes.len() });
+        let base = self.bytes.len();
+        self.bytes.extend_from_slice(&inner.bytes);
+        // What stands at the end of the message belongs into it, before whatever was planned behind it.
+        let mut end = self.edits.partition_point(|known| known.gone.start < field.end);
+        for Edit { gone, new } in &inner.edits {
+            let gone = gone.start + body..gone.end + body;
+            let edit = Edit { gone, new: new.start + base..new.end + base };
+            if edit.gone.start < field.end {
+                self.insert(edit);
+            } else {
+                self.edits.insert(end, edit);
+            }
+            end += 1;
+        }
     }
 
     /// `message` as planned.
     pub fn apply(&self, message: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(message.len() + self.tail.len() + 64);
-        self.write(message, &mut out);
+        let mut out = Vec::with_capacity(self.applied_len(message.len()));
+        let mut copied = 0;
+        for Edit { gone, new } in &self.edits {
+            out.extend_from_slice(message.get(copied..gone.start).unwrap_or_default());
+            out.extend_from_slice(self.bytes.get(new.clone()).unwrap_or_default());
+            copied = gone.end;
+        }
+        out.extend_from_slice(message.get(copied..).unwrap_or_default());
         out
     }
 
-    fn position(&self, number: u32, nth: u32) -> Result<usize, usize> {
-        self.fates.binary_search_by_key(&(number, nth), |(number, nth, _)| (*number, *nth))
+    /// How long a message of `len` bytes is then.
+    pub fn applied_len(&self, len: usize) -> usize {
+        self.edits.iter().fold(len, |len, edit| (len + edit.new.len()).saturating_sub(edit.gone.len()))
     }
 
-    fn inner_position(&self, number: u32, nth: u32) -> Result<usize, usize> {
-        self.inner.binary_search_by_key(&(number, nth), |(number, nth, _)| (*number, *nth))
-    }
-
-    fn write(&self, message: &[u8], out: &mut Vec<u8>) {
-        let mut seen: SmallVec<[(u32, u32); 4]> = SmallVec::new();
-        let mut fields = Fields::of(message);
-        while let Some((field, raw)) = fields.next_raw() {
-            let Some(nth) = self.occurrence(field.number, &mut seen) else {
-                out.extend_from_slice(raw);
-                continue;
-            };
-            let fate = self.position(field.number, nth).ok().and_then(|at| self.fates.get(at));
-            let within = self.inner_position(field.number, nth).ok().and_then(|at| self.inner.get(at));
-            match (fate, within, field.payload) {
-                (Some((_, _, Fate::Cut)), ..) => {}
-                (Some((_, _, Fate::Put(new))), ..) => out.extend_from_slice(new),
-                (None, Some((_, _, patch)), Payload::Len(inner)) if !patch.is_empty() => {
-                    put_len_field(field.number, &patch.apply(inner), out);
-                }
-                _ => out.extend_from_slice(raw),
-            }
+    fn insert(&mut self, edit: Edit) {
+        if self.edits.last().is_none_or(|last| last.gone.start <= edit.gone.start) {
+            self.edits.push(edit);
+        } else {
+            let at = self.edits.partition_point(|known| known.gone.start <= edit.gone.start);
+            self.edits.insert(at, edit);
         }
-        out.extend_from_slice(fields.rest());
-        out.extend_from_slice(&self.tail);
-    }
-
-    /// Which occurrence of `number` this is; `None` for numbers the plan does not name.
-    fn occurrence(&self, number: u32, seen: &mut SmallVec<[(u32, u32); 4]>) -> Option<u32> {
-        if let Some((_, count)) = seen.iter_mut().find(|(known, _)| *known == number) {
-            *count += 1;
-            return Some(*count);
-        }
-        let planned = self.fates.iter().any(|(named, _, _)| *named == number)
-            || self.inner.iter().any(|(named, _, _)| *named == number);
-        planned.then(|| {
-            seen.push((number, 0));
-            0
-        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::put_len_field;
     use super::*;
 
     fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
@@ -124,34 +129,53 @@ mod tests {
         out
     }
 
+    fn put(patch: &mut Patch, gone: Range<usize>, bytes: &[u8]) {
+        patch.put(gone, |out| out.extend_from_slice(bytes));
+    }
+
     #[test]
     fn what_is_not_named_stays_bit_for_bit() {
-        // An over-long length, a group, a fixed field, and bytes that are no field at the end.
-        let odd = [0x0a, 0x81, 0x00, b'x', 0x0b, 0x0c, 0x25, 7, 0, 0, 0, 0xff];
-        assert_eq!(Patch::default().apply(&odd), odd);
+        assert_eq!(Patch::default().apply(b"anything"), b"anything");
         let mut patch = Patch::default();
-        patch.decide(4, 0, Fate::Cut);
-        assert_eq!(patch.apply(&odd), [0x0a, 0x81, 0x00, b'x', 0x0b, 0x0c, 0xff]);
+        put(&mut patch, 8..8, b"!");
+        patch.cut(0..3);
+        put(&mut patch, 4..5, b"");
+        put(&mut patch, 5..6, b"HI");
+        assert_eq!(patch.apply(b"anything"), b"tHIng!");
+        assert_eq!(patch.applied_len(8), 6);
     }
 
     #[test]
-    fn occurrences_are_told_apart() {
-        let before = message(&[(1, b"a"), (2, b"x"), (1, b"b"), (1, b"c")]);
+    fn of_two_at_one_place_the_earlier_word_stands_first() {
         let mut patch = Patch::default();
-        patch.decide(1, 2, Fate::Cut);
-        patch.decide(1, 1, Fate::Put(message(&[(1, b"B"), (9, b"new")])));
-        patch.tail().extend(message(&[(1, b"d")]));
-        let after = message(&[(1, b"a"), (2, b"x"), (1, b"B"), (9, b"new"), (1, b"d")]);
-        assert_eq!(patch.apply(&before), after);
+        put(&mut patch, 2..2, b"1");
+        put(&mut patch, 0..1, b"0");
+        put(&mut patch, 2..2, b"2");
+        assert_eq!(patch.apply(b"ab"), b"0b12");
     }
 
     #[test]
-    fn a_message_inside_gets_its_new_length() {
-        let inner = message(&[(3, &[7; 130]), (4, b"keep")]);
-        let before = message(&[(2, &inner), (2, &inner)]);
+    fn messages_inside_get_their_new_lengths() {
+        let deep = message(&[(3, &[7; 130]), (4, b"keep")]);
+        let inner = message(&[(2, &deep), (9, b"x")]);
+        let before = message(&[(1, b"a"), (1, &inner)]);
+        let (mut of_deep, mut of_inner, mut patch) = (Patch::default(), Patch::default(), Patch::default());
+        of_deep.cut(0..deep.len() - 6);
+        put(&mut of_deep, deep.len()..deep.len(), b"\x28\x01");
+        of_inner.nest(2, 0..inner.len() - 3, deep.len(), &of_deep);
+        of_inner.cut(inner.len() - 3..inner.len());
+        patch.nest(1, 3..before.len(), inner.len(), &of_inner);
+        let deep = [message(&[(4, b"keep")]), b"\x28\x01".to_vec()].concat();
+        let inner = message(&[(2, &deep)]);
+        assert_eq!(patch.apply(&before), message(&[(1, b"a"), (1, &inner)]));
+    }
+
+    #[test]
+    fn a_plan_for_another_message_is_no_panic() {
         let mut patch = Patch::default();
-        patch.within(2, 1).decide(3, 0, Fate::Cut);
-        assert!(patch.within(2, 0).is_empty());
-        assert_eq!(patch.apply(&before), message(&[(2, &inner), (2, &message(&[(4, b"keep")]))]));
+        patch.cut(3..900);
+        put(&mut patch, 5..6, b"x");
+        patch.nest(1, 0..2, 70, &patch.clone());
+        let _ = patch.apply(b"short");
     }
 }

@@ -3,6 +3,7 @@
 //! The one surprise: an event's name may stand in a field of its own (OTLP 1.6) or, as SDKs wrote it before,
 //! in an attribute. The field is believed first.
 
+use super::TraceId;
 use super::attr::{self, Attr, Value};
 use super::fields::{Fields, Payload};
 use super::noted::EVENT_NAME;
@@ -27,6 +28,12 @@ impl<'a> RecordView<'a> {
             }
         }
         if happened == 0 { seen } else { happened }
+    }
+
+    /// The trace it belongs to, if it says.
+    pub fn trace(&self) -> Option<TraceId> {
+        let last = attr::messages(self.0, 9).last()?;
+        last.try_into().ok().map(TraceId).filter(|trace| !trace.is_none())
     }
 
     /// What the event is called; empty for a plain record.

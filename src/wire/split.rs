@@ -36,6 +36,39 @@ pub fn parts(signal: Signal, request: &[u8], block: Range, room: usize, give: im
     cutter.close();
 }
 
+/// The items of a resource block, an item going where `place` says: for each place its scope blocks and how many
+/// items they have.
+pub fn scopes_by<P: Copy + Eq>(
+    block: &[u8],
+    mut place: impl FnMut(&[u8]) -> P,
+) -> Vec<(P, Vec<ScopeBlock>, u64)> {
+    let mut places: Vec<(P, Vec<ScopeBlock>, u64)> = Vec::new();
+    for field in Fields::of(block) {
+        let (2, Payload::Len(scope)) = (field.number, field.payload) else { continue };
+        let head = head(scope);
+        // How many scope blocks each place had before this one: it may have none of it.
+        let before: Vec<usize> = places.iter().map(|(_, scopes, _)| scopes.len()).collect();
+        let mut fields = Fields::of(scope);
+        while let Some((field, raw)) = fields.next_raw() {
+            let (2, Payload::Len(item)) = (field.number, field.payload) else { continue };
+            let to = place(item);
+            let at = places.iter().position(|(known, ..)| *known == to).unwrap_or_else(|| {
+                places.push((to, Vec::new(), 0));
+                places.len() - 1
+            });
+            let (_, scopes, items) = &mut places[at];
+            if scopes.len() == before.get(at).copied().unwrap_or_default() {
+                scopes.push(ScopeBlock { head: head.clone(), items: Rope::default() });
+            }
+            if let Some(open) = scopes.last_mut() {
+                open.items.put(raw);
+                *items += 1;
+            }
+        }
+    }
+    places
+}
+
 struct Cutter<F> {
     room: usize,
     part: Part,

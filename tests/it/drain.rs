@@ -10,6 +10,7 @@ use tonic::Code;
 use tonic::metadata::MetadataMap;
 
 use crate::harness::known_set::LABELS;
+use crate::harness::proxy::command;
 use crate::harness::read::{Export, assert_labelled, assert_preserved};
 use crate::harness::{Answer, Client, Proxy, Upstream, made};
 
@@ -136,4 +137,50 @@ async fn push(client: Client, caller: u64, began: watch::Sender<usize>) -> Vec<u
         began.send_modify(|taken| *taken += 1);
     }
     taken
+}
+
+/// What a sidecar of Kubernetes has: two seconds, an upstream too slow for all of it, and traces go first.
+#[tokio::test]
+async fn a_short_end_is_kept_and_traces_go_before_the_rest() {
+    let upstream = Upstream::start().await;
+    upstream.answer(Answer::After(Duration::from_millis(400)));
+    let config = format!(
+        "upstreams: {{default: {{endpoint: \"{}\", parallel: 1}}}}\ndrain: 2s\nbatch: {{bytes: 16KiB, age: 50s}}\n{HOLDING_TRACES}{LABELS}",
+        upstream.endpoint()
+    );
+    let mut proxy = Proxy::with(config).await;
+    for number in 0..20 {
+        let logs = Export::Logs(made::logs(number * 100, 100));
+        proxy.http_client().http(Signal::Logs, logs.encode()).await.assert_taken();
+    }
+    let sent = Export::Traces(made::request(made::trace(1, 11).split_off(1)));
+    proxy.client().grpc(Signal::Traces, sent.encode()).await.assert_taken();
+    let asked = tokio::time::Instant::now();
+    proxy.ask_to_stop();
+    assert!(proxy.ended().await.success());
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(4), "it took {took:?} to end");
+    assert_preserved(&[sent], &upstream.exports(Signal::Traces));
+    proxy.await_stderr("what was left", |line| line.contains("ended with items unsent")).await;
+}
+
+/// Traces that wait for their roots.
+const HOLDING_TRACES: &str = "join: {idle: 25s, hold: 60s}\n";
+
+/// A pod's end begins with its preStop hooks, a sidecar's at the same time as the app's: what is held leaves then,
+/// and what the app still sends leaves at once.
+#[tokio::test]
+async fn told_to_flush_it_hands_on_what_it_holds_and_goes_on_listening() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::with(format!("upstream: {}\n{HOLDING}{LABELS}", upstream.endpoint())).await;
+    let rootless = |number| Export::Traces(made::request(made::trace(number, 11).split_off(1)));
+    let (before, after) = (rootless(1), rootless(2));
+    proxy.client().grpc(Signal::Traces, before.encode()).await.assert_taken();
+    let told = command().arg("flush").arg(proxy.admin().to_string()).output().await.expect("it runs");
+    assert!(told.status.success(), "{told:?}");
+    upstream.await_spans(10).await;
+    proxy.client().grpc(Signal::Traces, after.encode()).await.assert_taken();
+    upstream.await_spans(20).await;
+    assert_preserved(&[before, after], &upstream.exports(Signal::Traces));
+    assert_eq!(Client::to(proxy.admin()).get("/readyz").await.status, 200);
 }

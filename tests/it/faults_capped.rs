@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::harness::cgroup::Group;
 use crate::harness::known_set::LABELS;
 use crate::harness::read::Export;
-use crate::harness::{Answer, Client, Proxy, Start, Upstream, made};
+use crate::harness::{Answer, Client, Metrics, Proxy, Start, Upstream, made};
 use crate::limits::{Pushed, push};
 
 const MIB: usize = 1 << 20;
@@ -123,4 +123,24 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+/// Kubernetes resizes a pod in place: the budget follows the cgroup's limit, up and down.
+#[tokio::test]
+#[ignore = "needs root and cgroups"]
+async fn f26_the_budget_follows_a_limit_that_changes() {
+    let group = Group::of_memory("resized", 256 * MIB);
+    let upstream = Upstream::start().await;
+    let proxy = start_in(&group, &upstream).await;
+    let is = |bytes: usize| {
+        move |metrics: &Metrics| metrics.sum("spandrel_memory_limit_bytes", &[]) == bytes as u64
+    };
+    assert!(is(64 * MIB)(&proxy.metrics().await));
+    for limit in [128 * MIB, 512 * MIB] {
+        group.resize_memory(limit);
+        proxy.await_metrics("another budget", is(limit / 4)).await;
+        proxy
+            .await_stderr("why", |line| line.contains("the memory budget is a quarter of the cgroup's"))
+            .await;
+    }
 }

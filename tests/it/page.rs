@@ -11,7 +11,7 @@ use spandrel::page::admin::StatusInfo;
 use spandrel::page::links::Links;
 use spandrel::page::proto::inspection_client::InspectionClient;
 use spandrel::page::proto::{StatusRequest, WatchRequest};
-use spandrel::page::{Admin, JoinedTrace, Sources, Watchers};
+use spandrel::page::{Admin, JoinedTrace, Shows, Sources, Watchers};
 use spandrel::telemetry::Meters;
 use spandrel::wire::TraceId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,7 +35,7 @@ impl Page {
         let watchers = Watchers::new(meters.clone(), 1 << 20);
         let stuck = Arc::new(AtomicBool::new(false));
         let sources = sources(&meters, &watchers, &stuck);
-        let admin = Admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let admin = Admin::bind("127.0.0.1:0".parse().unwrap(), Shows::All).await.unwrap();
         let (address, stop) = (admin.address(), CancellationToken::new());
         let serving = tokio::spawn(admin.serve(sources, stop.clone()));
         Self { address, meters, watchers, stuck, stop, serving }
@@ -62,6 +62,7 @@ impl Page {
 fn sources(meters: &Arc<Meters>, watchers: &Arc<Watchers>, stuck: &Arc<AtomicBool>) -> Sources {
     let (stuck, refreshed) = (stuck.clone(), meters.clone());
     Sources {
+        flush: Arc::new(|| {}),
         meters: meters.clone(),
         watchers: watchers.clone(),
         refresh: Arc::new(move || refreshed.memory_used.set(4711)),
@@ -219,7 +220,7 @@ async fn stopping_ends_watches_and_idle_connections_and_frees_the_port() {
 #[tokio::test]
 async fn a_taken_port_is_named() {
     let page = Page::start().await;
-    let error = Admin::bind(page.address).await.unwrap_err().to_string();
+    let error = Admin::bind(page.address, Shows::All).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("can't listen on {} for admin: ", page.address)), "{error}");
     assert!(error.contains("in use"), "{error}");
 }

@@ -127,6 +127,7 @@ impl<'a> Trial<'a> {
                 resource: &span.resource.body,
                 scope: &span.scope.body,
                 dropped: span.resource.dropped || span.scope.dropped,
+                to: None,
             })
             .collect();
         let facts = TraceFacts { id: Some(id), ..whole::facts(&members) };
@@ -155,7 +156,7 @@ impl<'a> Trial<'a> {
             }
             // By where they begin. What is not seen went with its resource or scope.
             let mut seen = HashMap::new();
-            let see = |item: &[u8], outcome: &Outcome<'_>| {
+            let see = |item: &[u8], outcome: &Outcome| {
                 let is = (!outcome.edits.is_empty()).then(|| outcome.edits.apply(item));
                 let fate = match (outcome.sampled_out, outcome.dropped) {
                     (true, _) => Fate::SampledOut,

@@ -11,7 +11,7 @@ use super::server::{Answer, Seen, Server, grpc, grpc_ok, http};
 use super::{Exporter, Protocol, Settings, settings};
 
 /// Spans of the traces `from..to`, two each under two services, as joined traces share their blocks.
-fn batch(from: u32, to: u32) -> Vec<u8> {
+pub fn batch(from: u32, to: u32) -> Vec<u8> {
     let span = |service: u32, trace: u32| Span {
         trace_id: [vec![1; 12], trace.to_be_bytes().to_vec()].concat(),
         span_id: [vec![1; 4], (service + 1).to_be_bytes().to_vec()].concat(),
@@ -30,7 +30,7 @@ fn batch(from: u32, to: u32) -> Vec<u8> {
 }
 
 /// Service and trace of every span in a request.
-fn spans(seen: &Seen) -> Vec<(String, u32)> {
+pub fn spans(seen: &Seen) -> Vec<(String, u32)> {
     let is_grpc = seen.headers["content-type"] == "application/grpc";
     let body = if is_grpc { seen.message().1 } else { seen.body.clone() };
     let mut all = Vec::new();

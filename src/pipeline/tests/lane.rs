@@ -43,7 +43,8 @@ impl Lane {
     fn new(join: join::Settings, labels: labels::Settings, stamps: stamp::Settings) -> Self {
         let (budget, meters) = (Budget::new(64 << 20), Arc::new(Meters::new()));
         let outbox = Outbox::new(64, usize::MAX);
-        let outlet = Outlet { name: "test".into(), signals: Signals::ALL, outbox: outbox.clone() };
+        let outlet =
+            Outlet { name: "test".into(), signals: Signals::ALL, default: true, outbox: outbox.clone() };
         let journey = Journey {
             join: Some(Join::new(join, 1)),
             labels: Memo::new(labels, 1 << 20),

@@ -10,7 +10,7 @@ use crate::rules::types::Types;
 use crate::rules::value::Value;
 use crate::rules::{converters, grok, mask, patterns};
 
-impl Compiler {
+impl Compiler<'_> {
     /// The arguments of a call in the order of the parameters.
     pub(super) fn arguments(
         &mut self,
@@ -103,9 +103,10 @@ impl Compiler {
             );
         }
         let Expr::Constant(Value::Str(text)) = &typed.expr else { return Some(Argument::Value(typed.expr)) };
+        let remembering = |regex| Argument::Pattern(Box::new(patterns::Pattern::of(regex)));
         let made = match parameter.takes {
-            Takes::Pattern => patterns::compile(text).map(Argument::Pattern),
-            Takes::Glob => patterns::glob(text).map(Argument::Pattern),
+            Takes::Pattern => patterns::compile(text).map(remembering),
+            Takes::Glob => patterns::glob(text).map(remembering),
             Takes::Grok => grok::Grok::of(text, call).map(|grok| Argument::Grok(Box::new(grok))),
             Takes::Mask => mask::Mask::of(text).map(|mask| Argument::Mask(Box::new(mask))),
             Takes::Choice(choices) if !choices.contains(&text.as_ref()) => {

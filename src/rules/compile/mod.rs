@@ -2,6 +2,7 @@
 
 mod arguments;
 mod paths;
+mod routes;
 
 use std::ops::Range;
 
@@ -15,6 +16,7 @@ use super::scene::Scene;
 use super::spots;
 use super::syntax::{Unreadable, tree};
 use super::types::Types;
+use super::upstreams::Upstreams;
 use super::value::Value;
 use super::{converters, editors};
 use crate::model::nearest::did_you_mean;
@@ -23,12 +25,13 @@ use paths::path_types;
 use tree::Node;
 
 /// Compiles the statements of one context, gathering what is wrong with them.
-pub struct Compiler {
+pub struct Compiler<'t> {
     pub context: Context,
     /// Paths may leave the context's name away.
     pub bare: bool,
     pub mistakes: Vec<Unreadable>,
     pub reads: Reads,
+    pub upstreams: &'t mut Upstreams,
 }
 
 /// A value and the types it can have.
@@ -37,7 +40,7 @@ struct Typed {
     types: Types,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     fn wrong<T>(&mut self, at: &Range<usize>, text: impl Into<String>) -> Option<T> {
         self.mistakes.push(Unreadable { at: at.clone(), text: text.into() });
         None
@@ -60,7 +63,10 @@ impl Compiler {
             let text = format!("`{}` is asked of {asked_of}, not of a {}", editor.name, self.context.name());
             return self.wrong(&call.name_at, text);
         }
-        let arguments = self.arguments(call, editor.parameters)?;
+        let arguments = match editor.name {
+            "route" => self.route(call)?,
+            _ => self.arguments(call, editor.parameters)?,
+        };
         self.fits(editor, &arguments, call)?;
         Some(Statement { editor, arguments, condition: condition.map_or(Some(None), |c| c.map(Some))? })
     }
@@ -105,6 +111,7 @@ impl Compiler {
                 }
                 Some(match value.expr {
                     Expr::Constant(Value::Bool(truth)) => Condition::Constant(truth),
+                    Expr::Call(call) if call.converter.name == "IsMatch" => Condition::Match(call),
                     other => Condition::Truth(other),
                 })
             }

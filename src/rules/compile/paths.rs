@@ -10,7 +10,7 @@ use crate::rules::spots::{self, Home, Known, Spot};
 use crate::rules::syntax::tree;
 use crate::rules::types::Types;
 
-impl Compiler {
+impl Compiler<'_> {
     pub(super) fn key(&mut self, key: &tree::Expr) -> Option<Expr> {
         let typed = self.value(key)?;
         if !typed.types.meets(Types::STR.or(Types::INT)) {
@@ -58,7 +58,7 @@ impl Compiler {
         }
         let home = if known.spot == Spot::Cache { Home::Around } else { home };
         self.reads.note(home, known.spot, self.context);
-        Some((Path { home, spot: known.spot, keys }, known))
+        Some((Path::new(home, known.spot, keys), known))
     }
 
     fn unreachable(&self, first: &str) -> String {

@@ -16,6 +16,8 @@ mod severity;
 mod text;
 mod times;
 
+use std::borrow::Cow;
+
 use super::functions::{Converter, Given, Takes};
 use super::render;
 use super::trouble::Trouble;
@@ -68,11 +70,12 @@ const fn pure(
 }
 
 /// Any value as a string: bytes in hexadecimal, lists and maps as JSON; `None` for nil.
-fn string_like(value: Value<'_>) -> Option<String> {
-    match value.open() {
-        Value::Nil => None,
-        Value::Bytes(bytes) => Some(render::hex(&bytes)),
-        Value::Double(number) => Some(render::plain_float(number)),
-        other => Some(other.to_text()),
-    }
+fn string_like(value: Value<'_>) -> Option<Cow<'_, str>> {
+    Some(Cow::Owned(match value.open() {
+        Value::Nil => return None,
+        Value::Str(text) => return Some(text),
+        Value::Bytes(bytes) => render::hex(&bytes),
+        Value::Double(number) => render::plain_float(number),
+        other => other.to_text(),
+    }))
 }

@@ -80,7 +80,7 @@ fn write<'a>(given: &mut Given<'_, 'a>) -> Result<Value<'a>, Trouble> {
     let mut pairs: Vec<(String, String)> = map
         .into_detached()
         .into_iter()
-        .map(|entry| (entry.key.into_owned(), string_like(entry.value).unwrap_or_default()))
+        .map(|entry| (entry.key.into_owned(), string_like(entry.value).unwrap_or_default().into_owned()))
         .collect();
     if sorted {
         pairs.sort();

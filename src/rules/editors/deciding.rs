@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 
 use super::Types;
+use crate::model::Destination;
 use crate::rules::draft::Raw;
 use crate::rules::functions::{Argument, Deed, Editor, Takes, must};
 use crate::rules::group::Context;
-use crate::rules::program::Expr;
 use crate::rules::reading::TRACE_STATE;
 use crate::rules::sample;
 use crate::rules::scene::Scene;
@@ -75,17 +75,10 @@ pub fn stays_alone(scene: &mut Scene<'_>) -> bool {
     true
 }
 
+/// Several statements come to all of the upstreams that they name.
 fn route(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
-    if let Some(upstream) = destination(deed.arguments) {
-        deed.scene.route = Some(upstream);
+    if let Some(Argument::Route(to)) = deed.arguments.first() {
+        deed.scene.route = Destination::both(deed.scene.route, Some(*to));
     }
     Ok(())
-}
-
-/// Where a `route` with these arguments sends items.
-pub fn destination(arguments: &[Argument]) -> Option<&str> {
-    match arguments.first() {
-        Some(Argument::Value(Expr::Constant(Value::Str(upstream)))) => Some(upstream),
-        _ => None,
-    }
 }

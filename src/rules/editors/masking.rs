@@ -23,9 +23,8 @@ fn mask(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     };
     let replacement = deed.text_or(2, REPLACEMENT)?;
     let is_list = |spot| matches!(spot, Spot::Attributes(_) | Spot::Point(_) | Spot::Cache);
-    if let (path, []) = (deed.target()?.0, deed.target()?.1.as_slice())
-        && is_list(path.spot)
-    {
+    let (path, keys) = deed.target()?;
+    if keys.is_empty() && is_list(path.spot) {
         return deed.edit_map(|map| {
             map.change(|_, value| masked(mask, value, &replacement, 0));
             Ok(())

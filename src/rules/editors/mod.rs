@@ -8,10 +8,12 @@ mod masking;
 mod replacing;
 mod writing;
 
+use std::borrow::Cow;
+
 use super::functions::{Deed, Editor, Takes};
 use super::keys::Key;
 use super::map::Map;
-use super::program::{Keys, Path};
+use super::program::Path;
 use super::spots::Spot;
 use super::trouble::Trouble;
 use super::types::Types;
@@ -40,7 +42,7 @@ pub const RESULT_MAX: usize = 4 << 20;
 
 /// The first argument of all editors that change something is where.
 impl<'a> Deed<'_, 'a> {
-    fn target(&self) -> Result<(&'a Path, Keys<'a>), Trouble> {
+    fn target(&self) -> Result<(&'a Path, Cow<'a, [Key<'a>]>), Trouble> {
         match self.arguments.first() {
             Some(Argument::Place(path)) => Ok((path, path.keys(self.scene)?)),
             _ => Err(Trouble::new("wanted a path")),
@@ -62,15 +64,19 @@ impl<'a> Deed<'_, 'a> {
         self.scene.write(path.home, path.spot, &keys, value)
     }
 
+    fn remove_keys(&mut self, is: impl Fn(&[u8]) -> bool) -> Result<(), Trouble> {
+        let (path, keys) = self.target()?;
+        self.scene.remove_keys((path.home, path.spot, &keys), is)
+    }
+
     fn edit_map(&mut self, edit: impl FnOnce(&mut Map<'a>) -> Result<(), Trouble>) -> Result<(), Trouble> {
-        let (path, keys): (_, Keys<'a>) = self.target()?;
-        let keys: &[Key<'a>] = &keys;
-        self.scene.edit_map(path.home, path.spot, keys, edit)
+        let (path, keys) = self.target()?;
+        self.scene.edit_map(path.home, path.spot, &keys, edit)
     }
 }
 
 /// The strings of a list; what is no string is a trouble.
-fn strings<'a>(list: Vec<Value<'a>>) -> Result<Vec<std::borrow::Cow<'a, str>>, Trouble> {
+fn strings<'a>(list: Vec<Value<'a>>) -> Result<Vec<Cow<'a, str>>, Trouble> {
     let text = |value: Value<'a>| match value.open() {
         Value::Str(text) => Ok(text),
         other => Err(Trouble::wanted("a list of strings", &other)),

@@ -1,7 +1,9 @@
 //! The four `replace_…` editors: parts of a text by a pattern, whole texts by a glob.
 
+use std::borrow::Cow;
+
 use hashbrown::HashMap;
-use regex::{Captures, Regex};
+use regex::{Captures, Match, Regex};
 
 use super::{RESULT_MAX, TEXT};
 use crate::rules::functions::{self, Argument, Converter, Deed, Editor, Parameter, Takes, may, must};
@@ -62,16 +64,16 @@ pub const EDITORS: &[Editor] = &[
 ];
 
 /// What comes in the place of a match.
-struct Replacement {
-    text: String,
+struct Replacement<'a> {
+    text: Cow<'a, str>,
     function: Option<&'static Converter>,
     format: Option<String>,
 }
 
-impl Replacement {
+impl<'a> Replacement<'a> {
     /// The arguments from `nth` on.
-    fn of(deed: &mut Deed<'_, '_>, nth: usize) -> Result<Self, Trouble> {
-        let text = deed.text(nth)?.into_owned();
+    fn of(deed: &mut Deed<'_, 'a>, nth: usize) -> Result<Self, Trouble> {
+        let text = deed.text(nth)?;
         let function = match deed.arguments.get(nth + 1) {
             Some(Argument::Converter(converter)) => Some(*converter),
             _ => None,
@@ -103,25 +105,40 @@ impl Replacement {
     fn parts(&self, pattern: &Regex, text: &str, scene: &Scene<'_>) -> Result<Option<String>, Trouble> {
         let mut out = String::new();
         let mut copied = 0;
-        let mut found = false;
-        for captures in pattern.captures_iter(text) {
-            let Some(whole) = captures.get(0) else { continue };
-            found = true;
+        let mut put = |whole: Match<'_>, new: &str| {
+            if copied == 0 {
+                out.reserve(text.len() + new.len());
+            }
             out.push_str(text.get(copied..whole.start()).unwrap_or_default());
-            out.push_str(&self.finish(self.expanded(&captures), scene)?);
+            out.push_str(new);
             copied = whole.end();
-            if out.len() > RESULT_MAX {
-                return Err(Trouble(format!("the result would be longer than {RESULT_MAX} bytes")));
+            let longer = || Trouble(format!("the result would be longer than {RESULT_MAX} bytes"));
+            if out.len() > RESULT_MAX { Err(longer()) } else { Ok(()) }
+        };
+        let mut found = false;
+        if self.function.is_none() && !self.text.contains('$') {
+            // Nobody asks what the groups found.
+            for whole in pattern.find_iter(text) {
+                found = true;
+                put(whole, &self.text)?;
+            }
+        } else {
+            for captures in pattern.captures_iter(text) {
+                let Some(whole) = captures.get(0) else { continue };
+                found = true;
+                put(whole, &self.finish(self.expanded(&captures), scene)?)?;
             }
         }
-        out.push_str(text.get(copied..).unwrap_or_default());
+        if found {
+            out.push_str(text.get(copied..).unwrap_or_default());
+        }
         Ok(found.then_some(out))
     }
 
     /// `$1` and `${name}` filled in.
     fn expanded(&self, captures: &Captures<'_>) -> String {
         if !self.text.contains('$') {
-            return self.text.clone();
+            return self.text.clone().into_owned();
         }
         let mut out = String::new();
         captures.expand(&self.text, &mut out);
@@ -144,7 +161,7 @@ fn replace_match(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     if !pattern.is_match(&text) {
         return Ok(());
     }
-    let new = replacement.finish(replacement.text.clone(), deed.scene)?;
+    let new = replacement.finish(replacement.text.clone().into_owned(), deed.scene)?;
     deed.set(Value::text(new))
 }
 
@@ -157,7 +174,7 @@ fn replace_all_patterns(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
 fn replace_all_matches(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     let (pattern, replacement) = (deed.pattern(1)?, Replacement::of(deed, 2)?);
     change_all(deed, Side::Values, |text, scene| match pattern.is_match(text) {
-        true => replacement.finish(replacement.text.clone(), scene).map(Some),
+        true => replacement.finish(replacement.text.clone().into_owned(), scene).map(Some),
         false => Ok(None),
     })
 }

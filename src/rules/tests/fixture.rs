@@ -149,7 +149,7 @@ pub fn value_of(expression: &str) -> String {
         Err(mistakes) => return format!("mistake: {}", mistakes[0].text),
     };
     let bytes = log().encode_to_vec();
-    let outcome: Outcome<'_> = rules.apply_item(Signal::Logs, &bytes, frame());
+    let outcome: Outcome = rules.apply_item(Signal::Logs, &bytes, frame());
     if let Some((_, trouble)) = outcome.troubles.first() {
         return format!("trouble: {trouble}");
     }

@@ -319,8 +319,9 @@ fn it_is_known_beforehand_what_rules_look_at() {
 #[test]
 fn a_route_and_a_lost_draw_are_told() {
     let bytes = span().encode_to_vec();
-    let routed = rules(None, &["route(\"eu\") where span.kind == SPAN_KIND_SERVER"]);
-    assert_eq!(routed.apply_item(Signal::Traces, &bytes, frame()).route, Some("eu"));
+    let routed = rules(None, &["route(\"eu\") where span.kind == SPAN_KIND_SERVER", "route(\"a\", \"eu\")"]);
+    let to = routed.apply_item(Signal::Traces, &bytes, frame()).route;
+    assert_eq!((to, routed.routes()), (Some([0, 1].into_iter().collect()), [0, 1].into_iter().collect()));
     let sampled = rules(None, &["sample(0) where span.name != nil"]);
     assert!(sampled.apply_item(Signal::Traces, &bytes, frame()).sampled_out);
 }

@@ -183,3 +183,14 @@ fn large_inputs_and_patterns_that_explode_elsewhere_end() {
     assert!(outcome.troubles[0].1.to_string().contains("longer than"));
     assert_eq!(outcome.matched.as_slice(), [0]);
 }
+
+#[test]
+fn many_keys_are_taken_away_in_linear_time() {
+    let keys: Vec<String> = (0..50_000).map(|nth| format!("key.{nth}")).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), int(1))).collect();
+    let before = Span { attributes: attributes(&pairs), ..span() };
+    let rules =
+        rules(Some(Context::Span), &["keep_keys(attributes, [\"key.7\"])", "set(attributes[\"key.8\"], 2)"]);
+    let after = super::fixture::run(&rules, &before);
+    assert_eq!(super::fixture::shown_map(&after.attributes), "{key.7:1,key.8:2}");
+}

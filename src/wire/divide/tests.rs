@@ -163,3 +163,63 @@ fn what_fits_and_what_can_not_be_divided_stay_whole() {
     assert!(in_two(Signal::Profiles, &Bytes::from_static(b"\x0a\x00")).is_none());
     assert!(in_two(Signal::Traces, &Bytes::new()).is_none());
 }
+
+#[test]
+fn each_trace_goes_to_its_place_and_the_place_is_asked_once_with_the_earliest_start() {
+    let request = traces(&[vec![vec![(1, 3), (2, 4), (1, 5)], vec![(3, 1)]], vec![vec![(2, 9), (4, 2)]]]);
+    let mut asked = Vec::new();
+    let parts = by_place(Signal::Traces, &request, 9, |trace, start| {
+        asked.push((trace.0[0], start));
+        trace.0[0] % 2
+    });
+    assert_eq!(asked, [(2, 0), (3, 0), (4, 0), (5, 0)]);
+    let parts = parts.unwrap();
+    let mut all = Spans::new();
+    for (place, part) in parts {
+        let body = part.body.into_bytes();
+        assert!(traces_of(&body).iter().all(|trace| trace % 2 == place));
+        let spans = spans(&body);
+        assert_eq!(part.items, spans.len() as u64);
+        all.extend(spans);
+    }
+    assert_eq!(all, spans(&request));
+    assert_eq!(by_place(Signal::Traces, &request, 9, |_, _| 4).unwrap_err(), 4, "nothing to divide");
+    assert_eq!(by_place(Signal::Metrics, &request, 9, |_, _| 4).unwrap_err(), 9);
+    assert_eq!(by_place(Signal::Traces, &Bytes::from_static(b"\xff"), 9, |_, _| 4).unwrap_err(), 9);
+}
+
+#[test]
+fn a_log_record_goes_where_its_trace_goes() {
+    let record = |trace: u8, text: &str| LogRecord {
+        trace_id: if trace == 0 { Vec::new() } else { vec![trace; 16] },
+        event_name: text.to_owned(),
+        ..Default::default()
+    };
+    let block = |name: &str, records: Vec<LogRecord>| ResourceLogs {
+        scope_logs: vec![
+            ScopeLogs { scope: scope(name.to_owned()), log_records: records, ..Default::default() },
+            ScopeLogs { scope: scope("none".to_owned()), ..Default::default() },
+        ],
+        schema_url: name.to_owned(),
+        ..Default::default()
+    };
+    let first = vec![record(1, "a"), record(0, "b"), record(2, "c"), record(1, "d")];
+    let all = Logs { resource_logs: vec![block("x", first), block("y", vec![record(2, "e")])] };
+    let request = Bytes::from(all.encode_to_vec());
+    let parts = by_place(Signal::Logs, &request, 0, |trace, _| trace.0[0]).unwrap();
+    let found: Vec<(u8, u64, Vec<String>)> = parts
+        .into_iter()
+        .map(|(place, part)| {
+            let logs = Logs::decode(part.body.into_bytes()).unwrap();
+            let names = logs.resource_logs.iter().flat_map(|block| {
+                block.scope_logs.iter().flat_map(|scope| {
+                    assert_eq!(scope.scope.as_ref().unwrap().name, block.schema_url, "no empty scope");
+                    scope.log_records.iter().map(|record| record.event_name.clone())
+                })
+            });
+            (place, part.items, names.collect())
+        })
+        .collect();
+    let text = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(found, [(1, 2, text(&["a", "d"])), (0, 1, text(&["b"])), (2, 2, text(&["c", "e"]))]);
+}

@@ -41,8 +41,13 @@ impl Authority {
 
     /// Makes a directory with `tls.crt` and `tls.key` for `localhost`, as a mounted secret has them.
     pub fn issue(&self, directory: &str) {
+        self.issue_for("localhost", directory);
+    }
+
+    /// The same for another name.
+    pub fn issue_for(&self, name: &str, directory: &str) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::create_dir_all(self.file(directory)).unwrap();
         std::fs::write(self.file(directory).join("tls.crt"), certificate.pem()).unwrap();

@@ -16,6 +16,15 @@ impl Group {
         Self::new(name, "memory", [v1, v2], [bytes.to_string(), bytes.to_string()])
     }
 
+    /// Another limit for one that was made with [`Group::of_memory`].
+    pub fn resize_memory(&self, bytes: usize) {
+        for directory in &self.directories {
+            let files = ["memory.limit_in_bytes", "memory.max"].map(|file| directory.join(file));
+            let file = files.iter().find(|file| file.exists()).expect("it limits memory");
+            std::fs::write(file, bytes.to_string()).expect("root may");
+        }
+    }
+
     /// So many hundredths of a core.
     pub fn of_cpu(name: &str, percent: u32) -> Self {
         let quota = percent * 1000;

@@ -11,6 +11,7 @@ pub mod bystander;
 pub mod cgroup;
 mod checks;
 pub mod client;
+pub mod engine;
 pub mod frames;
 pub mod known_set;
 pub mod made;
