@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use apply::{Fate, Looked, Trial, Tried};
 use difference::Kind;
+use explain::Causes;
 
 use super::{WRONG, fail, print};
 use crate::config::{self, RuleFile};
@@ -21,6 +22,7 @@ use crate::rules::Rules;
 mod apply;
 mod capture;
 mod difference;
+mod explain;
 
 /// Larger than any request that is taken.
 const CAPTURE_MAX: u64 = 1 << 30;
@@ -28,7 +30,7 @@ const CAPTURE_MAX: u64 = 1 << 30;
 /// What to run over what.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// A YAML file with `rules:`, or with the list alone
+    /// A YAML file with `rules:`, or with the list alone; or a Collector's, for its transform and filter processors
     rules: PathBuf,
 
     /// An OTLP export request in protobuf or JSON, or JSON lines of them; `-` reads standard input
@@ -38,7 +40,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME=VALUE")]
     header: Vec<String>,
 
-    /// Name the rules that did something to each item, and those that never did anything
+    /// Name the rule behind each change, and the rules that never matched
     #[arg(long)]
     explain: bool,
 }
@@ -61,13 +63,14 @@ pub fn run(options: &Options) -> ExitCode {
     let requests = read(&options.capture).and_then(|bytes| capture::read(&bytes));
     let now = crate::model::Clock::new().unix_nanos();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let seed = rand::random();
     let tried = requests.and_then(|requests| {
-        Trial { rules: &file.rules, caller: &caller, now, tried: Tried::default() }.run(&requests)
+        let tried = Trial::of(&file.rules, &caller, now, seed).run(&requests)?;
+        let causes = options.explain.then(|| explain::causes(&file, &requests, &tried, (&caller, now, seed)));
+        Ok((tried, causes.transpose()?))
     });
     match tried {
-        Ok(tried) => {
-            print(&Report { file, explain: options.explain, paint: Form::paint_for_stdout() }.of(&tried))
-        }
+        Ok((tried, causes)) => print(&Report { file, causes, paint: Form::paint_for_stdout() }.of(&tried)),
         Err(wrong) => fail(format!("{}: {wrong}", options.capture.display())),
     }
 }
@@ -100,16 +103,23 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 /// Says what was tried.
 struct Report {
     file: RuleFile,
-    explain: bool,
+    /// Why each message is as it is, if that is asked.
+    causes: Option<Vec<Causes>>,
     paint: Paint,
 }
 
 impl Report {
     fn of(&self, tried: &Tried) -> String {
         let mut out = String::new();
-        tried.looked.iter().for_each(|looked| self.looked(looked, &mut out));
+        for note in &self.file.notes {
+            let _ = writeln!(out, "{}", self.paint.dim(&format!("note: {}", printable(note))));
+        }
+        for (nth, looked) in tried.looked.iter().enumerate() {
+            let causes = self.causes.as_ref().and_then(|causes| causes.get(nth)).cloned();
+            self.looked(looked, &causes.unwrap_or_default(), &mut out);
+        }
         self.troubles(tried, &mut out);
-        if self.explain {
+        if self.causes.is_some() {
             self.idle(tried, &mut out);
         }
         let items = || tried.looked.iter().filter(|looked| looked.kind == Kind::Item);
@@ -126,11 +136,11 @@ impl Report {
         out
     }
 
-    fn looked(&self, looked: &Looked, out: &mut String) {
+    fn looked(&self, looked: &Looked, causes: &Causes, out: &mut String) {
         let paint = self.paint;
         let title = printable(&difference::title(looked.kind, looked.signal, &looked.was));
         match (looked.fate, &looked.is) {
-            (Fate::Stays, None) => return,
+            (Fate::Stays, None) => {}
             (Fate::Stays, Some(is)) => {
                 let _ = writeln!(out, "{} {}", paint.yellow("~"), paint.bold(&title));
                 for changed in difference::between(looked.kind, looked.signal, &looked.was, is) {
@@ -143,15 +153,16 @@ impl Report {
                         _ => format!("{} -> {}", paint.red(&format!("~ {path}: {was}")), paint.green(&is)),
                     };
                     let _ = writeln!(out, "    {line}");
+                    for number in causes.fields.get(&changed.path).into_iter().flatten() {
+                        self.statement("  by", *number, out);
+                    }
                 }
             }
             (fate, _) => {
                 let how = if fate == Fate::Dropped { "dropped" } else { "sampled out with its trace" };
                 let _ = writeln!(out, "{} {}: {how}", paint.red("-"), paint.bold(&title));
+                causes.fate.iter().for_each(|number| self.statement("by", *number, out));
             }
-        }
-        if self.explain {
-            looked.matched.iter().for_each(|number| self.statement("by", *number, out));
         }
     }
 

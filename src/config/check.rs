@@ -41,7 +41,7 @@ impl Check<'_> {
         let particulars = self.particulars(raw);
         let scores = self.scores(raw, notes, &upstreams);
         let takers = upstreams.iter().map(|upstream| (upstream.name.clone(), upstream.signals));
-        let rules = self.rules(&raw.rules, Upstreams::of(takers));
+        let (rules, _) = self.rules(&raw.rules, Upstreams::of(takers));
         self.routed(&rules, &upstreams);
         let exact = |upstream: &export::Settings| upstream.exact && upstream.base.is_some();
         let exact = upstreams.iter().find(|upstream| exact(upstream));

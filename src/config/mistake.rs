@@ -64,19 +64,25 @@ impl fmt::Display for Mistakes {
 }
 
 impl Mistakes {
-    /// The source line with a caret below the column, unless the line may hold a secret.
     fn write_line(&self, f: &mut fmt::Formatter<'_>, line: usize, column: usize) -> fmt::Result {
-        let Some(source) = self.text.lines().nth(line.saturating_sub(1)) else { return Ok(()) };
-        if source.trim().is_empty() || source.chars().count() > LINE_SHOWN_MAX || may_hold_secret(source) {
-            return Ok(());
-        }
-        // Tabs and control characters would shift the caret or speak to the terminal.
-        let shown: String = source.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let number = line.to_string();
-        let margin = " ".repeat(number.len());
-        let gap = " ".repeat(column.saturating_sub(1));
-        write!(f, "\n  {number} | {}\n  {margin} | {gap}^", shown.trim_end())
+        let source = self.text.lines().nth(line.saturating_sub(1));
+        source
+            .and_then(|source| shown_line(source, line, column))
+            .map_or(Ok(()), |shown| write!(f, "\n{shown}"))
     }
+}
+
+/// A line of a file with a caret below the column, unless it may hold a secret.
+pub fn shown_line(source: &str, line: usize, column: usize) -> Option<String> {
+    if source.trim().is_empty() || source.chars().count() > LINE_SHOWN_MAX || may_hold_secret(source) {
+        return None;
+    }
+    // Tabs and control characters would shift the caret or speak to the terminal.
+    let shown: String = source.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    let gap = " ".repeat(column.saturating_sub(1));
+    Some(format!("  {number} | {}\n  {margin} | {gap}^", shown.trim_end()))
 }
 
 const LINE_SHOWN_MAX: usize = 200;

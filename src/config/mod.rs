@@ -16,6 +16,7 @@ use crate::{export, join, queue, receive, rules};
 
 mod again;
 mod check;
+mod collector;
 mod edge;
 mod endpoint;
 mod environment;
@@ -42,6 +43,7 @@ mod tree;
 mod upstreams;
 mod vendor;
 mod words;
+mod written;
 
 pub use again::{Change, Look, Standing};
 pub use found::cgroup_limit;
@@ -125,6 +127,12 @@ impl Loaded {
     /// What its values and tables come from, and how that stands.
     pub fn sources(&self) -> Vec<SourceState> {
         self.files.sources()
+    }
+
+    /// How many files are followed.
+    #[cfg(test)]
+    fn followed(&self) -> usize {
+        self.files.seen().len()
     }
 
     /// The configuration in force as YAML, each value with where it came from, secrets masked; and what is followed.

@@ -68,7 +68,35 @@ group! {
         /// run in this order, on what is about to be sent: first those about resources, then about scopes, then
         /// about items. `Lookup("services.csv", key)` is what stands beside a key in the second column of a CSV file
         /// (in another with `column="name"`; paths begin at the directory of the configuration), `header["x-tenant"]` what the request of each item said, `peer.address`
-        /// who sent it (on a UNIX socket: nil). `spandrel try` shows what rules do to a captured export.
+        /// who sent it (on a UNIX socket: nil).
+        /// `spandrel try` shows what rules do to a captured export.
+        ///
+        /// `sample(rate)` is decided once for a whole trace, as OpenTelemetry's probability sampling says: by the
+        /// trace's randomness (`rv`, else its id), so that whatever samples the same way keeps the same traces. A
+        /// trace that any rule samples is kept at the lowest rate asked; each span that stays says `ot=th`, the
+        /// higher of its own and this. What no rule samples stays and says nothing of it, so an error is always
+        /// kept by `sample(0.1) where trace.errors == 0`. Parts of a trace that come late follow what was decided,
+        /// for ten minutes, while it is remembered. Ask for what a whole trace is known by where it is joined:
+        /// with `join.scope: local` a sidecar knows its own part only.
+        ///
+        /// An entry `llm_only` (or `preset: llm_only`) keeps the spans that are about models, by the filter of the
+        /// SDKs of Langfuse and InteractiveAI: their own, those with `gen_ai.*` attributes, those of libraries known
+        /// to instrument models; `langfuse.*`, OpenInference and OpenLLMetry too. The others are dropped, and their
+        /// children move.
+        ///
+        /// An entry `from_collector: file.yaml`, or `rules: {from_collector: file.yaml}`, takes the `transform` and
+        /// `filter` processors of a Collector's configuration as they are. Its path is relative to this file;
+        /// `${env:NAME}` in it is what it is for the Collector, empty where nothing is set. Which processors apply to
+        /// a signal, and in which order, `service.pipelines` says; without it they stand in the file's order; or
+        /// `processors: [transform/a, filter]` names them. What can not be done here is refused, with the line of
+        /// the Collector's file and the reason; with `unsupported: skip` it is left out and told instead. Not
+        /// supported are the processors' own functions but `convert_sum_to_gauge` and `convert_gauge_to_sum`;
+        /// `include` and `exclude`; exemplars and profiles; a statement that writes to a resource from what is in it,
+        /// and one that changes a resource behind a rule that reads what is changed: rules about resources run first.
+        /// Three things are done otherwise: the children of a span that `filter` drops move to the nearest ancestor
+        /// that is kept; a statement runs on what it writes, once, where the Collector runs a whole list on the
+        /// innermost thing it names; with `error_mode: propagate` an item that fails goes on as it came, where the
+        /// Collector drops the whole request.
         rules: RuleList;
         /// How spans of one trace are held until it is whole.
         join: Join;

@@ -3,7 +3,7 @@
 //! What the language says of a statement is shown below it as the user wrote it; where it stands in the file is
 //! said before.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::check::Check;
@@ -15,9 +15,10 @@ use super::source::Source;
 use super::surroundings::Surroundings;
 use super::tree::{self, Entry, Kind, Node};
 use super::words::Word;
+use super::written::Written;
 use super::{file, gather};
 use crate::export;
-use crate::rules::{Context, ErrorMode, Group, Rules, Upstreams};
+use crate::rules::{Context, ErrorMode, Group, Rules, Upstreams, presets};
 use crate::wire::{Signal, Signals};
 
 group! {
@@ -32,6 +33,37 @@ group! {
         statements: Statements;
         /// What happens when one fails.
         error_mode: Slot<ErrorMode> = "ignore";
+        /// In place of them: rules that are known by a name.
+        preset: Slot<Option<String>> = "";
+        /// In place of them: those of a Collector's file, found from where the configuration is.
+        from_collector: Slot<Option<PathBuf>> = "";
+        /// Of that file, the processors to take, in this order.
+        processors: Texts;
+        /// What becomes of what can not be taken.
+        unsupported: Slot<Unsupported> = "refuse";
+    }
+}
+
+/// What becomes of what a Collector's file says and can not be done here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub enum Unsupported {
+    Refuse,
+    Skip,
+}
+
+impl Word for Unsupported {
+    const WANTS: &'static str = "`refuse` or `skip`";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "skip" => Ok(Self::Skip),
+            _ => Err(format!("is not one of {}{}", Self::WANTS, did_you_mean(text, ["refuse", "skip"]))),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(if *self == Self::Skip { "skip" } else { "refuse" }.to_owned())
     }
 }
 
@@ -61,10 +93,10 @@ impl Field for Statements {
     }
 }
 
-/// One entry of the list: a group, or a statement by itself.
+/// One entry of the list: a group, a statement by itself, a preset or a Collector's file.
 #[derive(Clone, Debug)]
-struct Rule {
-    from: Source,
+pub struct Rule {
+    pub from: Source,
     group: RuleGroup,
     alone: bool,
 }
@@ -84,12 +116,66 @@ impl Field for Rule {
 }
 
 impl Rule {
-    fn group(&self) -> Group {
-        let RuleGroup { name, context, conditions, statements, error_mode } = &self.group;
+    fn at(from: &Source) -> Self {
+        Self { from: from.clone(), group: RuleGroup::default(), alone: false }
+    }
+
+    /// The Collector's file whose rules it stands for.
+    pub fn collector(&self) -> Option<&Path> {
+        self.group.from_collector.value.as_deref()
+    }
+
+    pub fn processors(&self) -> &[(String, Source)] {
+        &self.group.processors.entries
+    }
+
+    pub fn unsupported(&self) -> Unsupported {
+        self.group.unsupported.value
+    }
+
+    /// The preset it names, as a key or alone in the place of a statement.
+    pub fn preset(&self) -> Option<&str> {
+        let alone = || match self.group.statements.0.entries.as_slice() {
+            [(text, _)] if self.alone => presets::NAMES.into_iter().find(|name| name == text),
+            _ => None,
+        };
+        self.group.preset.value.as_deref().or_else(alone)
+    }
+
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// A key of a group that says something.
+    pub fn has_rules(&self) -> Option<&'static str> {
+        let RuleGroup { context, conditions, statements, .. } = &self.group;
+        let all = [
+            ("statements", !statements.0.entries.is_empty()),
+            ("conditions", !conditions.0.entries.is_empty()),
+            ("context", context.value.is_some()),
+        ];
+        all.into_iter().find(|(_, says)| *says).map(|(key, _)| key)
+    }
+
+    /// The rules, and where they are.
+    pub fn written(&self) -> Written {
+        let places = |list: &Statements| list.0.entries.iter().map(|(_, from)| from.clone()).collect();
+        Written {
+            label: String::new(),
+            group: self.group(),
+            conditions: places(&self.group.conditions),
+            statements: places(&self.group.statements),
+            from: self.from.clone(),
+        }
+    }
+
+    pub fn group(&self) -> Group {
+        let RuleGroup { name, context, conditions, statements, error_mode, .. } = &self.group;
         let texts = |list: &Statements| list.0.entries.iter().map(|(text, _)| text.clone()).collect();
         Group {
             name: name.value.clone(),
             context: context.value,
+            signal: None,
             error_mode: error_mode.value,
             conditions: texts(conditions),
             statements: texts(statements),
@@ -98,10 +184,11 @@ impl Rule {
 
     /// As YAML on one line; JSON's quoting is YAML's.
     fn show(&self) -> String {
-        let RuleGroup { name, context, conditions, statements, error_mode } = &self.group;
+        let RuleGroup { name, context, conditions, statements, error_mode, .. } = &self.group;
+        let RuleGroup { preset, from_collector, processors, unsupported, .. } = &self.group;
         let text = |text: &str| serde_json::Value::from(text).to_string();
-        let list = |list: &Statements| {
-            let all: Vec<String> = list.0.entries.iter().map(|(one, _)| text(one)).collect();
+        let list = |list: &Texts| {
+            let all: Vec<String> = list.entries.iter().map(|(one, _)| text(one)).collect();
             (!all.is_empty()).then(|| format!("[{}]", all.join(", ")))
         };
         if let ([(statement, _)], true) = (statements.0.entries.as_slice(), self.alone) {
@@ -110,9 +197,13 @@ impl Rule {
         let parts = [
             ("name", name.value.as_deref().map(text)),
             ("context", context.value.show()),
-            ("conditions", list(conditions)),
-            ("statements", list(statements)),
-            ("error_mode", error_mode.value.show()),
+            ("conditions", list(&conditions.0)),
+            ("statements", list(&statements.0)),
+            ("preset", preset.value.as_deref().map(text)),
+            ("error_mode", error_mode.value.show().filter(|_| self.has_rules().is_some())),
+            ("from_collector", from_collector.value.show().as_deref().map(text)),
+            ("processors", list(processors)),
+            ("unsupported", unsupported.value.show().filter(|_| from_collector.value.is_some())),
         ];
         let parts = parts.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", value?)));
         format!("{{{}}}", parts.collect::<Vec<_>>().join(", "))
@@ -122,12 +213,23 @@ impl Rule {
 /// The list, in the order of the file.
 #[derive(Clone, Debug, Default)]
 pub struct RuleList {
-    entries: Vec<Rule>,
+    pub entries: Vec<Rule>,
 }
 
 impl Field for RuleList {
-    fn child(&mut self, key: &str, _: &Source) -> Result<&mut dyn Field, String> {
-        Err(format!("is a list of statements and groups; begin what {} belongs to with `- `", quoted(key)))
+    /// A Collector's file, or a preset, in the place of the list.
+    fn child(&mut self, key: &str, from: &Source) -> Result<&mut dyn Field, String> {
+        if !["from_collector", "processors", "unsupported", "preset"].contains(&key) {
+            let key = quoted(key);
+            return Err(format!("is a list of statements and groups; begin what {key} belongs to with `- `"));
+        }
+        if self.entries.is_empty() {
+            self.entries.push(Rule::at(from));
+        }
+        match self.entries.last_mut() {
+            Some(entry) => entry.child(key, from),
+            None => Err("is a list".to_owned()),
+        }
     }
 
     /// One statement, in the place of all that was.
@@ -137,7 +239,7 @@ impl Field for RuleList {
     }
 
     fn entry(&mut self, from: &Source) -> Option<&mut dyn Field> {
-        self.entries.push(Rule { from: from.clone(), group: RuleGroup::default(), alone: false });
+        self.entries.push(Rule::at(from));
         self.entries.last_mut().map(|entry| entry as &mut dyn Field)
     }
 
@@ -181,11 +283,25 @@ impl Word for ErrorMode {
 #[derive(Debug)]
 pub struct RuleFile {
     pub rules: Arc<Rules>,
+    /// What they were compiled of.
+    pub groups: Vec<Group>,
     /// Where each statement stands, and its text, by its number.
     pub statements: Vec<(String, String)>,
+    /// What is done otherwise than the file says, or not at all.
+    pub notes: Vec<String>,
+    files: Files,
 }
 
-/// Reads the rules of a file that holds the list, or `rules:` among other settings, which are not looked at.
+impl RuleFile {
+    /// Other groups with the tables of this file, if they are good rules.
+    pub fn compile(&self, groups: &[Group]) -> Option<Rules> {
+        let mut files = self.files.clone();
+        Rules::compile_with(groups, Upstreams::default(), &mut |name| files.table(name)).ok()
+    }
+}
+
+/// Reads the rules of a file that holds the list, or `rules:` among other settings, which are not looked at; or
+/// those of a Collector's file.
 ///
 /// # Errors
 /// Every mistake in it, not just the first.
@@ -196,8 +312,19 @@ pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
     let (file, text) = (path.display().to_string(), file::read(path, &mut files, &mut mistakes));
     let surroundings = Surroundings::of_process();
     let mut raw = Raw::default();
-    match tree::read(&text, &mut mistakes).and_then(only_rules) {
-        Ok(root) => gather::from_file(&root, &mut raw, (&surroundings.variables, &mut files), &mut mistakes),
+    match tree::read(&text, &mut mistakes) {
+        Ok(root) if is_collectors(&root) => {
+            let own = path.file_name().map(PathBuf::from);
+            let mut rule = Rule::at(&Source::WholeFile);
+            rule.group.from_collector.put(own, Source::WholeFile);
+            raw.rules.entries.push(rule);
+        }
+        Ok(root) => match only_rules(root) {
+            Ok(root) => {
+                gather::from_file(&root, &mut raw, (&surroundings.variables, &mut files), &mut mistakes);
+            }
+            Err(mistake) => mistakes.push(mistake),
+        },
         Err(mistake) if mistakes.is_empty() => mistakes.push(mistake),
         Err(_) => {}
     }
@@ -210,15 +337,25 @@ pub fn rule_file(path: &Path) -> Result<RuleFile, Mistakes> {
         notes: &mut notes,
     };
     // Nothing is sent: any upstream will do.
-    let rules = check.rules(&raw.rules, Upstreams::default());
+    let (rules, written) = check.rules(&raw.rules, Upstreams::default());
     if !mistakes.is_empty() {
         return Err(Mistakes { file, text, list: mistakes });
     }
     let parts = (0..).map_while(|number| rules.part(number));
-    let written =
-        parts.filter_map(|part| raw.rules.entries.get(part.group)?.group.statements.0.entries.get(part.nth));
-    let statements = written.map(|(text, from)| (from.describe(&file), text.clone())).collect();
-    Ok(RuleFile { rules, statements })
+    let statement = |part: &crate::rules::Part| {
+        let written = written.get(part.group)?;
+        let text = written.group.statements.get(part.nth)?.clone();
+        Some((written.place(false, part.nth).describe(&file), text))
+    };
+    let statements = parts.filter_map(statement).collect();
+    let groups = written.iter().map(|written| written.group.clone()).collect();
+    Ok(RuleFile { rules, groups, statements, notes, files })
+}
+
+/// Whether a file is a Collector's configuration.
+fn is_collectors(root: &Node) -> bool {
+    let has = |key: &str| matches!(&root.kind, Kind::Map(all) if all.iter().any(|entry| entry.key == key));
+    has("processors") && !has("rules")
 }
 
 /// The tree with nothing in it but `rules:`.
@@ -236,31 +373,30 @@ fn only_rules(root: Node) -> Result<Node, Mistake> {
 }
 
 impl Check<'_> {
-    /// The rules, compiled; they may route to these upstreams.
-    pub(super) fn rules(&mut self, list: &RuleList, upstreams: Upstreams) -> Arc<Rules> {
+    /// The rules, compiled, and where they were written; they may route to these upstreams.
+    pub(super) fn rules(&mut self, list: &RuleList, upstreams: Upstreams) -> (Arc<Rules>, Vec<Written>) {
         for (nth, entry) in list.entries.iter().enumerate() {
             // What was written there and could not be taken has been told.
             let told = self.mistakes.iter().any(|mistake| mistake.place == entry.from);
-            if entry.group.statements.0.entries.is_empty() && !told {
+            let stands_for_others = entry.collector().is_some() || entry.preset().is_some();
+            if entry.group.statements.0.entries.is_empty() && !told && !stands_for_others {
                 self.note(&entry.from, format!("`rules[{}]`: has no `statements`", nth + 1));
             }
         }
-        let groups: Vec<Group> = list.entries.iter().map(Rule::group).collect();
+        let written = self.written(list);
+        let groups: Vec<Group> = written.iter().map(|written| written.group.clone()).collect();
         match Rules::compile_with(&groups, upstreams, &mut |name| self.files.table(name)) {
-            Ok(rules) => Arc::new(rules),
+            Ok(rules) => (Arc::new(rules), written),
             Err(mistakes) => {
                 for mistake in mistakes {
-                    let entry = list.entries.get(mistake.part.group);
-                    let at = entry.and_then(|entry| {
-                        let RuleGroup { conditions, statements, .. } = &entry.group;
-                        let list = if mistake.part.is_condition { conditions } else { statements };
-                        list.0.entries.get(mistake.part.nth).map(|(_, from)| from.clone())
-                    });
-                    let text = format!("`rules[{}]`: {}", mistake.part.group + 1, mistake.text);
-                    let place = at.unwrap_or_default();
-                    self.mistakes.push(Mistake::new(place, text).with_below(mistake.excerpt()));
+                    let written = written.get(mistake.part.group);
+                    let label = written.map_or("rules", |written| &written.label);
+                    let place = written.map(|w| w.place(mistake.part.is_condition, mistake.part.nth));
+                    let told =
+                        Mistake::new(place.unwrap_or_default(), format!("`{label}`: {}", mistake.text));
+                    self.mistakes.push(told.with_below(mistake.excerpt()));
                 }
-                Arc::default()
+                (Arc::default(), written)
             }
         }
     }

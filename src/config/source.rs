@@ -1,5 +1,7 @@
 //! Where a value came from, for `print-config`, the banner and the messages about it.
 
+use std::sync::Arc;
+
 /// Where a value came from. Later layers win: see [`Source::rank`].
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Source {
@@ -14,6 +16,8 @@ pub enum Source {
     File { line: usize, column: usize },
     /// The configuration file as a whole.
     WholeFile,
+    /// A file that the configuration names; line and column as above.
+    Named { file: Arc<str>, line: usize, column: usize },
     /// A `SPANDREL_*` variable, named.
     Variable(String),
     /// A `--set` argument, as written.
@@ -26,7 +30,7 @@ impl Source {
         match self {
             Source::Default => 0,
             Source::Derived(_) | Source::Borrowed(_) => 1,
-            Source::File { .. } | Source::WholeFile => 2,
+            Source::File { .. } | Source::WholeFile | Source::Named { .. } => 2,
             Source::Variable(_) => 3,
             Source::Set(_) => 4,
         }
@@ -34,7 +38,12 @@ impl Source {
 
     /// The order mistakes are told in: as the layers are read, and down the file.
     pub fn order(&self) -> (u8, usize, usize) {
-        let (line, column) = if let Source::File { line, column } = self { (*line, *column) } else { (0, 0) };
+        let (line, column) = match self {
+            Source::File { line, column } => (*line, *column),
+            // Behind the file that names it.
+            Source::Named { line, column, .. } => (usize::MAX / 2 + line, *column),
+            _ => (0, 0),
+        };
         (self.rank(), line, column)
     }
 
@@ -45,6 +54,7 @@ impl Source {
             Source::Borrowed(name) | Source::Variable(name) => name.clone(),
             Source::File { line, column } => format!("{file}:{line}:{column}"),
             Source::WholeFile => file.to_owned(),
+            Source::Named { file, line, column } => format!("{file}:{line}:{column}"),
             Source::Set(path) => format!("--set {path}"),
         }
     }
@@ -57,6 +67,7 @@ impl Source {
             Source::Borrowed(name) | Source::Variable(name) => format!("env {name}"),
             Source::File { line, .. } => format!("{file}:{line}"),
             Source::WholeFile => file.to_owned(),
+            Source::Named { file, line, .. } => format!("{file}:{line}"),
             Source::Set(_) => "--set".to_owned(),
         }
     }

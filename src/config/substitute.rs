@@ -20,12 +20,34 @@ pub struct BadReference {
     pub may_come: bool,
 }
 
+/// What a variable stands for that is not set, where no default is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unset {
+    /// It is a mistake.
+    Wrong,
+    /// Nothing, as for the Collector.
+    Empty,
+}
+
 /// The text with every reference replaced.
 ///
 /// # Errors
 /// Every reference that is malformed, or names a variable that is not set and has no default. Empty
 /// variables count as unset.
 pub fn substitute(text: &str, variables: &Variables, files: &mut Files) -> Result<String, Vec<BadReference>> {
+    substitute_with(text, variables, files, Unset::Wrong)
+}
+
+/// The same, with what is not set as `unset` says.
+///
+/// # Errors
+/// As [`substitute`].
+pub fn substitute_with(
+    text: &str,
+    variables: &Variables,
+    files: &mut Files,
+    unset: Unset,
+) -> Result<String, Vec<BadReference>> {
     let mut out = String::with_capacity(text.len());
     let mut wrong = Vec::new();
     let mut rest = text;
@@ -46,7 +68,7 @@ pub fn substitute(text: &str, variables: &Variables, files: &mut Files) -> Resul
             let of_file = reference.strip_prefix("file:");
             let value = match of_file {
                 Some(name) => of_a_file(name, files),
-                None => resolve(reference, variables),
+                None => resolve(reference, variables, unset),
             };
             match value {
                 Ok(value) => out.push_str(&value),
@@ -82,7 +104,7 @@ fn of_a_file(reference: &str, files: &mut Files) -> Result<String, String> {
 }
 
 /// `env:NAME:-default`, `env:NAME`, `NAME:-default` or `NAME`.
-fn resolve(inner: &str, variables: &Variables) -> Result<String, String> {
+fn resolve(inner: &str, variables: &Variables, unset: Unset) -> Result<String, String> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -102,6 +124,7 @@ fn resolve(inner: &str, variables: &Variables) -> Result<String, String> {
     match (variables.get(name), default) {
         (Some(value), _) => Ok(value.to_owned()),
         (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) if unset == Unset::Empty => Ok(String::new()),
         (None, None) => {
             Err(format!("names a variable that is not set; set {name}, or write `${{env:{name}:-default}}`"))
         }

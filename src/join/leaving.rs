@@ -14,7 +14,7 @@ use super::origins::Shared;
 use super::root::Roots;
 use super::trace::{Marks, Place, Record, Trace};
 use super::{Scope, Settings};
-use crate::model::{Destination, Origin, Reason, Repairs, TenantKey, Time};
+use crate::model::{Destination, Draw, Origin, Reason, Repairs, TenantKey, Time};
 use crate::semantics::claims::{Claims, Has};
 use crate::semantics::context::{Builder, Said, encodes_metadata};
 use crate::semantics::roots::Mend;
@@ -49,6 +49,8 @@ pub struct Leaving {
     pub repairs: Repairs,
     /// What the trace says of itself, or said before (the ledger).
     pub context: Context,
+    /// What sampling decided about a part of it that left before ([`super::Join::drew`]).
+    pub drawn: Option<Draw>,
     /// Where rules sent a part of it that left before ([`super::Join::routed`]).
     pub routed: Option<Option<Destination>>,
     pub blocks: Vec<LeavingBlock>,
@@ -273,8 +275,10 @@ pub(super) fn let_go(
         ..trace.repairs
     };
     let root_known = trace.roots > 0 || trace.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
-    let routed = trace.earlier.as_ref().and_then(|earlier| earlier.farewell.routed);
-    let farewell = Farewell { context: context.clone(), origin: origin.clone(), reason, root_known, routed };
+    let earlier = trace.earlier.as_ref().map(|earlier| &earlier.farewell);
+    let (routed, drawn) = (earlier.and_then(|left| left.routed), earlier.and_then(|left| left.drawn));
+    let farewell =
+        Farewell { context: context.clone(), origin: origin.clone(), reason, root_known, routed, drawn };
     let lists = std::mem::take(&mut trace.lists);
     let Blocks { blocks, spans, mends, noted } =
         blocks(&trace, lists, order, (&has, &roots.mends), &attached);
@@ -287,6 +291,7 @@ pub(super) fn let_go(
         requests: trace.requests,
         repairs,
         context,
+        drawn,
         routed,
         blocks,
         held_bytes: trace.charged,

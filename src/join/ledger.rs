@@ -18,7 +18,7 @@ use super::Context;
 use super::origins::Shared;
 use super::ring::Ring;
 use super::shapes::ShapeId;
-use crate::model::{Destination, Reason, TenantKey, Time};
+use crate::model::{Destination, Draw, Reason, TenantKey, Time};
 use crate::wire::{SpanId, TraceId};
 
 /// SDKs that could not reach us try again for minutes; after ten nothing comes that belongs together.
@@ -64,6 +64,8 @@ pub(super) struct Farewell {
     pub reason: Reason,
     /// Its root has left, or a part before it knew of one.
     pub root_known: bool,
+    /// What sampling decided about it.
+    pub drawn: Option<Draw>,
     /// Where rules sent it; unknown where none does.
     pub routed: Option<Option<Destination>>,
 }
@@ -235,6 +237,13 @@ impl Ledger {
         self.entries.push(Entry { tenant, id, left: now, farewell, spans, before });
     }
 
+    /// Notes what was decided about the trace that has just left, if it is remembered.
+    pub fn drew(&mut self, of: (TenantKey, TraceId), draw: Draw) {
+        if let Some(last) = self.entries.last_mut().filter(|last| (last.tenant, last.id) == of) {
+            last.farewell.drawn = Some(draw);
+        }
+    }
+
     /// Notes where the trace that has just left was sent, if it is remembered.
     pub fn routed(&mut self, of: (TenantKey, TraceId), to: Option<Destination>) {
         if let Some(last) = self.entries.last_mut().filter(|last| (last.tenant, last.id) == of) {
@@ -367,6 +376,7 @@ mod tests {
             origin: Rc::new(Origin::anonymous()),
             reason: Reason::Complete,
             root_known: true,
+            drawn: None,
             routed: None,
         };
         ledger.remember(Time::from_millis(ms), (tenant, TraceId([id; 16])), farewell, None, [].into_iter());

@@ -47,7 +47,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use bytes::Bytes;
 
-use crate::model::{Destination, Origin, Reason, TenantKey, Time};
+use crate::model::{Destination, Draw, Origin, Reason, TenantKey, Time};
 use crate::semantics::events::Event;
 use crate::wire::index::{NoteEntry, SpanEntry};
 use crate::wire::{Index, TraceId};
@@ -283,6 +283,12 @@ impl Join {
             }
         }
         None
+    }
+
+    /// Remembers what sampling decided about the trace that has just left, for parts of it still to come.
+    pub fn drew(&mut self, leaving: &Leaving, draw: Draw) {
+        let trace = leaving.trace();
+        self.ledger.drew((trace.tenant, trace.id), draw);
     }
 
     /// Remembers where rules sent the trace that has just left, for parts of it still to come.

@@ -15,4 +15,4 @@ pub use every::Every;
 pub use origin::{Origin, TenantKey};
 pub use relay::Relay;
 pub use time::{Clock, Time};
-pub use trace::{Reason, Repairs};
+pub use trace::{Draw, Reason, Repairs};

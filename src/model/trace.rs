@@ -62,3 +62,11 @@ impl Repairs {
         }
     }
 }
+
+/// What sampling decided about a trace: all parts of it follow, those that come late too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    Out,
+    /// It stayed: at this threshold, or because nobody asked.
+    Kept(Option<u64>),
+}

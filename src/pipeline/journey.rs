@@ -25,7 +25,7 @@ use crate::wire::index::{Head, Range, ResourceEntry};
 use crate::wire::split;
 use crate::wire::{Rope, Signal, TraceId};
 
-use super::ruled::RuledTrace;
+use super::ruled::{DROPPED, RuledTrace, SAMPLED_OUT};
 use super::ruler::Ruler;
 use super::scoring::Scoring;
 use super::shelf::Shelf;
@@ -94,13 +94,24 @@ impl Journey {
 
     /// Keeps what of a logs request belongs to spans of this lane; passing it on is another's affair.
     pub fn note(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
-        let Some(join) = &mut self.join else { return };
+        if self.join.is_none() {
+            return;
+        }
         if !self.shelf.takes(Signal::Logs) {
             // In hand before anything is done with them: see `hold`.
             let coming = request.index.notes.iter().filter(|note| mine(note.trace)).count();
             self.in_hand[Signal::Logs as usize] += coming as u64;
         }
-        join.note(now, &request.origin, &request.body, &request.index, mine);
+        let ruled = self.ruled_notes(request, &mine);
+        let (body, index) =
+            ruled.as_ref().map_or((&request.body, &request.index), |ruled| (&ruled.body, &ruled.index));
+        if let Some(join) = &mut self.join {
+            join.note(now, &request.origin, body, index, mine);
+        }
+        if let Some(ruled) = ruled {
+            self.lose_notes(DROPPED, ruled.dropped);
+            self.lose_notes(SAMPLED_OUT, ruled.sampled_out);
+        }
         self.score_strays(now);
     }
 
@@ -177,7 +188,7 @@ impl Journey {
             let caller = request.origin.caller.as_deref();
             let known = Known { header: self.labels.asked_of(caller), ..Known::default() };
             let labelled = self.labels.label(&resource, known);
-            let labelled = self.rules.resource(labelled, caller);
+            let labelled = self.rules.resource(request.signal, labelled, caller);
             if labelled.dropped || self.rules.concerns(request.signal) {
                 self.pass_ruled(now, request, entry, &labelled);
             } else {
@@ -277,7 +288,7 @@ impl Journey {
             .map(|block| {
                 let caller = block.resource.caller();
                 let known = Known { header: labels.asked_of(caller), ..known };
-                rules.resource(labels.label(block.resource.body(), known), caller)
+                rules.resource(Signal::Traces, labels.label(block.resource.body(), known), caller)
             })
             .collect();
         trace.repairs.labelled =

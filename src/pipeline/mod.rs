@@ -5,6 +5,7 @@ pub mod journey;
 pub mod keep;
 pub mod lane;
 pub mod live;
+mod noted;
 pub mod reload;
 mod ruled;
 pub mod ruler;

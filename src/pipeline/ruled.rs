@@ -27,8 +27,8 @@ use crate::wire::index::{self, ResourceEntry};
 use crate::wire::{Rope, Signal, attr};
 
 /// Why what the rules take away is lost.
-const DROPPED: &str = "dropped_by_rule";
-const SAMPLED_OUT: &str = "sampled_out";
+pub(super) const DROPPED: &str = "dropped_by_rule";
+pub(super) const SAMPLED_OUT: &str = "sampled_out";
 /// The field of a block that its items are.
 const ITEMS: u32 = 2;
 
@@ -110,10 +110,17 @@ impl Journey {
                 to: Destination::both(labelled[nth].to, scopes[nth].to),
             })
             .collect();
-        let facts =
-            if self.rules.rules.reads().trace { facts(trace, &members) } else { TraceFacts::default() };
+        let facts = if self.rules.rules.reads().trace {
+            facts(trace, &members)
+        } else {
+            TraceFacts { id: Some(trace.trace), ..TraceFacts::default() }
+        };
+        let facts = TraceFacts { drawn: trace.drawn, ..facts };
         let ruled = whole::apply(&self.rules.rules, &members, &facts, self.rules.now(), rand::random);
         self.rules.count(&ruled.troubles);
+        if let (Some(join), Some(draw)) = (&mut self.join, ruled.drawn) {
+            join.drew(trace, draw);
+        }
         if ruled.is_nothing() && !scopes.iter().any(|scope| scope.changed) {
             return (None, ruled.to);
         }
@@ -168,10 +175,7 @@ impl Journey {
             (lost, notes) = (lost + copies.0, notes + copies.1);
         }
         self.lose(Signal::Traces, reason, lost);
-        if !self.shelf.takes(Signal::Logs) {
-            self.in_hand[Signal::Logs as usize] = self.in_hand[Signal::Logs as usize].saturating_sub(notes);
-            self.shelf.lose_notes(reason, notes);
-        }
+        self.lose_notes(reason, notes);
         if ruled.is_gone() {
             return;
         }
@@ -253,6 +257,15 @@ impl Journey {
     /// Where rules send something, by our places of the upstreams they name.
     pub(super) fn placed(&self, routed: Option<Destination>) -> Option<Destination> {
         routed.map(|to| self.shelf.named(self.rules.rules.names(to)))
+    }
+
+    /// Log records that go with no span, by the user's wish; where they go on as logs nothing is lost.
+    pub(super) fn lose_notes(&mut self, reason: &str, notes: u64) {
+        if !self.shelf.takes(Signal::Logs) {
+            let in_hand = &mut self.in_hand[Signal::Logs as usize];
+            *in_hand = in_hand.saturating_sub(notes);
+            self.shelf.lose_notes(reason, notes);
+        }
     }
 
     /// Items that go no further, by the user's wish.

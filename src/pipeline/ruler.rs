@@ -54,8 +54,8 @@ type Made = (Bytes, bool, Option<Destination>);
 pub struct Ruler {
     pub rules: Arc<Rules>,
     clock: Clock,
-    /// By the names of the labelled resource and of the caller.
-    resources: HashMap<(u64, u64), Rc<Labelled>, RandomState>,
+    /// By the names of the labelled resource and of the caller, and the signal where rules differ by it.
+    resources: HashMap<(u64, u64, Option<Signal>), Rc<Labelled>, RandomState>,
     /// By the names of the resource, as ruled, of the scope and of the caller.
     scopes: HashMap<(u64, u64, u64), RuledScope, RandomState>,
     /// Names of callers, where rules about resources or scopes ask who they are.
@@ -123,17 +123,23 @@ impl Ruler {
         Frame { now: self.now(), random: rand::random(), ..Frame::default() }
     }
 
-    /// A labelled resource as the rules leave it: itself, where they change nothing.
-    pub fn resource(&mut self, labelled: Rc<Labelled>, caller: Option<&Caller>) -> Rc<Labelled> {
+    /// A labelled resource of a signal as the rules leave it: itself, where they change nothing.
+    pub fn resource(
+        &mut self,
+        signal: Signal,
+        labelled: Rc<Labelled>,
+        caller: Option<&Caller>,
+    ) -> Rc<Labelled> {
         if !self.rules.has_context(Context::Resource) {
             return labelled;
         }
-        let key = (labelled.id, self.name_of(caller));
+        let key = (labelled.id, self.name_of(caller), self.rules.differ_by_signal().then_some(signal));
         if let Some(known) = self.resources.get(&key) {
             return known.clone();
         }
         let rules = self.rules.clone();
-        let frame = Frame { request: caller.map(|caller| caller as &dyn Request), ..self.frame() };
+        let request = caller.map(|caller| caller as &dyn Request);
+        let frame = Frame { signal: Some(signal), request, ..self.frame() };
         let outcome = rules.apply_resource(&labelled.body, frame);
         self.count(&outcome.troubles);
         let ruled = if outcome.dropped || outcome.route.is_some() || !outcome.edits.is_empty() {
@@ -172,7 +178,7 @@ impl Ruler {
         name
     }
 
-    /// The scope of a joined block whose resource was ruled. An absent one has nothing to be changed.
+    /// The scope of a joined block of spans whose resource was ruled. An absent one has nothing to be changed.
     pub fn scope(&mut self, resource: &Labelled, scope: &Head, caller: Option<&Caller>) -> RuledScope {
         let as_it_came = || RuledScope {
             id: scope.id,
@@ -190,7 +196,7 @@ impl Ruler {
         }
         let rules = self.rules.clone();
         let request = caller.map(|caller| caller as &dyn Request);
-        let frame = Frame { resource: &resource.body, request, ..self.frame() };
+        let frame = Frame { signal: Some(Signal::Traces), resource: &resource.body, request, ..self.frame() };
         let outcome = rules.apply_scope(scope.body(), frame);
         self.count(&outcome.troubles);
         let ruled = if outcome.edits.is_empty() {

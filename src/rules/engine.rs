@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::clash;
+use super::editors::deciding;
 use super::frame::Frame;
 use super::functions::Argument;
 use super::group::{Context, ErrorMode, Group, Part};
@@ -33,6 +34,7 @@ pub struct Rules {
     pub(super) reads: Reads,
     /// The headers of requests that they name.
     pub(super) headers: BTreeSet<Arc<str>>,
+    samples: bool,
     /// The upstreams that can be named, in their places.
     pub(super) upstreams: Upstreams,
     /// Those that are named.
@@ -56,6 +58,8 @@ pub struct Reads {
 #[derive(Debug)]
 pub(super) struct Ready {
     pub context: Context,
+    /// See [`Group::signal`].
+    pub signal: Option<Signal>,
     pub error_mode: ErrorMode,
     pub conditions: Vec<Condition>,
     pub statements: Vec<(u32, Statement)>,
@@ -68,8 +72,10 @@ pub struct Outcome {
     pub edits: Patch,
     /// The item goes; its children move (`kinship`).
     pub dropped: bool,
-    /// The trace it belongs to was not drawn: all of it goes.
+    /// It was not drawn by `sample`, which was asked of it alone.
     pub sampled_out: bool,
+    /// What `sample` asks of the trace around it, which stays only if its randomness reaches this.
+    pub threshold: Option<u64>,
     /// Events or data points that go, while the item stays.
     pub parts_dropped: u32,
     /// The upstreams it goes to, and no others.
@@ -116,6 +122,8 @@ impl Rules {
             let text = format!("more than {STATEMENTS_MAX} statements");
             mistakes.push(Mistake { part, source: String::new(), at: 0..0, text });
         }
+        let mut statements = rules.groups.iter().flat_map(|group| &group.statements);
+        rules.samples = statements.any(|(_, statement)| statement.editor.name == "sample");
         if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
     }
 
@@ -148,6 +156,12 @@ impl Rules {
         self.parts.len()
     }
 
+    /// What statement `number` runs on.
+    pub fn context(&self, number: u32) -> Option<Context> {
+        let has = |group: &&Ready| group.statements.iter().any(|(own, _)| *own == number);
+        self.groups.iter().find(has).map(|group| group.context)
+    }
+
     /// What happens when statement `number` fails.
     pub fn error_mode(&self, number: u32) -> ErrorMode {
         let has = |group: &&Ready| group.statements.iter().any(|(own, _)| *own == number);
@@ -162,6 +176,16 @@ impl Rules {
     /// What the upstreams in these places are called there.
     pub fn names(&self, of: Destination) -> impl Iterator<Item = &str> + Clone {
         self.upstreams.names().enumerate().filter(move |(nth, _)| of.has(*nth)).map(|(_, name)| name)
+    }
+
+    /// Whether any rule samples traces.
+    pub fn samples(&self) -> bool {
+        self.samples
+    }
+
+    /// Whether rules about resources or scopes differ by the signal that these are of.
+    pub fn differ_by_signal(&self) -> bool {
+        self.groups.iter().any(|group| group.signal.is_some() && group.context.signal().is_none())
     }
 
     /// What becomes of a Resource message's body. Dropping one drops all that is in its block.
@@ -187,7 +211,11 @@ impl Rules {
     fn apply<'a>(&'a self, context: Context, item: &'a [u8], frame: Frame<'a>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut scene = Scene::of(context, item, frame);
-        for group in &self.groups {
+        let meant = |group: &&Ready| match (group.signal, frame.signal) {
+            (Some(wanted), Some(signal)) => wanted == signal,
+            _ => true,
+        };
+        for group in self.groups.iter().filter(meant) {
             let ran = match (context, group.context) {
                 (_, own) if own == context => group.run(&mut scene, &mut outcome),
                 (Context::Span, Context::SpanEvent) | (Context::Metric, Context::DataPoint) => {
@@ -199,19 +227,25 @@ impl Rules {
                 // The item goes on as it came, and nothing was decided about it.
                 return Outcome { troubles: outcome.troubles, ..Outcome::default() };
             }
-            if scene.dropped || scene.sampled_out {
+            if scene.dropped {
                 break;
             }
         }
         outcome.route = scene.route;
-        outcome.sampled_out = scene.sampled_out;
+        match frame.trace {
+            Some(_) => outcome.threshold = scene.threshold,
+            None => outcome.sampled_out = !deciding::stays_alone(&mut scene),
+        }
         match scene.patch() {
             Ok((edits, gone)) => {
                 let parts = scene.inners.as_ref().map_or(0, Vec::len);
                 let empty = context == Context::Metric && gone > 0 && gone as usize == parts;
                 outcome.dropped = scene.dropped || empty;
                 outcome.parts_dropped = if outcome.dropped { 0 } else { gone };
-                outcome.edits = edits;
+                outcome.edits = match &scene.recast {
+                    Some(recast) if !outcome.dropped => recast.plan(item, &edits),
+                    _ => edits,
+                };
             }
             Err(trouble) => outcome.troubles.push((outcome.matched.last().copied().unwrap_or(0), trouble)),
         }
@@ -265,7 +299,7 @@ impl Ready {
                 Err(trouble) => self.failed(*number, trouble, outcome)?,
             }
             let gone = scene.inner().map_or(scene.dropped, |inner| inner.dropped);
-            if gone || scene.sampled_out {
+            if gone {
                 break;
             }
         }

@@ -1,15 +1,18 @@
 //! What stands around an item while rules look at it. All of it is the caller's, and read only.
 
-use crate::model::Caller;
-use crate::wire::TraceId;
+use crate::model::{Caller, Draw};
+use crate::wire::{Signal, TraceId};
 
 /// The surroundings of one item. What is not known is empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Frame<'a> {
+    /// What a resource or scope is looked at for; not known, rules for any signal look at it.
+    pub signal: Option<Signal>,
     /// The Resource message's body, with the resource rules' edits.
     pub resource: &'a [u8],
     /// The InstrumentationScope's.
     pub scope: &'a [u8],
+    /// Not known: what `sample` says is decided by the item alone.
     pub trace: Option<&'a TraceFacts<'a>>,
     /// The Span bodies of the trace's root and of the nearest parent that is kept.
     pub root: Option<&'a [u8]>,
@@ -37,6 +40,8 @@ pub struct TraceFacts<'a> {
     pub duration: i64,
     /// Spans whose status is an error.
     pub errors: u64,
+    /// What `sample` decided about a part of it that has left.
+    pub drawn: Option<Draw>,
 }
 
 /// What is known of the request that an item came in.

@@ -81,6 +81,8 @@ pub struct Group {
     pub name: Option<String>,
     /// Inferred from the paths when it is not given.
     pub context: Option<Context>,
+    /// Of rules about resources and scopes: those of this signal only; else of all.
+    pub signal: Option<Signal>,
     pub error_mode: ErrorMode,
     /// The statements run where any of these holds, or where there are none.
     pub conditions: Vec<String>,

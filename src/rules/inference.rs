@@ -18,10 +18,11 @@ pub fn inferred<'t>(
         Context::Scope,
     ];
     let mut named = Vec::new();
-    let mut note = |first: &str| {
-        named.extend(match first {
-            "root" | "parent" | "trace" => Some(Context::Span),
-            name => Context::of_name(name),
+    let mut note = |seen: Seen<'_>| {
+        named.extend(match seen.first() {
+            Some("root" | "parent" | "trace") => Some(Context::Span),
+            Some(name) => Context::of_name(name),
+            None => None,
         });
     };
     conditions.for_each(|condition| gather(condition, &mut note));
@@ -32,21 +33,40 @@ pub fn inferred<'t>(
     ORDER.into_iter().find(|context| named.contains(context))
 }
 
-/// Calls `note` with the first name of every path.
-fn gather(expr: &tree::Expr, note: &mut dyn FnMut(&str)) {
+/// What may say what a text is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'t> {
+    Path(&'t [tree::Segment]),
+    /// What needs no path and says by its name what it is about.
+    Of(Context),
+}
+
+impl<'t> Seen<'t> {
+    /// The name a path begins with.
+    pub fn first(self) -> Option<&'t str> {
+        match self {
+            Seen::Path(segments) => segments.first().map(|first| first.name.as_str()),
+            Seen::Of(context) => Some(context.name()),
+        }
+    }
+}
+
+/// Calls `note` with every path.
+pub fn gather(expr: &tree::Expr, note: &mut dyn FnMut(Seen<'_>)) {
     use tree::Node;
     match &expr.node {
         Node::Path(segments) => {
-            segments.first().into_iter().for_each(|first| note(&first.name));
+            note(Seen::Path(segments));
             segments.iter().flat_map(|segment| &segment.keys).for_each(|key| gather(key, note));
         }
         Node::Call(call) => gather_call(call, note),
         Node::Lambda(parameters, body) => {
             // A parameter hides a context of its name.
             let is_own = |first: &str| parameters.iter().any(|parameter| parameter.name == first);
-            gather(body, &mut |first| {
-                if !is_own(first) {
-                    note(first)
+            gather(body, &mut |seen| {
+                let hidden = matches!(seen, Seen::Path(_)) && seen.first().is_some_and(is_own);
+                if !hidden {
+                    note(seen)
                 }
             });
         }
@@ -70,9 +90,11 @@ fn gather(expr: &tree::Expr, note: &mut dyn FnMut(&str)) {
     }
 }
 
-pub fn gather_call(call: &tree::Call, note: &mut dyn FnMut(&str)) {
-    if call.name == "IsRootSpan" {
-        note("span");
+pub fn gather_call(call: &tree::Call, note: &mut dyn FnMut(Seen<'_>)) {
+    match call.name.as_str() {
+        "IsRootSpan" | "sample" => note(Seen::Of(Context::Span)),
+        "convert_sum_to_gauge" | "convert_gauge_to_sum" => note(Seen::Of(Context::Metric)),
+        _ => {}
     }
     call.arguments.iter().for_each(|argument| gather(&argument.value, note));
     call.keys.iter().for_each(|key| gather(key, note));

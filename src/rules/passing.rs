@@ -83,6 +83,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
         for slot in items() {
             let item = slot.body(block);
             let frame = Frame {
+                signal: Some(self.signal),
                 resource: self.resource,
                 scope: &scope,
                 request: self.request,
@@ -133,6 +134,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
             return Some((scope, None));
         }
         let frame = Frame {
+            signal: Some(self.signal),
             resource: self.resource,
             request: self.request,
             now: self.now,

@@ -1,6 +1,7 @@
 //! One group, read and compiled; what is wrong with it is gathered.
 
 use super::compile::Compiler;
+use super::editors;
 use super::engine::{Ready, Rules};
 use super::group::{Context, Group, Part};
 use super::inference::{gather_call, inferred};
@@ -49,6 +50,7 @@ impl Reader<'_> {
         let bare = self.group.context.is_some();
         let mut ready = Ready {
             context,
+            signal: self.group.signal,
             error_mode: self.group.error_mode,
             conditions: Vec::new(),
             statements: Vec::new(),
@@ -76,8 +78,18 @@ impl Reader<'_> {
     fn aimless(&mut self, statements: &[(usize, tree::Statement)]) {
         let Some((nth, statement)) = statements.first() else { return };
         let source = self.group.statements.get(*nth).cloned().unwrap_or_default();
+        let editor = &statement.editor;
+        if !editors::all().any(|known| known.name == editor.name) {
+            let hint = did_you_mean(&editor.name, editors::all().map(|known| known.name));
+            let text = format!("unknown editor `{}`{hint}", editor.name);
+            return self.wrong(
+                self.part(false, *nth),
+                &source,
+                Unreadable { at: editor.name_at.clone(), text },
+            );
+        }
         let mut names = Vec::new();
-        gather_call(&statement.editor, &mut |first| names.push(first.to_owned()));
+        gather_call(&statement.editor, &mut |seen| names.extend(seen.first().map(str::to_owned)));
         let known = || Context::ALL.map(Context::name);
         let meant = names.iter().map(|name| did_you_mean(name, known())).find(|hint| !hint.is_empty());
         let hint = meant.unwrap_or_else(|| format!("; begin one with its context ({})", known().join(", ")));

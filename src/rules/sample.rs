@@ -9,26 +9,51 @@ use super::tracestate;
 const BITS: u32 = 56;
 const ALL: u64 = 1 << BITS;
 
-/// Decides about the trace `id` (16 bytes) at `rate` (0 to 1): `None` if it goes, else its new trace state.
-pub fn decide(id: &[u8], state: &str, rate: f64) -> Option<String> {
-    let said = tracestate::get(state, "ot").unwrap_or_default();
-    let earlier = sub(&said, "th").and_then(threshold).unwrap_or(0);
-    let random = sub(&said, "rv")
-        .and_then(|rv| hex(rv).filter(|_| rv.len() == 14))
-        .unwrap_or_else(|| id.iter().rev().take(7).rev().fold(0, |all, byte| all << 8 | u64::from(*byte)));
+/// Below this much randomness a trace goes, at `rate` (0 to 1).
+pub fn threshold_of(rate: f64) -> u64 {
     let rate = if rate.is_nan() { 1.0 } else { rate.clamp(0.0, 1.0) };
-    let wanted = ((1.0 - rate) * ALL as f64).round() as u64;
-    if wanted >= ALL || (wanted > earlier && random < wanted) {
+    ((1.0 - rate) * ALL as f64).round() as u64
+}
+
+/// What a trace state says of sampling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// What it was thinned out at before.
+    pub threshold: Option<u64>,
+    /// The trace's randomness, where it is not its id's.
+    pub random: Option<u64>,
+}
+
+impl Said {
+    pub fn of(state: &str) -> Self {
+        let said = tracestate::get(state, "ot").unwrap_or_default();
+        Self {
+            threshold: sub(&said, "th").and_then(threshold),
+            random: sub(&said, "rv").and_then(|rv| hex(rv).filter(|_| rv.len() == 14)),
+        }
+    }
+}
+
+/// The randomness of a trace's id: its last seven bytes.
+pub fn random_of(id: &[u8]) -> u64 {
+    id.iter().rev().take(7).rev().fold(0, |all, byte| all << 8 | u64::from(*byte))
+}
+
+/// Whether a trace stays that was thinned out at `earlier` before.
+pub fn stays(threshold: u64, random: u64, earlier: Option<u64>) -> bool {
+    threshold < ALL && (threshold <= earlier.unwrap_or(0) || random >= threshold)
+}
+
+/// The trace state of a span whose trace stayed at `threshold`; `None`: what it says is right already.
+pub fn stated(state: &str, threshold: u64) -> Option<String> {
+    let said = tracestate::get(state, "ot").unwrap_or_default();
+    if Said::of(state).threshold.is_some_and(|earlier| earlier >= threshold) {
         return None;
     }
-    if wanted <= earlier && sub(&said, "th").is_some() {
-        return Some(state.to_owned());
-    }
     let others = said.split(';').filter(|part| !part.is_empty() && !part.starts_with("th:"));
-    let ot = std::iter::once(format!("th:{}", digits(wanted))).chain(others.map(str::to_owned));
-    let ot = ot.collect::<Vec<_>>().join(";");
+    let ot = std::iter::once(format!("th:{}", digits(threshold))).chain(others.map(str::to_owned));
     // A state that can not take it stays: the decision holds all the same.
-    Some(tracestate::set(state, "ot", &ot).unwrap_or_else(|_| state.to_owned()))
+    tracestate::set(state, "ot", &ot.collect::<Vec<_>>().join(";")).ok()
 }
 
 fn sub<'s>(ot: &'s str, key: &str) -> Option<&'s str> {
@@ -53,6 +78,13 @@ fn digits(threshold: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What becomes of a trace state at a rate; `None`: its trace goes.
+    fn decide(id: &[u8], state: &str, rate: f64) -> Option<String> {
+        let (said, wanted) = (Said::of(state), threshold_of(rate));
+        let stays = stays(wanted, said.random.unwrap_or_else(|| random_of(id)), said.threshold);
+        stays.then(|| stated(state, wanted).unwrap_or_else(|| state.to_owned()))
+    }
 
     fn id(random: u64) -> [u8; 16] {
         let mut id = [1; 16];

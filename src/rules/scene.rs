@@ -14,6 +14,7 @@ use super::lambda::Locals;
 use super::map::Map;
 use super::points::Kind;
 use super::reading::{self, Reading};
+use super::recast::Recast;
 use super::slots::{self, Nests, Slot};
 use super::spots::{Home, Spot};
 use super::trouble::Trouble;
@@ -49,8 +50,10 @@ pub struct Scene<'a> {
     pub cache: Map<'a>,
     pub locals: Locals<'a>,
     pub dropped: bool,
-    /// The trace this belongs to was not drawn.
-    pub sampled_out: bool,
+    /// What `sample` asks of the trace this belongs to (`sample`); of several the highest.
+    pub threshold: Option<u64>,
+    /// What kind of metric this becomes.
+    pub recast: Option<Recast>,
     /// The upstreams it goes to, and no others.
     pub route: Option<Destination>,
     /// Random values handed out so far.
@@ -76,7 +79,8 @@ impl<'a> Scene<'a> {
             cache: Map::default(),
             locals: Locals::default(),
             dropped: false,
-            sampled_out: false,
+            threshold: None,
+            recast: None,
             route: None,
             drawn: Cell::new(0),
         }
@@ -129,6 +133,11 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The kind a metric has, or is to have.
+    pub fn metric_kind(&self) -> Option<Kind> {
+        self.recast.as_ref().map(|recast| recast.to).or_else(|| Kind::of(self.item.base()))
+    }
+
     /// What stands at `spot`, looked into by `keys`.
     ///
     /// # Errors
@@ -148,6 +157,9 @@ impl<'a> Scene<'a> {
         }
         let reading =
             |draft| Reading { draft, kind: self.kind(home), nth: self.inner().map_or(0, |i| i.nth) };
+        if let (Spot::MetricType, Some(recast)) = (spot, &self.recast) {
+            return Ok(Value::Int(recast.to.number()));
+        }
         let draft = match home {
             Home::Item => &self.item,
             Home::Inner => match self.inner() {

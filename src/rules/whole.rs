@@ -2,8 +2,8 @@
 //!
 //! Parents come before their children, so that `parent` is the nearest that is kept; then the tree is mended
 //! (`kinship`). Two surprises. A trace all of whose spans are dropped goes whole: the last root is kept for its
-//! children only. And one span that is not drawn by `sample` takes all others with it; one that is sent elsewhere by
-//! `route` as well, so that a trace stays whole.
+//! children only. And `sample` is decided once for all of it, wherever the span stands that a rule asks it of (each
+//! span that stays then says how far its trace was thinned out); `route` as well, so that a trace stays whole.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -11,16 +11,18 @@ use smallvec::SmallVec;
 use super::engine::{Outcome, Rules};
 use super::frame::{Frame, Request, TraceFacts};
 use super::kinship::{self, Kin};
+use super::sample::{self, Said};
 use super::slots::slots;
 use super::trouble::Trouble;
-use crate::model::Destination;
+use crate::model::{Destination, Draw};
 use crate::wire::fields::{Fields, Payload, put_len_field};
 use crate::wire::patch::Patch;
 use crate::wire::span::{SpanView, Status};
-use crate::wire::{Signal, SpanId};
+use crate::wire::{Signal, SpanId, TraceId, attr};
 
-/// `Span.span_id` and `Span.parent_span_id`.
+/// `Span.span_id`, `Span.trace_state` and `Span.parent_span_id`.
 const ID: u32 = 2;
+const TRACE_STATE: u32 = 3;
 const PARENT: u32 = 4;
 
 /// A span as it would go out, and what it stands in.
@@ -54,6 +56,8 @@ pub struct Ruled {
     pub spans: Vec<Fated>,
     /// It was not drawn: all of it goes.
     pub sampled_out: bool,
+    /// What is to be remembered for parts of it still to come.
+    pub drawn: Option<Draw>,
     /// Where rules want any of its spans that stay to go, all of it goes, and nowhere else.
     pub to: Option<Destination>,
     pub troubles: Vec<(u32, Trouble)>,
@@ -94,10 +98,12 @@ pub fn apply(
     let mut ruled = Ruled { spans: vec![Fated::default(); members.len()], ..Ruled::default() };
     // Of each span that was looked at, the nearest that is kept: itself, or one above it.
     let mut kept: Vec<Option<usize>> = vec![None; members.len()];
+    let mut threshold = None;
     for at in parents_first(&parents) {
         let (Some(member), Some(fated)) = (members.get(at), ruled.spans.get_mut(at)) else { continue };
         let above = parents.get(at).copied().flatten().and_then(|parent| kept.get(parent).copied().flatten());
         let frame = Frame {
+            signal: Some(Signal::Traces),
             resource: member.resource,
             scope: member.scope,
             trace: Some(facts),
@@ -112,7 +118,7 @@ pub fn apply(
         } else {
             rules.apply_item(Signal::Traces, member.span, frame)
         };
-        ruled.sampled_out |= outcome.sampled_out;
+        threshold = threshold.max(outcome.threshold);
         if !outcome.dropped {
             ruled.to = Destination::both(ruled.to, Destination::both(member.to, outcome.route));
         }
@@ -124,10 +130,42 @@ pub fn apply(
             *kept = if fated.dropped { above } else { Some(at) };
         }
     }
+    ruled.drawn = facts.drawn.or_else(|| rules.samples().then(|| draw(members, facts.id, threshold)));
+    ruled.sampled_out = ruled.drawn == Some(Draw::Out);
     if !ruled.sampled_out {
         mend(members, kin, &mut ruled.spans);
     }
+    if let Some(Draw::Kept(Some(threshold))) = ruled.drawn {
+        state(members, threshold, &mut ruled.spans);
+    }
     ruled
+}
+
+/// Decides about the trace once: its randomness is what any span says it is, else its id's.
+fn draw(members: &[Member<'_>], id: Option<TraceId>, threshold: Option<u64>) -> Draw {
+    let Some(threshold) = threshold else { return Draw::Kept(None) };
+    let said = || members.iter().map(|member| Said::of(state_of(member.span)));
+    let id = || id.map_or(0, |id| sample::random_of(&id.0));
+    let random = said().find_map(|said| said.random).unwrap_or_else(id);
+    let earlier = said().filter_map(|said| said.threshold).max();
+    if sample::stays(threshold, random, earlier) { Draw::Kept(Some(threshold)) } else { Draw::Out }
+}
+
+/// Writes on each span that stays how far its trace was thinned out, unless it was further before.
+fn state(members: &[Member<'_>], threshold: u64, spans: &mut [Fated]) {
+    for (member, span) in members.iter().zip(spans).filter(|(_, span)| !span.dropped) {
+        let written = span.written.as_deref().unwrap_or(member.span);
+        if let Some(new) = sample::stated(state_of(written), threshold) {
+            span.written = Some(with(written, TRACE_STATE, Some(new.as_bytes())));
+        }
+    }
+}
+
+fn state_of(span: &[u8]) -> &str {
+    attr::messages(span, TRACE_STATE)
+        .last()
+        .and_then(|state| std::str::from_utf8(state).ok())
+        .unwrap_or_default()
 }
 
 /// Gives the children of what is dropped another parent.
@@ -143,7 +181,8 @@ fn mend(members: &[Member<'_>], before: Vec<Kin>, spans: &mut [Fated]) {
         span.dropped = after.dropped;
         if !after.dropped && after.parent != before.parent {
             let written = span.written.as_deref().unwrap_or(member.span);
-            span.written = Some(with_parent(written, after.parent));
+            let parent = Some(&after.parent.0[..]).filter(|_| !after.parent.is_none());
+            span.written = Some(with(written, PARENT, parent));
         }
     }
 }
@@ -164,12 +203,13 @@ fn kin_of(span: &[u8]) -> Kin {
     kin
 }
 
-fn with_parent(span: &[u8], parent: SpanId) -> Vec<u8> {
+/// The span with another value at a field, or none.
+fn with(span: &[u8], field: u32, value: Option<&[u8]>) -> Vec<u8> {
     let mut patch = Patch::default();
-    slots(span).filter(|slot| slot.number() == PARENT).for_each(|slot| patch.cut(slot.range()));
-    if !parent.is_none() {
+    slots(span).filter(|slot| slot.number() == field).for_each(|slot| patch.cut(slot.range()));
+    if let Some(value) = value {
         let end = span.len()..span.len();
-        patch.put(end, |out| put_len_field(PARENT, &parent.0, out));
+        patch.put(end, |out| put_len_field(field, value, out));
     }
     patch.apply(span)
 }
@@ -202,6 +242,7 @@ fn parents_first(parents: &[Option<usize>]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::trace::v1::{Span, Status as Outcome};
+    use proptest::prelude::*;
     use prost::Message;
 
     use super::*;
@@ -281,6 +322,139 @@ mod tests {
         let spans = [(1, 0, "a"), (2, 1, "b")];
         assert!(ruled(&["sample(0) where span.name == \"b\""], &spans).0.sampled_out);
         assert!(ruled(&["sample(1) where span.name == \"c\""], &spans).0.is_nothing());
+    }
+
+    /// A trace of as many spans, its randomness, and what each says of sampling.
+    fn sampled(
+        statements: &[&str],
+        random: u64,
+        states: &[&str],
+        drawn: Option<Draw>,
+    ) -> (Ruled, Vec<String>) {
+        let statements = statements.iter().map(|text| (*text).to_owned()).collect();
+        let rules = Rules::compile(&[Group { statements, ..Group::default() }]).unwrap();
+        let id = [&[1; 8][..], &random.to_be_bytes()].concat();
+        let span = |(nth, state): (usize, &&str)| {
+            let span_id = vec![nth as u8 + 1; 8];
+            let parent_span_id = if nth == 0 { Vec::new() } else { vec![1; 8] };
+            let (name, trace_state) = (format!("s{nth}"), (*state).to_owned());
+            Span { trace_id: id.clone(), span_id, parent_span_id, name, trace_state, ..Span::default() }
+                .encode_to_vec()
+        };
+        let spans: Vec<_> = states.iter().enumerate().map(span).collect();
+        let members: Vec<_> = spans
+            .iter()
+            .map(|span| Member { span, request: None, resource: &[], scope: &[], dropped: false, to: None })
+            .collect();
+        let id = Some(TraceId(id.clone().try_into().unwrap()));
+        let facts = TraceFacts { id, drawn, ..facts(&members) };
+        let ruled = apply(&rules, &members, &facts, 0, || 7);
+        let state = |(fated, span): (&Fated, &Vec<u8>)| {
+            Span::decode(fated.written.as_deref().unwrap_or(span)).unwrap().trace_state
+        };
+        let states = ruled.spans.iter().zip(&spans).map(state).collect();
+        (ruled, states)
+    }
+
+    const HALF: u64 = 1 << 55;
+
+    #[test]
+    fn every_span_of_a_sampled_trace_says_how_far_it_was_thinned_out() {
+        let one = &["sample(0.5) where span.name == \"s1\""];
+        let (ruled, states) = sampled(one, HALF, &["", "a=1", "ot=th:4;x:1,a=1", "ot=th:c"], None);
+        assert!(!ruled.sampled_out);
+        assert_eq!(ruled.drawn, Some(Draw::Kept(Some(HALF))));
+        assert_eq!(states, ["ot=th:8", "ot=th:8,a=1", "ot=th:8;x:1,a=1", "ot=th:c"]);
+        assert!(sampled(one, HALF - 1, &["", "", ""], None).0.sampled_out);
+        // Of several rates the least one is the trace's.
+        let several = &["sample(0.5)", "sample(0.25) where span.name == \"s1\"", "sample(1)"];
+        assert_eq!(sampled(several, 0xd0_0000_0000_0000, &["", ""], None).1, ["ot=th:c", "ot=th:c"]);
+        assert!(sampled(several, 0xb0_0000_0000_0000, &["", ""], None).0.sampled_out);
+    }
+
+    #[test]
+    fn what_is_kept_for_another_reason_does_not_say_that_it_was_thinned_out() {
+        let states = ["", "a=1", "ot=th:4"];
+        let (ruled, after) =
+            sampled(&["sample(0) where trace.errors == 0 and span.name == \"x\""], 0, &states, None);
+        assert_eq!((ruled.sampled_out, ruled.drawn), (false, Some(Draw::Kept(None))));
+        assert_eq!(after, states);
+        assert!(ruled.is_nothing());
+    }
+
+    #[test]
+    fn the_randomness_any_span_names_is_the_traces() {
+        let states = ["", "ot=rv:ffffffffffffff", ""];
+        let (ruled, after) = sampled(&["sample(0.1)"], 0, &states, None);
+        assert!(!ruled.sampled_out);
+        assert!(
+            after.iter().all(|state| Said::of(state).threshold == Some(sample::threshold_of(0.1))),
+            "{after:?}"
+        );
+        assert!(sampled(&["sample(0.9)"], HALF, &["ot=rv:00000000000000", ""], None).0.sampled_out);
+    }
+
+    #[test]
+    fn a_part_that_comes_later_follows_what_was_decided() {
+        let rules = &["sample(0.5)"];
+        assert!(sampled(rules, u64::MAX, &[""], Some(Draw::Out)).0.sampled_out);
+        let (ruled, states) = sampled(rules, 0, &["", "ot=th:c"], Some(Draw::Kept(Some(HALF))));
+        assert!(!ruled.sampled_out);
+        assert_eq!(states, ["ot=th:8", "ot=th:c"]);
+        // Its errors kept it: what comes later has none, and stays.
+        assert_eq!(sampled(rules, 0, &["a=1"], Some(Draw::Kept(None))).1, ["a=1"]);
+    }
+
+    proptest! {
+        /// Dropped or moved, no span misses a parent that it had; and what is not dropped keeps every other byte.
+        #[test]
+        fn dropping_leaves_no_orphans_and_touches_nothing_but_parents(
+            list in proptest::collection::vec((1_u8..12, 0_u8..14, 0_u8..3), 1..24)
+        ) {
+            const NAMES: [&str; 3] = ["keep", "noise", "bad"];
+            let spans: Vec<Short> = list.iter().map(|(id, up, name)| (*id, *up, NAMES[usize::from(*name)])).collect();
+            let (ruled, kept) = ruled(&["drop() where span.name == \"noise\""], &spans);
+            for (id, parent, _) in &kept {
+                let had = spans.iter().any(|span| span.0 == *parent);
+                let has = kept.iter().any(|span| span.0 == *parent);
+                prop_assert!(*parent == 0 || has || !had, "{id} lost {parent}");
+            }
+            prop_assert!(kept.iter().filter(|(_, _, name)| name == "noise").count() <= 1, "but for the last root");
+            for (fated, short) in ruled.spans.iter().zip(&spans) {
+                let Some(written) = &fated.written else { continue };
+                let (mut before, mut after) = (Span::decode(&span(short)[..]).unwrap(), Span::decode(&written[..]).unwrap());
+                (before.parent_span_id, after.parent_span_id) = Default::default();
+                prop_assert_eq!(before, after);
+            }
+        }
+
+        /// Whatever the services' own samplers said, a trace goes or stays whole, and the same with all its spans
+        /// in one part or each by itself.
+        #[test]
+        fn sampling_takes_whole_traces(
+            random in 0_u64..1 << 56,
+            rate in 0_u64..=20,
+            thresholds in proptest::collection::vec(proptest::option::of(0_u64..1 << 56), 1..6),
+        ) {
+            // Consistent: a span that says it was thinned out would not be here otherwise.
+            let states: Vec<String> = thresholds
+                .iter()
+                .map(|th| th.filter(|th| *th <= random).map_or(String::new(), |th| format!("ot=th:{th:014x}")))
+                .collect();
+            let states: Vec<&str> = states.iter().map(String::as_str).collect();
+            let rule = format!("sample({})", rate as f64 / 20.0);
+            let (whole, after) = sampled(&[&rule], random, &states, None);
+            let wanted = sample::threshold_of(rate as f64 / 20.0);
+            prop_assert_eq!(whole.sampled_out, random < wanted || rate == 0);
+            for (nth, state) in states.iter().enumerate() {
+                let (alone, _) = sampled(&[&rule], random, &[state], None);
+                prop_assert_eq!(alone.sampled_out, whole.sampled_out);
+                let own = Said::of(state).threshold.unwrap_or(0);
+                if !whole.sampled_out {
+                    prop_assert_eq!(Said::of(&after[nth]).threshold, Some(own.max(wanted)));
+                }
+            }
+        }
     }
 
     #[test]

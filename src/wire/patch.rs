@@ -76,9 +76,16 @@ impl Patch {
         self.insert(Edit { gone: field.start..body, new: from..self.bytes.len() });
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&inner.bytes);
-        for Edit { gone, new } in &inner.edits {
+        // What stands at the end of the message belongs into it, before whatever was planned behind it.
+        let end = self.edits.partition_point(|known| known.gone.start < field.end);
+        for (end, Edit { gone, new }) in (end..).zip(&inner.edits) {
             let gone = gone.start + body..gone.end + body;
-            self.insert(Edit { gone, new: new.start + base..new.end + base });
+            let edit = Edit { gone, new: new.start + base..new.end + base };
+            if edit.gone.start < field.end {
+                self.insert(edit);
+            } else {
+                self.edits.insert(end, edit);
+            }
         }
     }
 
@@ -144,6 +151,18 @@ mod tests {
         put(&mut patch, 0..1, b"0");
         put(&mut patch, 2..2, b"2");
         assert_eq!(patch.apply(b"ab"), b"0b12");
+    }
+
+    /// Found beside the Collector: an attribute of a point was laid down behind the sum's temporality.
+    #[test]
+    fn what_is_put_at_the_end_of_a_message_inside_stays_inside() {
+        let before = message(&[(1, b"ab"), (2, b"c")]);
+        let (mut inner, mut patch) = (Patch::default(), Patch::default());
+        put(&mut patch, 4..before.len(), &message(&[(2, b"new")]));
+        put(&mut inner, 2..2, b"1");
+        put(&mut inner, 2..2, b"2");
+        patch.nest(1, 0..4, 2, &inner);
+        assert_eq!(patch.apply(&before), message(&[(1, b"ab12"), (2, b"new")]));
     }
 
     #[test]

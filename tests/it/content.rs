@@ -161,6 +161,60 @@ async fn where_nobody_takes_logs_what_was_said_is_lost_with_its_span() {
     assert_eq!(proxy.metrics().await.sum("spandrel_exporter_lost_items_total", &labels), 2);
 }
 
+const MASKS: &str = "rules:
+  - 'mask(log.body, \"card\")'
+  - 'drop() where log.event_name == \"gen_ai.choice\"'
+  - 'sample(0) where log.event_name == \"gen_ai.tool.message\"'
+";
+
+/// The rules about logs are about these copies too: nothing leaves that they mask or drop.
+#[tokio::test]
+async fn what_is_said_on_a_span_is_what_the_rules_about_logs_leave_of_it() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::with(format!("upstream: {}\nlanes: 2\n{FAST}{MASKS}", upstream.endpoint())).await;
+    let tool = LogRecord { event_name: "gen_ai.tool.message".into(), ..question(1, 1, "of a tool") };
+    let said_all = vec![question(1, 1, "my card is 4111 1111 1111 1111"), answer(1, 1, "thanks"), tool];
+    proxy.client().grpc(Signal::Logs, logs(said_all).encode()).await.assert_taken();
+    let spans = Export::Traces(made::request(made::trace(1, 3)));
+    proxy.client().grpc(Signal::Traces, spans.encode()).await.assert_taken();
+    upstream.await_spans(3).await;
+    upstream.await_items(Signal::Logs, 1).await;
+    assert_eq!(said(&came(&upstream, 1, 1).events), [("gen_ai.user.message", "my card is ***")]);
+    for received in upstream.requests() {
+        let body = received.export.encode();
+        assert!(!body.windows(9).any(|window| window == b"1111 1111"), "{:?}", received.export);
+    }
+    let ledger = proxy.await_settled(Signal::Logs, "default").await;
+    assert_eq!((ledger.received, ledger.delivered, ledger.lost), (3, 1, 2), "as logs, once");
+}
+
+/// Where nobody takes logs, such a record is lost by the user's wish, and counted.
+#[tokio::test]
+async fn where_nobody_takes_logs_what_the_rules_take_away_is_counted() {
+    let upstream = Upstream::start().await;
+    let only = format!("upstreams: {{only: {{endpoint: \"{}\", signals: traces}}}}\n", upstream.endpoint());
+    let proxy =
+        Proxy::with(format!("{only}{FAST}{MASKS}  - 'drop() where span.name == \"SELECT orders 2\"'\n"))
+            .await;
+    let tool = LogRecord { event_name: "gen_ai.tool.message".into(), ..question(1, 1, "of a tool") };
+    // The last one's span is dropped, and takes it along.
+    let all =
+        vec![question(1, 1, "4111 1111 1111 1111"), answer(1, 1, "thanks"), tool, question(1, 2, "gone")];
+    proxy.client().grpc(Signal::Logs, logs(all).encode()).await.assert_taken();
+    let spans = Export::Traces(made::request(made::trace(1, 3)));
+    proxy.client().grpc(Signal::Traces, spans.encode()).await.assert_taken();
+    upstream.await_spans(2).await;
+    assert_eq!(said(&came(&upstream, 1, 1).events), [("gen_ai.user.message", "***")]);
+    let ledger = proxy.await_settled(Signal::Logs, "only").await;
+    assert_eq!((ledger.received, ledger.delivered, ledger.lost), (4, 1, 3));
+    let metrics = proxy.metrics().await;
+    let lost =
+        |reason| metrics.sum("spandrel_exporter_lost_items_total", &[("signal", "logs"), ("reason", reason)]);
+    assert_eq!((lost("dropped_by_rule"), lost("sampled_out")), (2, 1));
+    let ledger = proxy.await_settled(Signal::Traces, "only").await;
+    assert_eq!((ledger.received, ledger.delivered, ledger.lost), (3, 2, 1));
+}
+
 #[tokio::test]
 async fn spans_are_left_alone_unless_it_is_asked_for() {
     let upstream = Upstream::start().await;

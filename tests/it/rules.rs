@@ -353,6 +353,34 @@ async fn bad_rules_keep_it_from_starting() {
     assert!(said.contains("\n  | set(span.atributes[\"a\"], 1)\n"), "{said}");
 }
 
+/// What of a Collector's file is left out is told by `check` and at start, with its line.
+#[tokio::test]
+async fn what_is_left_out_of_a_collectors_file_is_told_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = directory.path().join("collector.yaml");
+    let text = "processors:\n  transform:\n    trace_statements:\n      - set(span.name, \"x\")\n      - nothing()\n";
+    std::fs::write(&collector, text).unwrap();
+    let rules = format!("rules: {{from_collector: {}, unsupported: skip}}\n", collector.display());
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::with(format!("upstream: {}\n{FAST}{rules}", upstream.endpoint())).await;
+    let told =
+        format!("{}:5:9: `transform.trace_statements/2`: unknown editor `nothing`", collector.display());
+    proxy.await_stderr("what is left out", |said| said.contains(&told)).await;
+    send(&proxy, &Export::Traces(made::request(made::trace(1, 2)))).await;
+    upstream.await_spans(2).await;
+    assert!(spans(&upstream).iter().all(|span| span.name == "x"));
+    let config = directory.path().join("spandrel.yaml");
+    std::fs::write(&config, rules).unwrap();
+    let check = std::process::Command::new(env!("CARGO_BIN_EXE_spandrel"))
+        .args(["check", "--config"])
+        .arg(&config)
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(check.status.success() && said.contains(&format!("note: {told}; left out")), "{said}");
+}
+
 fn tried(arguments: &[&str]) -> (i32, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_spandrel"))
         .arg("try")
@@ -390,6 +418,47 @@ fn try_shows_what_rules_would_do_to_a_capture() {
     assert!(said.contains("4 items: 1 changed, 1 dropped, 0 sampled out, 2 as they were"), "{said}");
     assert!(!said.contains('\u{1b}'), "no colours into a pipe: {said:?}");
     assert_eq!(tried(&[&rules, &json, "--explain"]), (code, said));
+
+    // Two rules on one field, a child that moves because its parent went, a Collector's file.
+    let list = "- set(span.name, Concat([span.name, \"a\"], \"\")) where span.kind == 2\n\
+                - set(span.name, Concat([span.name, \"b\"], \"\")) where span.kind == 2\n\
+                - drop() where span.name == \"noise\"\n\
+                - 'sample(0.5) where span.kind == 2'\n";
+    std::fs::write(&rules, list).unwrap();
+    let mut spans = made::trace(0xff_ffff, 3);
+    spans[1].name = "noise".into();
+    spans[2].parent_span_id = spans[1].span_id.clone();
+    spans.iter_mut().for_each(|span| span.trace_id = vec![0xff; 16]);
+    std::fs::write(&pb, Export::Traces(made::request(spans)).encode()).unwrap();
+    let (code, said) = tried(&[&rules, &pb, "--explain"]);
+    assert_eq!(code, 0, "{said}");
+    let by = |line: usize| format!("      by {rules}:{line}  ");
+    let lines: Vec<&str> = said.lines().collect();
+    let behind = |what: &str| {
+        let at =
+            lines.iter().position(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {said}"));
+        lines[at + 1..]
+            .iter()
+            .take_while(|line| line.trim_start().starts_with("by "))
+            .map(|line| line.to_string())
+    };
+    let named: Vec<String> = behind("~ name: ").collect();
+    assert!(named.len() == 2 && named[0].starts_with(&by(1)) && named[1].starts_with(&by(2)), "{said}");
+    assert!(behind("~ parentSpanId: ").all(|line| line.starts_with(&by(3))), "{said}");
+    assert!(behind("noise\" 01").all(|line| line.contains("rules.yaml:3  drop()")), "{said}");
+    assert!(behind("+ traceState: \"ot=th:8\"").all(|line| line.starts_with(&by(4))), "{said}");
+    assert!(!said.contains("never "), "{said}");
+
+    std::fs::write(
+        &rules,
+        "processors:\n  transform:\n    trace_statements:\n      - set(span.name, \"x\")\n",
+    )
+    .unwrap();
+    let (code, said) = tried(&[&rules, &pb, "--explain"]);
+    assert!(
+        code == 0 && said.contains("rules.yaml:4  set(span.name, \"x\")") && said.contains("3 changed"),
+        "{said}"
+    );
 
     std::fs::write(&rules, "rules:\n  - sett(span.name, \"x\")\n").unwrap();
     let (code, said) = tried(&[&rules, &pb]);

@@ -32,7 +32,6 @@ pub struct Looked {
     /// `None`: as it was.
     pub is: Option<Vec<u8>>,
     pub fate: Fate,
-    pub matched: Vec<u32>,
 }
 
 /// All of it.
@@ -52,7 +51,10 @@ pub struct Trial<'a> {
     pub caller: &'a Caller,
     /// Unix nanoseconds.
     pub now: i64,
-    pub tried: Tried,
+    /// What random values come of: the same for all runs that are compared.
+    pub seed: u128,
+    drawn: u128,
+    tried: Tried,
 }
 
 /// A resource or scope after its rules.
@@ -69,7 +71,14 @@ struct Span<'a> {
     scope: Ruled,
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
+    pub fn of(rules: &'a Rules, caller: &'a Caller, now: i64, seed: u128) -> Self {
+        Self { rules, caller, now, seed, drawn: 0, tried: Tried::default() }
+    }
+
+    /// Messages are noted in the order of the capture, traces behind all else, whatever becomes of them: runs of
+    /// different rules can be laid side by side.
+    ///
     /// # Errors
     /// When a request can not be followed.
     pub fn run(mut self, requests: &[Captured]) -> Result<Tried, String> {
@@ -126,7 +135,8 @@ impl Trial<'_> {
             })
             .collect();
         let facts = TraceFacts { id: Some(id), ..whole::facts(&members) };
-        let ruled = whole::apply(self.rules, &members, &facts, self.now, rand::random);
+        let (rules, now) = (self.rules, self.now);
+        let ruled = whole::apply(rules, &members, &facts, now, || self.random());
         self.tried.troubles.extend(ruled.troubles);
         for (span, fated) in spans.iter().zip(ruled.spans) {
             let fate = match (ruled.sampled_out, fated.dropped) {
@@ -143,18 +153,13 @@ impl Trial<'_> {
             let resource = block::first_body(body, index, &entry.head);
             let resource = self.head(Kind::Resource, signal, &resource, &[]);
             let range: Range = entry.block;
-            if resource.dropped {
-                for item in messages(range.of(body), 2).flat_map(|scope| messages(scope, 2)) {
-                    self.note(Kind::Item, signal, item, None, Fate::Dropped, &[]);
-                }
-                continue;
-            }
             for scope in messages(range.of(body), 2) {
                 for head in messages(scope, 1) {
                     self.head(Kind::Scope, signal, head, &resource.body);
                 }
             }
-            let mut seen = Vec::new();
+            // By where they begin. What is not seen went with its resource or scope.
+            let mut seen = HashMap::new();
             let see = |item: &[u8], outcome: &Outcome| {
                 let is = (!outcome.edits.is_empty()).then(|| outcome.edits.apply(item));
                 let fate = match (outcome.sampled_out, outcome.dropped) {
@@ -162,25 +167,38 @@ impl Trial<'_> {
                     (false, true) => Fate::Dropped,
                     (false, false) => Fate::Stays,
                 };
-                seen.push((item.to_vec(), is, fate, outcome.matched.clone()));
+                seen.insert(item.as_ptr(), (is, fate, outcome.matched.clone()));
             };
-            let (rules, now, request) = (self.rules, self.now, Some(self.caller as &dyn Request));
-            let resource = &resource.body;
-            let passing = Passing { rules, signal, resource, request, now, random: rand::random, see };
-            let ruled = passing.apply(range.of(body));
-            self.tried.troubles.extend(ruled.troubles);
-            for (item, is, fate, matched) in seen {
-                self.note(Kind::Item, signal, &item, is, fate, &matched);
+            if !resource.dropped {
+                let (rules, now, request) = (self.rules, self.now, Some(self.caller as &dyn Request));
+                let random = || self.random();
+                let resource = &resource.body;
+                let passing = Passing { rules, signal, resource, request, now, random, see };
+                let ruled = passing.apply(range.of(body));
+                self.tried.troubles.extend(ruled.troubles);
+            }
+            for item in messages(range.of(body), 2).flat_map(|scope| messages(scope, 2)) {
+                match seen.remove(&item.as_ptr()) {
+                    Some((is, fate, matched)) => self.note(Kind::Item, signal, item, is, fate, &matched),
+                    None => self.note(Kind::Item, signal, item, None, Fate::Dropped, &[]),
+                }
             }
         }
     }
 
+    fn random(&mut self) -> u128 {
+        self.drawn += 1;
+        // An odd number, so that no two are the same.
+        self.seed.wrapping_add(self.drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+    }
+
     /// What becomes of a resource or scope.
     fn head(&mut self, kind: Kind, signal: Signal, body: &[u8], resource: &[u8]) -> Ruled {
-        let request = Some(self.caller as &dyn Request);
-        let frame = Frame { resource, request, now: self.now, random: rand::random(), ..Frame::default() };
+        let (now, random, request) = (self.now, self.random(), Some(self.caller as &dyn Request));
+        let frame = Frame { signal: Some(signal), resource, request, now, random, ..Frame::default() };
         let context = if kind == Kind::Resource { Context::Resource } else { Context::Scope };
         if !self.rules.has_context(context) {
+            self.note(kind, signal, body, None, Fate::Stays, &[]);
             return Ruled { body: body.to_vec(), dropped: false };
         }
         let outcome = match kind {
@@ -206,13 +224,6 @@ impl Trial<'_> {
         matched: &[u32],
     ) {
         self.tried.matched.extend(matched);
-        self.tried.looked.push(Looked {
-            kind,
-            signal,
-            was: was.to_vec(),
-            is,
-            fate,
-            matched: matched.to_vec(),
-        });
+        self.tried.looked.push(Looked { kind, signal, was: was.to_vec(), is, fate });
     }
 }

@@ -64,6 +64,15 @@ impl Compiler<'_> {
             let hint = did_you_mean(&call.name, editors::all().map(|editor| editor.name));
             return self.wrong(&call.name_at, format!("unknown editor `{}`{hint}", call.name));
         };
+        let (asked_of, contexts): (_, &[Context]) = match editor.name {
+            "sample" => ("spans and log records", &[Context::Span, Context::Log]),
+            "convert_sum_to_gauge" | "convert_gauge_to_sum" => ("metrics", &[Context::Metric]),
+            _ => ("", &Context::ALL),
+        };
+        if !contexts.contains(&self.context) {
+            let text = format!("`{}` is asked of {asked_of}, not of a {}", editor.name, self.context.name());
+            return self.wrong(&call.name_at, text);
+        }
         let arguments = match editor.name {
             "route" => self.route(call)?,
             _ => self.arguments(call, editor.parameters)?,

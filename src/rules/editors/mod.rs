@@ -1,5 +1,6 @@
 //! Everything that can begin a statement: OTTL's editors, and ours.
 
+mod converting;
 pub mod deciding;
 mod keys;
 mod maps;
@@ -27,6 +28,7 @@ pub fn all() -> impl Iterator<Item = &'static Editor> + Clone {
         replacing::EDITORS,
         masking::EDITORS,
         deciding::EDITORS,
+        converting::EDITORS,
     ];
     tables.into_iter().flatten()
 }

@@ -39,6 +39,22 @@ fn everything() -> Vec<(Signal, Rules)> {
     ]
 }
 
+/// Statements on a span and the one field each may change.
+const STATEMENTS: [(u32, &str); 12] = [
+    (3, "set(trace_state[\"k\"], \"v\")"),
+    (4, "set(parent_span_id, SpanID(0x0102030405060708))"),
+    (5, "replace_pattern(name, \"[a-z]\", \"x\")"),
+    (6, "set(kind, SPAN_KIND_CLIENT) where kind != SPAN_KIND_CLIENT"),
+    (7, "set(start_time_unix_nano, end_time_unix_nano)"),
+    (8, "set(end_time_unix_nano, 5)"),
+    (9, "set(attributes[\"new\"], Concat([name, \"x\"], \"-\"))"),
+    (9, "truncate_all(attributes, 3)"),
+    (9, "delete_matching_keys(attributes, \".\")"),
+    (10, "set(dropped_attributes_count, 9)"),
+    (15, "set(status.message, \"gone\")"),
+    (15, "set(status.code, STATUS_CODE_ERROR)"),
+];
+
 proptest! {
     #[test]
     fn no_bytes_make_a_rule_panic(
@@ -70,6 +86,32 @@ proptest! {
                 mistakes.iter().for_each(|mistake| drop(mistake.to_string()));
             });
         }
+    }
+
+    /// Any list of statements, each about one field, on a span that has all of them: the fields no statement names
+    /// are the very same bytes, in their order.
+    #[test]
+    fn any_statements_leave_the_fields_they_do_not_name_bit_for_bit(
+        picked in proptest::collection::vec(0..STATEMENTS.len(), 0..8),
+        unknown in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        use crate::wire::fields::Fields;
+        let mut bytes = span().encode_to_vec();
+        crate::wire::fields::put_len_field(99, &unknown, &mut bytes);
+        let statements: Vec<&str> = picked.iter().map(|at| STATEMENTS[*at].1).collect();
+        let named: Vec<u32> = picked.iter().map(|at| STATEMENTS[*at].0).collect();
+        let rules = rules(Some(Context::Span), &statements);
+        let after = rules.apply_item(Signal::Traces, &bytes, frame()).edits.apply(&bytes);
+        let others = |message: &[u8]| {
+            let (mut fields, mut all) = (Fields::of(message), Vec::new());
+            while let Some((field, raw)) = fields.next_raw() {
+                if !named.contains(&field.number) {
+                    all.push(raw.to_vec());
+                }
+            }
+            all
+        };
+        prop_assert_eq!(others(&after), others(&bytes), "{:?}", statements);
     }
 
     #[test]
