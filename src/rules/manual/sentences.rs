@@ -30,6 +30,11 @@ pub static SENTENCES: &[(&str, &str)] = &[
         "mask",
         "Replaces what a regular expression or a built-in (`secrets`, `email`, `card`, …) finds, also inside lists, maps and JSON",
     ),
+    ("convert_sum_to_gauge", "Makes a sum a gauge, as the Collector's transform processor does"),
+    (
+        "convert_gauge_to_sum",
+        "Makes a gauge a sum of this temporality (`cumulative`, `delta`), monotonic or not, as the Collector's transform processor does",
+    ),
     ("drop", "Drops the item; children of a span move to its nearest kept ancestor"),
     (
         "sample",
@@ -77,6 +82,10 @@ pub static SENTENCES: &[(&str, &str)] = &[
     ("ParseInt", "An integer in a base; base 0 reads the prefix"),
     ("ParseSeverity", "The level of a table that a log's word or status fits"),
     ("URL", "The parts of a URL under their semantic conventions"),
+    (
+        "Lookup",
+        "What stands beside a key in a CSV file: in its second column, or in the one named; the file is followed",
+    ),
     ("UserAgent", "Program and system of an HTTP client under their semantic conventions"),
     ("ParseXML", "XML as maps of `tag`, `attributes`, `content` and `children`"),
     (
