@@ -138,6 +138,8 @@ fn put(
     parameters: &mut Parameters,
     template: &[Node],
 ) -> Result<(), String> {
+    written_out(pod.spec, &["containers", "initContainers"])?;
+    pod.containers().iter().try_for_each(|container| written_out(container, &["env"]))?;
     if !facts::is_here(pod) {
         let value = |node: &Node, parameters: &mut Parameters| filled(node, facts, parameters);
         let part = |key| template.first().and_then(|template| template.get(key));
@@ -154,6 +156,21 @@ fn put(
         }
     }
     Ok(())
+}
+
+/// Whether a mapping says itself what it has under these keys. What is merged in (`<<`) or an alias stands elsewhere:
+/// a key that is put in would hide it.
+fn written_out(map: &Node, keys: &[&str]) -> Result<(), String> {
+    let elsewhere = |entry: &&yaml::Entry| {
+        entry.key == "<<" || (keys.contains(&entry.key.as_str()) && matches!(entry.value.kind, Kind::Alias))
+    };
+    match map.entries().iter().find(elsewhere) {
+        None => Ok(()),
+        Some(entry) => Err(format!(
+            "line {}: `{}` is an alias of what stands elsewhere; write it out",
+            entry.line, entry.key
+        )),
+    }
 }
 
 /// What the user has not set in this container.

@@ -99,6 +99,35 @@ fn the_configurations_that_are_shipped_are_ones_the_program_takes() {
     }
 }
 
+/// The variables every sidecar gets, as the kubelet hands them over.
+#[test]
+fn the_sidecars_variables_are_ones_the_program_takes() {
+    let text = read("helm/spandrel/files/sidecar.yaml").replace("\n      value: ", ", value: ");
+    let filled = [
+        ("${endpoint}", ""),
+        ("${gateway}", "dns:gateway.invalid:4317"),
+        ("${scope}", "local"),
+        ("${environment}", "production"),
+        ("${release}", "1.4.0"),
+    ];
+    let mut check = Command::new(env!("CARGO_BIN_EXE_spandrel"));
+    check.env_clear().arg("check");
+    let mut names = 0;
+    for line in text.lines().filter(|line| line.contains("name: SPANDREL_")) {
+        let (name, value) =
+            line.split_once("name: ").and_then(|(_, rest)| rest.split_once(", value: ")).unwrap();
+        let value = value.split('"').nth(1).unwrap_or(value.trim_end_matches('}'));
+        let value = filled.iter().fold(value.to_owned(), |value, (name, with)| value.replace(name, with));
+        check.env(name, value.replace("$(", "").replace(')', ""));
+        names += 1;
+    }
+    assert!(names >= 8, "{names}");
+    let output = check.output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("http://gateway.invalid:4317 (default)"), "{said}");
+    assert!(said.contains("`production` (env SPANDREL_ENVIRONMENT)"), "{said}");
+}
+
 /// deploy/compose without its containers: two services in two languages, what they say of one order joined.
 #[tokio::test]
 async fn the_services_of_the_compose_file_make_one_trace() {

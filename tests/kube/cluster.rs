@@ -191,6 +191,15 @@ impl Cluster {
         serde_json::from_str(&said).map_err(|cause| format!("{cause}: {said}"))
     }
 
+    /// What it did store, fetched again; the pod is gone then.
+    pub fn stored(&self, manifest: &str) -> Result<Value, String> {
+        self.given(self.kubectl().args(["create", "--validate=strict", "-f", "-"]), manifest)?;
+        let said = self.given(self.kubectl().args(["get", "-o", "json", "-f", "-"]), manifest)?;
+        self.given(self.kubectl().args(["delete", "--force", "--grace-period=0", "-f", "-"]), manifest)?;
+        let mut list: Value = serde_json::from_str(&said).map_err(|cause| format!("{cause}: {said}"))?;
+        Ok(list["items"][0].take())
+    }
+
     pub fn apply(&self, manifest: &str) -> Result<String, String> {
         self.given(self.kubectl().args(["apply", "--validate=strict", "-f", "-"]), manifest)
     }
@@ -219,10 +228,10 @@ impl Cluster {
     }
 }
 
-/// Starts a program that ends when our end of its shell's standard input does.
+/// Starts a program that is killed when our end of its shell's standard input does.
 fn bound(command: &Command, log: &Path) -> Child {
     let log = std::fs::File::create(log).expect("a writable directory");
-    let script = "\"$@\" <&- & trap 'kill $!; wait' EXIT; read -r _";
+    let script = "\"$@\" <&- & trap 'kill -9 $!; wait' EXIT; read -r _";
     Command::new("sh")
         .args(["-c", script, "sh"])
         .arg(command.get_program())

@@ -8,8 +8,13 @@ use serde_json::Value;
 pub type Flat = BTreeMap<String, Value>;
 
 /// What the API server makes up anew each time.
-const MADE_UP: [&str; 4] =
-    ["metadata.uid", "metadata.creationTimestamp", "metadata.generation", "metadata.name"];
+const MADE_UP: [&str; 5] = [
+    "metadata.uid",
+    "metadata.creationTimestamp",
+    "metadata.generation",
+    "metadata.resourceVersion",
+    "metadata.name",
+];
 
 /// Without what differs between two of the same.
 pub fn flat(object: &Value) -> Flat {

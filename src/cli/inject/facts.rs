@@ -34,7 +34,12 @@ impl Facts {
             .or(pod.label(&parameters.environment_label))
             .or(of_namespace)
             .or(Some(parameters.environment.as_str()));
-        let first = pod.containers().first().and_then(tag);
+        // What the pod's label says the sidecar reads itself, and follows.
+        let release = match (annotated("service.version"), pod.label("app.kubernetes.io/version")) {
+            (Some(annotated), _) => Some(annotated),
+            (None, Some(_)) => None,
+            (None, None) => pod.containers().first().and_then(tag),
+        };
         let mut attributes: Vec<String> = pod
             .annotations()
             .filter_map(|(name, value)| Some((name.strip_prefix(ANNOTATION)?, value)))
@@ -47,7 +52,7 @@ impl Facts {
         }
         Self {
             service: plain(service),
-            release: plain(version.or(first).unwrap_or_default()),
+            release: plain(release.unwrap_or_default()),
             environment: plain(environment.unwrap_or_default()),
             version: version.map(str::to_owned),
             attributes,

@@ -68,7 +68,6 @@ impl<'a> Splice<'a> {
                 self.lines(entry.line, entry.column, &show_items(items, entry.column));
                 Ok(())
             }
-            Kind::Alias => Err(stands_elsewhere(entry)),
             _ => Err(format!(
                 "line {}: `{}` is no list; write its entries below it, or leave it out",
                 entry.line, entry.key
@@ -189,10 +188,6 @@ pub fn remove(text: &str) -> Result<(String, usize), String> {
 /// A key with nothing behind it but a remark.
 fn ends_with_colon(line: &str) -> bool {
     line.split(" #").next().is_some_and(|line| line.trim_end().ends_with(':'))
-}
-
-fn stands_elsewhere(entry: &Entry) -> String {
-    format!("line {}: `{}` is an alias of what stands elsewhere; write it out", entry.line, entry.key)
 }
 
 /// Items of a list below each other, their dashes in this column.

@@ -129,6 +129,10 @@ fn what_can_not_be_done_names_the_line() {
     let wrong = |text: &str| inject(text, parameters(), None, &mut |_| ()).unwrap_err();
     let alias = "x: &e [{name: A}]\nkind: Pod\nspec:\n  containers:\n  - name: a\n    env: *e\n";
     assert!(wrong(alias).contains("line 6: `env` is an alias"), "{}", wrong(alias));
+    let merged = "x: &e {env: [{name: A}]}\nkind: Pod\nspec:\n  containers:\n  - name: a\n    <<: *e\n";
+    assert!(wrong(merged).contains("line 6: `<<` is an alias"), "{}", wrong(merged));
+    let all = "x: &e [{name: a}]\nkind: Pod\nspec:\n  containers: *e\n";
+    assert!(wrong(all).contains("line 4: `containers` is an alias"), "{}", wrong(all));
     assert!(wrong("kind: Pod\nspec:\n\t- x\n").contains("line 3: not YAML"));
     assert!(wrong("{\"kind\": \"Pod\"}").contains("kubectl create --dry-run=client -o yaml"));
     assert!(splice::remove("a\n# spandrel inject: begin\nb\n").unwrap_err().contains("without an end"));
