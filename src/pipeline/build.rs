@@ -114,6 +114,12 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
         outlets: outlets.clone(),
         meters: meters.clone(),
         clock,
+        fleets: plan
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.gateways.is_some())
+            .map(|upstream| upstream.name.clone())
+            .collect(),
         listening: listening.clone(),
         reloads: reloads.clone(),
         eager,

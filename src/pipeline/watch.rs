@@ -43,6 +43,8 @@ pub struct State {
     pub meters: Arc<Meters>,
     pub clock: Clock,
     pub listening: Vec<Listen>,
+    /// Upstreams that are several gateways behind a name.
+    pub fleets: Vec<String>,
     pub reloads: Reloads,
     /// Set by whoever says that the end is near.
     pub eager: Arc<AtomicBool>,
@@ -173,8 +175,16 @@ impl State {
         }
         let listening: Vec<_> = self.listening.iter().map(Listen::to_string).collect();
         let (used, limit) = (self.budget.used(), self.budget.limit());
-        let config = self.reloads.detail();
-        Ok(format!("listening on {}; {used} of {limit} bytes held{config}", listening.join(", ")))
+        let (config, gateways) = (self.reloads.detail(), self.without_gateways());
+        let listening = listening.join(", ");
+        Ok(format!("listening on {listening}; {used} of {limit} bytes held{config}{gateways}"))
+    }
+
+    /// Upstreams all of whose gateways are unknown or can not be reached: what is for them is kept.
+    fn without_gateways(&self) -> String {
+        let up = |name: &str| self.meters.gateways.with_label_values(&[name, "up"]).get();
+        let none = self.fleets.iter().filter(|name| up(name) == 0);
+        none.map(|name| format!("; upstream `{name}` reaches no gateway")).collect()
     }
 
     fn held(&self, most: usize) -> serde_json::Value {

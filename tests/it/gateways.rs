@@ -79,6 +79,25 @@ async fn twenty_thousand_traces_are_whole_and_gateways_come_and_go() {
     assert!(fourth.sum("spandrel_join_left_traces_total", &[]) > changing / 12, "the new one has its share");
 }
 
+/// A name that does not resolve keeps nobody from starting, and is told where somebody looks.
+#[tokio::test]
+async fn without_a_gateway_it_runs_keeps_what_comes_and_says_why() {
+    let upstream = Upstream::start().await;
+    let name = Name::new();
+    let sidecar = sidecar(&name).await;
+    sidecar.client().grpc(Signal::Traces, part(0, 0..TOGETHER)).await.assert_taken();
+    sidecar.await_stderr("why", |line| line.contains("no gateway is known") && line.contains(NAME)).await;
+    let ready = Client::to(sidecar.admin()).get("/readyz").await;
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains("upstream `default` reaches no gateway"), "{}", ready.text());
+    let failed = [("outcome", "failed")];
+    assert!(sidecar.metrics().await.sum("spandrel_gateway_lookups_total", &failed) > 0);
+    let _gateway = gateway(&upstream, name.address(1)).await;
+    name.stands_for(&[1]);
+    upstream.await_spans(TOGETHER as usize * EACH).await;
+    assert!(!Client::to(sidecar.admin()).get("/readyz").await.text().contains("no gateway"));
+}
+
 /// A name that stands for some addresses of loopback, all on one port.
 struct Name {
     hosts: tempfile::NamedTempFile,
