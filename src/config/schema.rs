@@ -54,7 +54,8 @@ fn of(seen: &Seen<'_>) -> Value {
             json!({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})
         }
         Seen::Map { .. } => json!({"type": "object"}),
-        Seen::List { .. } => json!({"type": "array", "items": {"type": ["string", "object"]}}),
+        // A list, or the mapping that names where it is taken from.
+        Seen::List { .. } => json!({"type": ["array", "object"], "items": {"type": ["string", "object"]}}),
         Seen::Leaf { default, wants, range, .. } => {
             let mut schema = leaf(wants, *range);
             if !default.is_empty() {
