@@ -172,10 +172,13 @@ impl Habit {
         self.steady
     }
 
-    /// Whether a span has just the children that all had.
+    /// Whether a span has just the children that all had, none of them later than any before, so that it
+    /// teaches nothing.
     pub fn is_usual(&self, tally: &Tally) -> bool {
         let known = self.known();
-        self.steady && (tally.remote, tally.all) == (known.remote.1, known.all.1)
+        let later = tally.lag.is_some_and(|lag| lag > Duration::from_millis(known.lag_ms.into()))
+            || (tally.local_late && !known.local_late);
+        self.steady && !later && (tally.remote, tally.all) == (known.remote.1, known.all.1)
     }
 
     fn weigh(&mut self) {
@@ -328,6 +331,23 @@ mod tests {
         let habit = after((0..200).map(|_| late));
         assert_eq!(habit.expect(&Tally { all: 3, ..Tally::default() }, QUIET), Expect::Nothing);
         assert_eq!(habit.expect(&Tally { all: 2, ..Tally::default() }, QUIET), Expect::Child(None));
+    }
+
+    #[test]
+    fn a_span_is_usual_that_is_like_a_thousand_others_and_teaches_nothing() {
+        let steady = |late_ms| after((0..STEADY_MIN).map(|_| children(2, late_ms)));
+        assert!(!after((1..STEADY_MIN).map(|_| children(2, 9))).is_steady(), "one too few");
+        assert!(steady(9).is_usual(&children(2, 9)) && steady(9).is_usual(&children(2, 0)));
+        assert!(!steady(9).is_usual(&children(1, 9)) && !steady(9).is_usual(&children(3, 9)));
+        assert!(!steady(9).is_usual(&children(2, 10)), "later than any");
+        let local = Tally { local_late: true, ..children(2, 9) };
+        assert!(!steady(9).is_usual(&local), "the first of its own process that is late");
+        let mut habit = steady(9);
+        habit.observe(second(2000), 2000, &children(1, 0));
+        assert!(!habit.is_steady());
+        let mut habit = steady(9);
+        habit.correct(second(2000), &children(3, 20));
+        assert!(!habit.is_steady());
     }
 
     #[test]
