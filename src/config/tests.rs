@@ -787,6 +787,17 @@ fn a_gateway_is_a_name_to_be_asked_for_in_place_of_an_endpoint() {
         ("http://gw.observability:4317/", 2)
     );
     assert_eq!(upstream.gateways.map(|gateways| gateways.hold), Some(Duration::from_secs(30)));
+    let both = |file: &'static str, variables: &'static [(&'static str, &'static str)]| {
+        let plan = self::plan(Given { file, variables, ..Given::default() });
+        let of = |upstream: &export::Settings| (upstream.endpoint.to_string(), upstream.gateways.is_some());
+        plan.upstreams.iter().map(of).collect::<Vec<_>>()
+    };
+    // A ConfigMap has an endpoint, the injected sidecar a gateway by variable.
+    let file = "upstreams: {default: {endpoint: 'http://b:4317'}}";
+    const GATEWAY: &[(&str, &str)] = &[("SPANDREL_UPSTREAMS_DEFAULT_GATEWAY", "dns:a:4317")];
+    const ENDPOINT: &[(&str, &str)] = &[("SPANDREL_UPSTREAMS_DEFAULT_ENDPOINT", "http://b:4317")];
+    assert_eq!(both(file, GATEWAY), [("http://a:4317/".to_owned(), true)]);
+    assert_eq!(both("upstream: {gateway: 'dns:a:4317'}", ENDPOINT), [("http://b:4317/".to_owned(), false)]);
     let check = |file: &'static str, expect: &str| {
         let said = wrong(Given { file, ..Given::default() });
         assert!(said.contains(expect), "{said}");

@@ -59,13 +59,18 @@ pub fn settle(raw: &mut Raw, mistakes: &mut Vec<Mistake>) -> bool {
     named
 }
 
-/// Makes `gateway` an endpoint; whatever is wrong with it.
+/// Makes `gateway` an endpoint; whatever is wrong with it. Of the two what was said later counts, as a variable is
+/// after the file.
 fn of_gateways(name: &str, upstream: &mut Upstream) -> Option<Mistake> {
     let (gateway, endpoint) = (&upstream.gateway, &mut upstream.endpoint);
     let written = gateway.value.as_deref()?;
     let wrong =
         |text: String| Mistake::new(gateway.from.clone(), format!("`upstreams.{name}.gateway`: {text}"));
-    if endpoint.from != Source::Default {
+    if endpoint.from != Source::Default && endpoint.from.rank() > gateway.from.rank() {
+        upstream.gateway.put(None, Source::Default);
+        return None;
+    }
+    if endpoint.from != Source::Default && endpoint.from.rank() == gateway.from.rank() {
         return Some(wrong("is in place of `endpoint`, which is given too; give one of them".to_owned()));
     }
     let tls = &upstream.tls;

@@ -25,7 +25,7 @@ use crate::model::Time;
 /// Names are told apart, and shown, up to here.
 const NAME_MAX: usize = 128;
 /// Names of which the shape is at hand.
-const RECENT: usize = 256;
+const RECENT: usize = 1024;
 
 /// One shape, as people are shown it.
 #[derive(Clone, Debug, PartialEq)]

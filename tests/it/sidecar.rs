@@ -7,6 +7,7 @@ use prost::Message;
 use spandrel::wire::Signal;
 
 use crate::harness::known_set::LABELS;
+use crate::harness::read::{ENVIRONMENT, text};
 use crate::harness::{Client, Metrics, Proxy, Start, Upstream, made};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -73,6 +74,36 @@ async fn a_configuration_that_can_not_be_used_is_left_out_and_said() {
     assert!(ready.text().contains("refused") && ready.text().contains("quite"), "{}", ready.text());
     assert_eq!(ready.status, 200, "its pod must stay in its Service");
     assert_eq!(proxy.metrics().await.sum("spandrel_config_refused", &[]), 1);
+}
+
+/// The ConfigMap of a namespace is mended, and the pod is not created anew.
+#[tokio::test]
+async fn a_configuration_that_is_mended_is_taken_by_the_running_sidecar() {
+    let upstream = Upstream::start().await;
+    let start = Start {
+        config: "environment: production\nrules: [set(span.name)]\n".to_owned(),
+        arguments: vec!["--regardless".to_owned()],
+        variables: variables(&[
+            ("SPANDREL_UPSTREAM", &upstream.endpoint()),
+            ("SPANDREL_RECEIVE_GRPC", "127.0.0.1:0"),
+            ("SPANDREL_RECEIVE_HTTP", "127.0.0.1:0"),
+            ("SPANDREL_ADMIN", "127.0.0.1:0"),
+        ]),
+        ..Start::default()
+    };
+    let proxy = Proxy::start(start).await;
+    let refused = |is: u64| move |metrics: &Metrics| metrics.sum("spandrel_config_refused", &[]) == is;
+    proxy.await_metrics("a file that is refused", refused(1)).await;
+    proxy.write("environment: production\nrules: ['set(span.name, \"ruled\")']\n");
+    proxy.await_metrics("a file that is taken", refused(0)).await;
+    let body = made::request(made::trace(1, 2)).encode_to_vec();
+    proxy.client().grpc(Signal::Traces, body).await.assert_taken();
+    let came = upstream.await_spans(2).await;
+    let export = &came[0].export;
+    assert!(export.spans().iter().all(|span| span.name == "ruled"), "{:?}", export.spans());
+    assert_eq!(text(&export.resources()[0].attributes, ENVIRONMENT), Some("production"));
+    let ready = Client::to(proxy.admin()).get("/readyz").await.text();
+    assert!(!ready.contains("refused"), "{ready}");
 }
 
 #[tokio::test]
