@@ -10,6 +10,16 @@ use crate::harness::known_set::LABELS;
 use crate::harness::read::{ENVIRONMENT, text};
 use crate::harness::{Client, Metrics, Proxy, Start, Upstream, made};
 
+/// What a sidecar is told by its pod, whatever its file says.
+fn injected(upstream: &Upstream) -> Vec<(String, String)> {
+    variables(&[
+        ("SPANDREL_UPSTREAM", &upstream.endpoint()),
+        ("SPANDREL_RECEIVE_GRPC", "127.0.0.1:0"),
+        ("SPANDREL_RECEIVE_HTTP", "127.0.0.1:0"),
+        ("SPANDREL_ADMIN", "127.0.0.1:0"),
+    ])
+}
+
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
@@ -55,13 +65,7 @@ async fn a_configuration_that_can_not_be_used_is_left_out_and_said() {
     let start = Start {
         config: "join: {quite: 50ms}\n".to_owned(),
         arguments: vec!["--regardless".to_owned()],
-        variables: variables(&[
-            ("SPANDREL_UPSTREAM", &upstream.endpoint()),
-            ("SPANDREL_ENVIRONMENT", "production"),
-            ("SPANDREL_RECEIVE_GRPC", "127.0.0.1:0"),
-            ("SPANDREL_RECEIVE_HTTP", "127.0.0.1:0"),
-            ("SPANDREL_ADMIN", "127.0.0.1:0"),
-        ]),
+        variables: injected(&upstream),
         ..Start::default()
     };
     let proxy = Proxy::start(start).await;
@@ -83,12 +87,7 @@ async fn a_configuration_that_is_mended_is_taken_by_the_running_sidecar() {
     let start = Start {
         config: "environment: production\nrules: [set(span.name)]\n".to_owned(),
         arguments: vec!["--regardless".to_owned()],
-        variables: variables(&[
-            ("SPANDREL_UPSTREAM", &upstream.endpoint()),
-            ("SPANDREL_RECEIVE_GRPC", "127.0.0.1:0"),
-            ("SPANDREL_RECEIVE_HTTP", "127.0.0.1:0"),
-            ("SPANDREL_ADMIN", "127.0.0.1:0"),
-        ]),
+        variables: injected(&upstream),
         ..Start::default()
     };
     let proxy = Proxy::start(start).await;
