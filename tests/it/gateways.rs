@@ -26,6 +26,7 @@ const EACH: usize = 2;
 const TOGETHER: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a mount namespace"]
 async fn twenty_thousand_traces_are_whole_and_gateways_come_and_go() {
     let upstream = Upstream::start().await;
     let name = Name::new();
@@ -81,6 +82,7 @@ async fn twenty_thousand_traces_are_whole_and_gateways_come_and_go() {
 
 /// A name that does not resolve keeps nobody from starting, and is told where somebody looks.
 #[tokio::test]
+#[ignore = "needs a mount namespace"]
 async fn without_a_gateway_it_runs_keeps_what_comes_and_says_why() {
     let upstream = Upstream::start().await;
     let name = Name::new();
