@@ -92,9 +92,10 @@ impl Member {
         }
         let mut roll = self.fleet.roll();
         roll.failed(self.at);
+        let has_another = roll.has_another(self.at);
         drop(roll);
         self.fleet.changed.notify_one();
-        self.fleet.roll().has_another(self.at)
+        has_another
     }
 
     /// Parts of a batch that somebody else is to send; they settle what is `left` of it.
@@ -299,7 +300,7 @@ impl Fleet {
         let shared = self.shared.clone();
         let mut roll = shared.roll();
         let Some(anybody) = roll.anybody(now, self.id) else {
-            // Nobody is left: it is given to whoever comes.
+            // Nothing is taken before a gateway is known, and those that are known stay until others are.
             drop(roll);
             return self.lose(&batch);
         };

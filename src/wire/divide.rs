@@ -65,7 +65,7 @@ pub fn to_fit(signal: Signal, request: &Bytes, room: usize) -> Option<Vec<Part>>
 
 /// The request by where its traces are to go: `place` is asked once for each trace, with the earliest start of
 /// its spans here (Unix nanoseconds), and names a place; log records that name a trace go with it, the others to
-/// `else_to`. Metrics and profiles are no trace's. `None` when all of it goes to one place, which is returned.
+/// `else_to`. Metrics and profiles are no trace's.
 ///
 /// # Errors
 /// The only place, if the request needs no dividing.
