@@ -26,11 +26,12 @@ use super::classify::{Again, Trouble, Whom};
 use super::names::{Names, Resolver};
 use super::retry::Backoff;
 use super::sender::{self, Upstream};
-use super::settle::Loss;
+use super::settle::Books;
+use super::target::Target;
 use super::{Gateways, Inner, Settings, SetupError};
 use crate::queue::{Batch, Outbox};
 use crate::wire::divide::{self, Part};
-use crate::wire::{Rope, Signal};
+use crate::wire::{Signal, TraceId};
 use roll::{EVERY, Roll};
 
 /// Batches, and bytes of them, that wait for one gateway before all wait.
@@ -99,33 +100,37 @@ impl Member {
     }
 
     /// Parts of a batch that somebody else is to send; they settle what is `left` of it.
-    pub fn give_back(&self, batch: &Batch, parts: Vec<Part>, (left, mut notes): (u64, u64)) {
-        let mut rest = left;
-        let last = parts.len().saturating_sub(1);
-        for (at, part) in parts.into_iter().enumerate() {
-            let items = if at == last { rest } else { part.items.min(rest) };
-            rest -= items;
-            let batch = part_of(batch, part.body, items, std::mem::take(&mut notes));
+    pub fn give_back(&self, batch: &Batch, parts: Vec<Part>, left: (u64, u64)) {
+        for ((), stray) in shared_out(batch, left, parts.into_iter().map(|part| ((), part)).collect()) {
             // The fleet outlives its senders.
-            let _ = self.fleet.strays.send(Arc::new(batch));
+            let _ = self.fleet.strays.send(stray);
         }
     }
 }
 
-/// A batch of some of another's bytes.
-fn part_of(batch: &Batch, body: Rope, items: u64, notes: u64) -> Batch {
-    let reservation = batch.reservation.another(body.len());
-    let Batch { signal, origin, to, opened, .. } = batch;
-    Batch {
-        signal: *signal,
-        origin: origin.clone(),
-        to: *to,
-        body,
-        items,
-        notes,
-        opened: *opened,
-        reservation,
-    }
+/// Batches of the parts of another, each with where it goes. Together they settle its `items` and `notes`: what is
+/// in no part, duplicates that were collapsed, goes with the first.
+fn shared_out<T>(
+    batch: &Batch,
+    (mut left, mut notes): (u64, u64),
+    parts: Vec<(T, Part)>,
+) -> impl Iterator<Item = (T, Arc<Batch>)> {
+    let mut rest = left.saturating_sub(parts.iter().map(|(_, part)| part.items).sum());
+    parts.into_iter().map(move |(to, part)| {
+        let items = (part.items + std::mem::take(&mut rest)).min(left);
+        left -= items;
+        let batch = Batch {
+            signal: batch.signal,
+            origin: batch.origin.clone(),
+            to: batch.to,
+            items,
+            notes: std::mem::take(&mut notes),
+            opened: batch.opened,
+            reservation: batch.reservation.another(part.body.len()),
+            body: part.body,
+        };
+        (to, Arc::new(batch))
+    })
 }
 
 /// The senders of one gateway.
@@ -140,6 +145,7 @@ struct Senders {
 pub(super) struct Fleet {
     settings: Settings,
     inner: Inner,
+    books: Books,
     names: Arc<Names>,
     shared: Arc<Shared>,
     strays: mpsc::UnboundedReceiver<Arc<Batch>>,
@@ -165,12 +171,13 @@ impl Fleet {
     ) -> Result<Self, SetupError> {
         // Found out now, not with the first gateway.
         Upstream::new(settings.clone(), inner.clone(), Resolver::system())?;
-        let host = settings.endpoint.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let names = Names::new(host.to_owned(), settings.endpoint.port_u16().unwrap_or(4317), resolver);
+        let Target { host, port, .. } = Target::new(&settings)?;
+        let names = Names::new(host, port, resolver);
         let (give_back, strays) = mpsc::unbounded_channel();
         let roll = Mutex::new(Roll::new(gateways.hold));
         let shared = Shared { roll, strays: give_back, out: AtomicUsize::new(0), changed: Notify::new() };
         Ok(Self {
+            books: Books::new(inner.meters.clone(), settings.name.clone()),
             settings,
             inner,
             names,
@@ -314,16 +321,7 @@ impl Fleet {
         };
         match self.divided(&batch, anybody, owner) {
             Err(only) => self.waiting.push_back((only, batch)),
-            Ok(parts) => {
-                let mut duplicates =
-                    batch.items.saturating_sub(parts.iter().map(|(_, part)| part.items).sum());
-                let mut notes = batch.notes;
-                for (to, part) in parts {
-                    let items = part.items + std::mem::take(&mut duplicates);
-                    let part = part_of(&batch, part.body, items, std::mem::take(&mut notes));
-                    self.waiting.push_back((to, Arc::new(part)));
-                }
-            }
+            Ok(parts) => self.waiting.extend(shared_out(&batch, (batch.items, batch.notes), parts)),
         }
         self.inner.meters.gateway_splits.with_label_values(&[&self.settings.name]).inc_by(split);
     }
@@ -332,7 +330,7 @@ impl Fleet {
         &self,
         batch: &Batch,
         anybody: SocketAddr,
-        owner: impl FnMut(crate::wire::TraceId, u64) -> SocketAddr,
+        owner: impl FnMut(TraceId, u64) -> SocketAddr,
     ) -> Result<Vec<(SocketAddr, Part)>, SocketAddr> {
         match (self.senders.len(), batch.signal) {
             (0 | 1, _) | (_, Signal::Metrics | Signal::Profiles) => Err(anybody),
@@ -397,16 +395,9 @@ impl Fleet {
         gauge("up").set(i64::try_from(self.senders.len().saturating_sub(down)).unwrap_or(i64::MAX));
     }
 
+    /// A claim that nobody settles is lost to the end.
     fn lose(&self, batch: &Batch) {
-        let meters = &self.inner.meters;
-        let lost = |signal: Signal, items| {
-            let labels = [signal.name(), &self.settings.name, Loss::Shutdown.name()];
-            meters.lost_items.with_label_values(&labels).inc_by(items);
-        };
-        lost(batch.signal, batch.items);
-        if batch.notes > 0 {
-            lost(Signal::Logs, batch.notes);
-        }
+        drop(self.books.claim(batch));
     }
 
     /// Ends the senders, and counts as lost what nobody took.
