@@ -28,7 +28,7 @@ use super::conn::Conn;
 use super::doors::Doors;
 use super::listen::{Bound, Listener, Socket};
 use super::origins::Origins;
-use super::watch::{Patience, Watch, Watched};
+use super::watch::{Patience, Turns, Watch, Watched};
 use super::{Age, Inner, Settings, Timeouts, descriptors};
 use crate::model::{Clock, Origin, Time};
 
@@ -221,6 +221,7 @@ impl Server {
         let service = service_fn(move |request| conn.clone().answer(request));
         let io = TokioIo::new(Watched::new(socket, watch.clone()));
         let mut http = pin!(self.protocol.serve_connection(io, service));
+        let mut turns = Turns::new(watch.clone());
         let mut silence = Silence::new(watch, self.gate.timeouts, self.clock);
         // A token of its own: polling the shared one on every wake-up would have all connections meet
         // at its lock.
@@ -228,6 +229,10 @@ impl Server {
         let stop = self.stop.child_token();
         let mut stop = pin!(stop.cancelled());
         let ended = poll_fn(|cx| {
+            if turns.gives_way() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if let Poll::Ready(result) = http.as_mut().poll(cx) {
                 return Poll::Ready(Ok(result));
             }

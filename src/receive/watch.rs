@@ -52,6 +52,34 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// Says when a connection lets its other requests be answered before it writes.
+///
+/// The scheduler runs what an answer wakes at once, which is the connection: every reply would be a write, a
+/// packet and a wake-up of the caller of its own. Whoever gives way once writes what has been answered by then
+/// together. Over HTTP/1 there is one request at a time, and nothing to give way to.
+#[derive(Debug)]
+pub struct Turns {
+    watch: Arc<Watch>,
+    /// Requests answered, when it was last asked.
+    answered: u64,
+    gave_way: bool,
+}
+
+impl Turns {
+    pub fn new(watch: Arc<Watch>) -> Self {
+        Self { watch, answered: 0, gave_way: false }
+    }
+
+    /// Whether to let others run first: once after answers came, never twice in a row.
+    pub fn gives_way(&mut self) -> bool {
+        let answered = self.watch.ended.load(Relaxed);
+        let fresh = answered != self.answered && self.watch.http2.load(Relaxed);
+        self.answered = answered;
+        self.gave_way = fresh && !self.gave_way;
+        self.gave_way
+    }
+}
+
 /// Decides when a connection has been silent for too long. Pure: told what time it is.
 #[derive(Debug)]
 pub struct Patience {
@@ -181,6 +209,27 @@ mod tests {
         assert_eq!(patience.until(at(7)), Some(at(607)));
         watch.came(b"P");
         assert_eq!(patience.until(at(60)), Some(at(70)));
+    }
+
+    #[test]
+    fn answers_over_http_2_are_given_way_to_once() {
+        let watch = Arc::new(Watch::default());
+        let mut turns = Turns::new(watch.clone());
+        watch.came(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let mut answer = || {
+            drop(watch.begin());
+            turns.gives_way()
+        };
+        assert_eq!([answer(), answer(), answer()], [true, false, true]);
+        assert!(!turns.gives_way(), "nothing was answered since");
+    }
+
+    #[test]
+    fn over_http_1_there_is_nobody_to_give_way_to() {
+        let watch = Arc::new(Watch::default());
+        watch.came(b"POST / HTTP/1.1\r\n\r\n");
+        drop(watch.begin());
+        assert!(!Turns::new(watch).gives_way());
     }
 
     #[test]
