@@ -87,7 +87,9 @@ impl Glance {
         // First what leads to the rest.
         let mut seen: u64 = traces().map(grows).sum();
         for trace in traces().filter(|trace| trace.last + whole::quiet_for(trace, settings) <= now) {
-            seen += u64::from(table.seat(trace.id).is_some()) + ledger.glance(trace.id) + leaves(trace);
+            seen += u64::from(table.seat(trace.id).is_some()) + ledger.glance(trace.id);
+            // Spans that lie in their requests mostly go out from there, unread.
+            seen += leaves(trace, settings.context || trace.pins.is_empty());
         }
         self.seen = self.seen.wrapping_add(seen);
     }
@@ -101,10 +103,11 @@ fn grows(trace: &Trace) -> u64 {
     trace.last_request + u64::from(end) + (lists + blocks + trace.charged) as u64
 }
 
-/// Reads what is read when a trace leaves: its records and its spans.
-fn leaves(trace: &Trace) -> u64 {
+/// Reads what is read when a trace leaves: its records and, if they are read or copied, its spans.
+fn leaves(trace: &Trace, spans_too: bool) -> u64 {
+    let most = if spans_too { LINES_MAX } else { 0 };
     let record = |record: &Record| {
-        let lines = trace.body(record.place).iter().step_by(LINE).take(LINES_MAX);
+        let lines = trace.body(record.place).iter().step_by(LINE).take(most);
         u64::from(record.after_ms) + lines.map(|byte| u64::from(*byte)).sum::<u64>()
     };
     trace.records.iter().take(SPANS).map(record).sum()

@@ -20,7 +20,7 @@ use crate::semantics::context::{Builder, Said, encodes_metadata};
 use crate::semantics::roots::Mend;
 use crate::semantics::{SPAN_ATTRIBUTES, display_name, facts};
 use crate::wire::TraceId;
-use crate::wire::block::is_item_prefix;
+use crate::wire::index::Range;
 use crate::wire::noted;
 
 /// Facts about a trace, as its own spans state them.
@@ -132,15 +132,22 @@ impl std::ops::Deref for LeavingSpan<'_> {
 }
 
 /// Spans of one block that lie side by side, to go out as they came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Stretch<'a> {
     /// From the body of the first to the end of the last; between them stand tags and lengths as we write
-    /// them. Only a span by itself is shared.
-    pub bytes: SpanBytes<'a>,
+    /// them.
+    pub bytes: StretchBytes<'a>,
     /// Bytes of the first body.
     pub first: usize,
     /// Spans in it, at least one.
     pub spans: u64,
+}
+
+/// Where a stretch lies: by itself, or in the request it came in, where the next may follow.
+#[derive(Clone, Copy, Debug)]
+pub enum StretchBytes<'a> {
+    Copied(&'a [u8]),
+    Lying(&'a Bytes, Range),
 }
 
 /// Where a span lies, and what it has of its own.
@@ -166,11 +173,14 @@ impl Leaving {
         std::iter::from_fn(move || {
             let first = places.next()?;
             let (mut all, mut spans) = (first, 1);
-            while let Some(next) = places.next_if(|next| self.continues(all, *next)) {
+            while let Some(next) = places.next_if(|next| all.is_followed_by(*next)) {
                 all = all.up_to(next);
                 spans += 1;
             }
-            let bytes = if spans == 1 { self.bytes(first) } else { SpanBytes::Copied(self.held.body(all)) };
+            let bytes = match all.pin().and_then(|pin| self.held.pins.get(pin)) {
+                Some(pin) => StretchBytes::Lying(&pin.request, all.range()),
+                None => StretchBytes::Copied(self.held.body(all)),
+            };
             Some(Stretch { bytes, first: first.len as usize, spans })
         })
     }
@@ -185,12 +195,6 @@ impl Leaving {
             Some(pin) if place.len >= SHARED_MIN => SpanBytes::Shared(pin.request.slice_ref(bytes)),
             _ => SpanBytes::Copied(bytes),
         }
-    }
-
-    /// Whether what stands between two places is the tag and length of the second, as we write them.
-    fn continues(&self, before: Place, next: Place) -> bool {
-        before.len.max(next.len) < SHARED_MIN
-            && before.gap(next).is_some_and(|gap| is_item_prefix(self.held.body(gap), next.len as usize))
     }
 
     /// Spans in all blocks. `repairs.duplicates` more were taken and settle with them.

@@ -54,7 +54,7 @@ use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
 pub use held::{HeldTrace, WaitsFor};
-pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes, Stretch};
+pub use leaving::{Context, Leaving, LeavingBlock, LeavingSpan, SpanBytes, Stretch, StretchBytes};
 pub use notes::Unplaced;
 pub use settings::{Scope, Settings};
 pub use shapes::ShapeInfo;

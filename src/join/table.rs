@@ -16,9 +16,10 @@ use crate::wire::TraceId;
 /// A trace's place, and which of the place's successive traces is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket {
-    pub slot: u32,
-    /// Counts openings in the whole table, so that a place can be given back and used again.
+    /// Counts openings in the whole table, so that a place can be given back and used again. It is compared first: of
+    /// traces that are due together the elder leaves first, so that what lies side by side in a request stays so.
     opening: u64,
+    pub slot: u32,
 }
 
 /// Ids are kept beside the slot, so that a look-up touches no trace but the right one.

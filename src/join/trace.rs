@@ -20,6 +20,7 @@ use super::shapes::ShapeId;
 use super::spares::Spares;
 use crate::model::{Repairs, TenantKey, Time};
 use crate::semantics::roots;
+use crate::wire::block::gap_before;
 use crate::wire::walk::{Range, SpanEntry};
 use crate::wire::{SpanId, TraceId};
 
@@ -51,15 +52,15 @@ impl Place {
         (self.piece & Self::PINNED != 0).then_some((self.piece & !Self::PINNED) as usize)
     }
 
-    fn range(self) -> Range {
+    pub fn range(self) -> Range {
         Range { at: self.at, len: self.len }
     }
 
-    /// What lies between this and a later place of the same piece.
-    pub fn gap(self, next: Self) -> Option<Self> {
-        let end = self.at.checked_add(self.len)?;
-        let len = next.at.checked_sub(end).filter(|_| self.piece == next.piece)?;
-        Some(Self { at: end, len, ..self })
+    /// Whether the other is the next item of the request they lie in.
+    pub fn is_followed_by(self, next: Self) -> bool {
+        self.pin().is_some()
+            && self.piece == next.piece
+            && self.at as usize + self.len as usize + gap_before(next.len as usize) == next.at as usize
     }
 
     /// From here to the end of a later place of the same piece.

@@ -288,7 +288,9 @@ impl Journey {
             .map(|block| {
                 let caller = block.resource.caller();
                 let known = Known { header: labels.asked_of(caller), ..known };
-                rules.resource(Signal::Traces, labels.label(block.resource.body(), known), caller)
+                let resource = &block.resource;
+                let labelled = labels.label_named(resource.bytes_id, resource.body(), known);
+                rules.resource(Signal::Traces, labelled, caller)
             })
             .collect();
         trace.repairs.labelled =

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ahash::RandomState;
 
 use super::{Batch, Budget};
-use crate::join::{LeavingSpan, SpanBytes, Stretch};
+use crate::join::{LeavingSpan, SpanBytes, Stretch, StretchBytes};
 use crate::model::{Destination, Origin, Time};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::{Rope, Signal};
@@ -277,8 +277,8 @@ impl Place<'_> {
         for stretch in stretches {
             self.open.items += stretch.spans;
             match stretch.bytes {
-                SpanBytes::Copied(bytes) => block::put_items(stretch.first, bytes, items),
-                SpanBytes::Shared(bytes) => block::put_item_bytes(bytes, items),
+                StretchBytes::Copied(bytes) => block::put_items(stretch.first, bytes, items),
+                StretchBytes::Lying(request, at) => block::put_items_of(request, stretch.first, at, items),
             }
         }
         self.open.len += items.len() - before;

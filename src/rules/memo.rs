@@ -1,5 +1,8 @@
 //! Labelled resources, remembered: an SDK sends the same resource bytes with every export, so its
 //! labels are worked out once and copied ever after.
+//!
+//! Whoever has a name for the bytes (the join does) is spared the look at them: the last few names are found by
+//! themselves.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -36,10 +39,16 @@ struct Entry {
     labelled: Rc<Labelled>,
 }
 
+/// How many names are remembered beside the bytes.
+const NAMES: usize = 64;
+
 impl Entry {
     fn is(&self, resource: &[u8], known: Known<'_>) -> bool {
-        *self.resource == *resource
-            && self.environment.as_deref() == known.environment
+        *self.resource == *resource && self.knew(known)
+    }
+
+    fn knew(&self, known: Known<'_>) -> bool {
+        self.environment.as_deref() == known.environment
             && self.release.as_deref() == known.release
             && self.header.as_deref() == known.header
     }
@@ -55,7 +64,9 @@ impl Entry {
 #[derive(Debug)]
 pub struct Memo {
     settings: Settings,
-    table: HashTable<Entry>,
+    table: HashTable<Rc<Entry>>,
+    /// By name, modulo their number.
+    named: Vec<Option<(u64, Rc<Entry>)>>,
     hasher: RandomState,
     bytes: usize,
     bytes_max: usize,
@@ -69,6 +80,7 @@ impl Memo {
         Self {
             settings,
             table: HashTable::new(),
+            named: vec![None; NAMES],
             hasher: RandomState::new(),
             bytes: 0,
             bytes_max,
@@ -79,7 +91,12 @@ impl Memo {
     /// Labels from now on as these say; what was labelled before is forgotten, and its names are not used again.
     pub fn relabel(&mut self, settings: Settings) {
         self.settings = settings;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.table.clear();
+        self.named.fill(None);
         self.bytes = 0;
     }
 
@@ -95,6 +112,27 @@ impl Memo {
 
     /// `resource` (a Resource message's body) with its labels.
     pub fn label(&mut self, resource: &[u8], known: Known<'_>) -> Rc<Labelled> {
+        self.entry(resource, known).labelled.clone()
+    }
+
+    /// The same of bytes that have a name: a number that never names others.
+    pub fn label_named(&mut self, name: u64, resource: &[u8], known: Known<'_>) -> Rc<Labelled> {
+        let place = name as usize % NAMES;
+        match self.named.get(place) {
+            Some(Some((named, entry))) if *named == name && entry.knew(known) => entry.labelled.clone(),
+            _ => {
+                let entry = self.entry(resource, known);
+                let labelled = entry.labelled.clone();
+                // One too large to be remembered would be held unpaid.
+                if let Some(place) = self.named.get_mut(place).filter(|_| entry.bytes() <= self.bytes_max) {
+                    *place = Some((name, entry));
+                }
+                labelled
+            }
+        }
+    }
+
+    fn entry(&mut self, resource: &[u8], known: Known<'_>) -> Rc<Entry> {
         let hash = {
             let mut hasher = self.hasher.build_hasher();
             hasher.write(resource);
@@ -102,35 +140,34 @@ impl Memo {
             hasher.finish()
         };
         if let Some(entry) = self.table.find(hash, |entry| entry.is(resource, known)) {
-            return entry.labelled.clone();
+            return entry.clone();
         }
         self.remember(hash, resource, known)
     }
 
     #[cold]
-    fn remember(&mut self, hash: u64, resource: &[u8], known: Known<'_>) -> Rc<Labelled> {
+    fn remember(&mut self, hash: u64, resource: &[u8], known: Known<'_>) -> Rc<Entry> {
         let body = self.settings.apply(resource, known);
         let changed = body != resource;
         self.next_id += 1;
         let labelled =
             Rc::new(Labelled { id: self.next_id, body: body.into(), changed, dropped: false, to: None });
-        let entry = Entry {
+        let entry = Rc::new(Entry {
             hash,
             resource: resource.into(),
             environment: known.environment.map(Into::into),
             release: known.release.map(Into::into),
             header: known.header.map(Into::into),
-            labelled: labelled.clone(),
-        };
+            labelled,
+        });
         if self.bytes + entry.bytes() > self.bytes_max {
-            self.table.clear();
-            self.bytes = 0;
+            self.forget();
         }
         if entry.bytes() <= self.bytes_max {
             self.bytes += entry.bytes();
-            self.table.insert_unique(hash, entry, |entry| entry.hash);
+            self.table.insert_unique(hash, entry.clone(), |entry| entry.hash);
         }
-        labelled
+        entry
     }
 }
 
@@ -160,6 +197,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_finds_what_its_bytes_do() {
+        let mut memo = memo(1 << 20);
+        let production = Known { environment: Some("production"), ..Known::default() };
+        // Names that meet in one place, asked for in turns, each with and without what its trace says.
+        for _ in 0..3 {
+            for (name, resource) in [(1, &b"\xa0\x06\x01"[..]), (1 + NAMES as u64, b"\xa0\x06\x02")] {
+                for known in [Known::default(), production] {
+                    let named = memo.label_named(name, resource, known);
+                    assert!(Rc::ptr_eq(&named, &memo.label_named(name, resource, known)));
+                    assert!(Rc::ptr_eq(&named, &memo.label(resource, known)));
+                }
+            }
+        }
+        let before = memo.label_named(1, b"\xa0\x06\x01", production);
+        memo.relabel(Settings::default());
+        assert_ne!(before.id, memo.label_named(1, b"\xa0\x06\x01", production).id);
+    }
+
+    #[test]
     fn it_forgets_rather_than_grows() {
         let mut memo = memo(4096);
         for n in 0..1000_u32 {
@@ -169,7 +225,8 @@ mod tests {
             assert!(memo.bytes() <= 4096);
         }
         let tiny = &mut Memo::new(Settings::default(), 8);
-        assert_eq!(tiny.label(b"", Known::default()).body, Bytes::new());
+        assert_eq!(tiny.label_named(1, b"", Known::default()).body, Bytes::new());
+        assert!(tiny.named.iter().all(Option::is_none));
         assert_eq!(tiny.bytes(), 0);
     }
 }

@@ -108,13 +108,16 @@ pub fn put_items(first: usize, items: &[u8], out: &mut Rope) {
     out.put_both(prefix(2, first).bytes(), items);
 }
 
-/// Whether `bytes` are the tag and length of a field 2 item of `len` bytes, as [`put_item`] writes them.
-/// Read, not written and compared: loads of bytes just stored one by one wait for them.
-pub fn is_item_prefix(bytes: &[u8], len: usize) -> bool {
-    let Some((0x12, mut length)) = bytes.split_first().map(|(tag, rest)| (*tag, rest)) else { return false };
-    length.len() == varint::len(len as u64)
-        && varint::read(&mut length) == Ok(len as u64)
-        && length.is_empty()
+/// As [`put_items`] for items at `at` of the request they came in: those that follow each other there stay together,
+/// and are shared where they are many.
+pub fn put_items_of(request: &Bytes, first: usize, at: Range, out: &mut Rope) {
+    out.put_next(request, at, prefix(2, first).bytes());
+}
+
+/// Bytes from the end of an item to the body of the next, of `len` bytes, if nothing stands between them.
+/// No tag and length is shorter, so one that takes so many is written as [`put_item`] would.
+pub fn gap_before(len: usize) -> usize {
+    1 + varint::len(len as u64)
 }
 
 /// As [`put_item`], sharing the bytes of a large item.

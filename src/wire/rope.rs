@@ -1,18 +1,36 @@
 //! Bytes in pieces: what is small is copied into shared chunks, what is large stays a slice.
+//!
+//! Small parts that follow each other in one buffer are one large part. Whether more will follow is known only when
+//! something else comes, so the last of them wait as a [`Run`], neither copied nor shared.
 
 use bytes::{Bytes, BytesMut};
+
+use super::index::Range;
 
 /// At or above this size a slice is kept as it is; below, copying is cheaper than one more piece.
 const KEEP_SLICE_MIN: usize = 16 * 1024;
 /// Small pieces gather in chunks of this size.
 const CHUNK: usize = 64 * 1024;
+/// A run is shared only if it is at least this part of its buffer, so that what is kept stays in proportion to what
+/// is counted.
+const RUN_SHARE: usize = 4;
 
 /// A sequence of byte pieces with a known total length.
 #[derive(Clone, Debug, Default)]
 pub struct Rope {
     pieces: Vec<Bytes>,
     tail: BytesMut,
+    /// Comes behind the tail.
+    run: Option<Run>,
     len: usize,
+}
+
+/// What lies side by side in one buffer.
+#[derive(Clone, Debug)]
+struct Run {
+    whole: Bytes,
+    from: usize,
+    to: usize,
 }
 
 impl Rope {
@@ -26,22 +44,63 @@ impl Rope {
 
     /// Appends by copying.
     pub fn put(&mut self, bytes: &[u8]) {
-        self.make_room(bytes.len());
-        self.tail.extend_from_slice(bytes);
+        self.settle_run();
+        self.copy(bytes);
         self.len += bytes.len();
     }
 
     /// Appends both by copying, side by side.
     pub fn put_both(&mut self, first: &[u8], second: &[u8]) {
+        self.settle_run();
         self.make_room(first.len() + second.len());
         self.tail.extend_from_slice(first);
         self.tail.extend_from_slice(second);
         self.len += first.len() + second.len();
     }
 
+    /// Appends `lead` and the part of `whole` at `at`, which begins behind a `lead` of its own whenever there is just
+    /// room for one behind the part before it: so do the items of a message. Parts in a row are copied or shared
+    /// together.
+    pub fn put_next(&mut self, whole: &Bytes, at: Range, lead: &[u8]) {
+        let (from, to) = (at.at as usize, at.at as usize + at.len as usize);
+        self.len += lead.len() + to - from;
+        if let Some(run) = &mut self.run
+            && run.whole.as_ptr() == whole.as_ptr()
+            && run.to + lead.len() == from
+        {
+            run.to = to;
+            return;
+        }
+        self.settle_run();
+        match from.checked_sub(lead.len()) {
+            Some(from) if whole.get(from..).is_some_and(|bytes| bytes.starts_with(lead)) => {
+                self.run = Some(Run { whole: whole.clone(), from, to });
+            }
+            _ => {
+                self.copy(lead);
+                self.copy(at.of(whole));
+            }
+        }
+    }
+
+    fn settle_run(&mut self) {
+        let Some(Run { whole, from, to }) = self.run.take() else { return };
+        let Some(bytes) = whole.get(from..to) else { return };
+        if bytes.len() < KEEP_SLICE_MIN || bytes.len() < whole.len() / RUN_SHARE {
+            return self.copy(bytes);
+        }
+        self.seal_tail();
+        self.pieces.push(whole.slice_ref(bytes));
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.tail.extend_from_slice(bytes);
+    }
+
     fn make_room(&mut self, bytes: usize) {
         if self.tail.len() + bytes > self.tail.capacity() {
-            self.seal();
+            self.seal_tail();
             // Doubling from small, so that a batch of one span does not hold a whole chunk.
             self.tail.reserve(self.len.clamp(1024, CHUNK).max(bytes));
         }
@@ -74,6 +133,11 @@ impl Rope {
 
     /// Makes every byte a shared piece, so that clones copy nothing.
     pub fn seal(&mut self) {
+        self.settle_run();
+        self.seal_tail();
+    }
+
+    fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
             self.pieces.push(self.tail.split().freeze());
         }
@@ -94,5 +158,56 @@ impl Rope {
         let mut whole = BytesMut::with_capacity(len);
         pieces.iter().for_each(|p| whole.extend_from_slice(p));
         whole.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Items of this length, each behind its tag and length.
+    fn items(len: usize, count: usize) -> Bytes {
+        let item: Vec<_> = [0x12, len as u8].into_iter().chain((0..len).map(|at| at as u8)).collect();
+        item.repeat(count).into()
+    }
+
+    /// Puts items of a buffer of so many, in this order; what comes out in how many pieces.
+    fn check(count: usize, order: impl IntoIterator<Item = usize>, pieces: usize) {
+        let (whole, mut rope, mut expect) = (items(100, count), Rope::default(), Vec::new());
+        for nth in order {
+            let at = Range { at: nth as u32 * 102 + 2, len: 100 };
+            rope.put_next(&whole, at, &[0x12, 100]);
+            expect.extend_from_slice(&whole[nth * 102..][..102]);
+        }
+        assert_eq!(rope.len(), expect.len());
+        let made = rope.into_pieces();
+        assert_eq!((made.len(), made.concat()), (pieces, expect));
+    }
+
+    #[test]
+    fn items_in_a_row_are_one_piece_and_others_are_copied() {
+        check(400, 0..400, 1);
+        check(400, 100..400, 1);
+        check(4, [3, 1, 2], 1);
+        // Copied, shared, copied.
+        check(400, [5].into_iter().chain(10..300).chain([2]), 3);
+    }
+
+    #[test]
+    fn a_small_run_of_a_large_buffer_does_not_keep_it() {
+        let (whole, mut rope) = (items(100, 4_000), Rope::default());
+        (0..300).for_each(|nth| rope.put_next(&whole, Range { at: nth * 102 + 2, len: 100 }, &[0x12, 100]));
+        assert_eq!(rope.len(), 300 * 102);
+        let kept = whole.as_ptr_range();
+        assert!(rope.into_pieces().iter().all(|piece| !kept.contains(&piece.as_ptr())));
+    }
+
+    #[test]
+    fn an_item_with_another_prefix_than_ours_is_copied_behind_ours() {
+        let (whole, mut rope) = (Bytes::from_static(b"\x12\x82\x00ab\x12\x02cd"), Rope::default());
+        rope.put_next(&whole, Range { at: 3, len: 2 }, &[0x12, 2]);
+        rope.put_next(&whole, Range { at: 7, len: 2 }, &[0x12, 2]);
+        rope.put(b"e");
+        assert_eq!(rope.into_bytes(), &b"\x12\x02ab\x12\x02cde"[..]);
     }
 }
