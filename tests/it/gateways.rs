@@ -143,8 +143,12 @@ async fn gateway(upstream: &Upstream, at: SocketAddr) -> Proxy {
 
 async fn sidecar(name: &Name) -> Proxy {
     let config = format!("upstream: {{gateway: 'dns:{NAME}:{}'}}\njoin: {{scope: local}}\n", name.port);
-    Proxy::start(Start { config, before: Some(mounted(name.hosts.path(), "/etc/hosts")), ..Start::default() })
-        .await
+    Proxy::start(Start {
+        config,
+        before: Some(mounted(&[(name.hosts.path(), "/etc/hosts")])),
+        ..Start::default()
+    })
+    .await
 }
 
 /// Sends traces through all three services, each part to its own sidecar, all parts at about the same time.

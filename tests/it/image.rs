@@ -91,8 +91,8 @@ async fn it_takes_spans_and_forwards_them_over_tls_to_a_name_with_nothing_but_it
     }
     let came = upstream.await_spans(sent).await;
     came.iter().for_each(|request| assert_labelled(&request.export));
-    let hours = came.iter().flat_map(|request| request.export.spans());
-    assert!(hours.map(|span| text(&span.attributes, "hour") == Some("0")).all(|is| is), "midnight in UTC");
+    let mut spans = came.iter().flat_map(|request| request.export.spans());
+    assert!(spans.all(|span| text(&span.attributes, "hour") == Some("0")), "midnight in UTC");
     assert_eq!(came.iter().map(|request| Export::count(&request.export)).sum::<usize>(), sent);
 
     let of = |what: &str| engine.said(&["inspect", "-f", what, &container.1]);

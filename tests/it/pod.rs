@@ -1,5 +1,6 @@
-//! What a sidecar is told by its pod, as the kubelet mounts it: labels it is to go by, and what injection could not
-//! do. What is wrong with either keeps no app and no span, and is in the log, the metrics and the readiness.
+//! What a sidecar is told by its pod, as the kubelet mounts it: labels it is to go by, what injection could not do,
+//! how much memory it has. What is wrong with a label or with injection keeps no app and no span, and is in the log,
+//! the metrics and the readiness.
 
 use std::path::Path;
 
@@ -89,7 +90,7 @@ async fn what_injection_could_not_do_is_told_by_the_sidecar() {
     let annotations = format!("kubernetes.io/config.seen=\"now\"\nspandrel.dev/injection=\"{REMARK}\"\n");
     std::fs::create_dir(&podinfo).unwrap();
     swap(&podinfo, 1, &[("labels", &version("1.4.0")), ("annotations", &annotations)]);
-    let before = Some(mounted(etc.path(), "/etc"));
+    let before = Some(mounted(&[(etc.path(), "/etc")]));
     let proxy = Proxy::start(Start { config: config(&upstream), before, ..Start::default() }).await;
     let source = "file:/etc/podinfo/annotations[spandrel.dev/injection]";
     assert_said(&proxy, source, &format!("says: {REMARK}")).await;
@@ -109,4 +110,25 @@ async fn what_injection_could_not_do_is_told_by_the_sidecar() {
     let source = "file:/etc/podinfo/labels[app.kubernetes.io/version]";
     assert_said(&proxy, source, "is a directory; its last good value stays").await;
     assert_eq!(labelled(&upstream, &proxy, 3).await, both("production", Some("1.5.0")));
+}
+
+/// Kubernetes resizes a pod in place. Version 1 of cgroups, with real ones, is in `faults_capped`.
+#[tokio::test]
+#[ignore = "needs a mount namespace"]
+async fn its_memory_follows_the_limit_that_version_2_of_cgroups_has() {
+    let (group, membership) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    std::fs::write(membership.path(), "0::/\n").unwrap();
+    let limit = |mebibytes: u64| {
+        std::fs::write(group.path().join("memory.max"), format!("{}\n", mebibytes << 20)).unwrap();
+    };
+    limit(256);
+    let upstream = Upstream::start().await;
+    let mounts = [(group.path(), "/sys/fs/cgroup"), (membership.path(), "/proc/$$/cgroup")];
+    let start = Start { config: config(&upstream), before: Some(mounted(&mounts)), ..Start::default() };
+    let proxy = Proxy::start(start).await;
+    for mebibytes in [256, 512, 128] {
+        limit(mebibytes);
+        let quarter = (mebibytes << 20) / 4;
+        proxy.await_metrics("a quarter", |m| m.sum("spandrel_memory_limit_bytes", &[]) == quarter).await;
+    }
 }

@@ -301,11 +301,12 @@ pub fn command() -> Command {
     bare(PROGRAM)
 }
 
-/// A line of shell behind which the program sees a file or directory in another's place, in a mount namespace of its
-/// own (root always may have one).
-pub fn mounted(what: &Path, at: &str) -> String {
-    let mount = format!("mount --bind {} {at} && exec \"$0\" \"$@\"", what.display());
-    format!("exec unshare --map-root-user --mount sh -c '{mount}' \"$0\" \"$@\";")
+/// A line of shell behind which the program sees files or directories in others' places, in a mount namespace of its
+/// own (root always may have one). `$$` in a place is the program's process.
+pub fn mounted(mounts: &[(&Path, &str)]) -> String {
+    let mounts = mounts.iter().map(|(what, at)| format!("mount --bind {} {at} && ", what.display()));
+    let mounts: String = mounts.collect();
+    format!("exec unshare --map-root-user --mount sh -c '{mounts}exec \"$0\" \"$@\"' \"$0\" \"$@\";")
 }
 
 /// The same in place of a shell that has run this.
