@@ -205,12 +205,13 @@ fn parameters_that_can_not_be_meant_leave_the_app_running_and_are_said() {
             .is_ok_and(|pod| remark(&pod).is_empty() && !pod["spec"]["initContainers"].is_null())
     });
     // One that was made meanwhile is as it would have been, when it is made anew.
-    set(json!({"cpuLimit": "150m", "configMap": "other", "image": "spandrel:0.2"}));
+    set(json!({"cpuLimit": "150m", "configMap": "other", "image": "spandrel:0.2", "protocol": "grpc"}));
     cluster.until("they are seen", |cluster| {
-        let [anew, fresh] = [anew(pod.clone()).to_string(), plain.clone()]
+        let [fresh, anew] = [plain.clone(), anew(pod.clone()).to_string()]
             .map(|pod| cluster.would_store(&pod).expect("a pod"));
         let is_seen = fresh["spec"]["initContainers"][0]["image"] == "spandrel:0.2";
         assert!(!is_seen || difference(&flat(&fresh), &flat(&anew)).is_empty());
+        assert!(!is_seen || fresh.to_string().contains("\"value\":\"grpc\""), "{fresh}");
         is_seen
     });
     output(cluster.kubectl().args(["delete", "configmap", "spandrel-injection", "-n", OBSERVABILITY]));
