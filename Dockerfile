@@ -4,6 +4,8 @@
 #   docker buildx build --platform linux/amd64,linux/arm64 -t images.example.com/spandrel:0.1.0 --push .
 #
 # The same sources give the same binary: dependencies are those of Cargo.lock, and neither paths nor times get into it.
+# The image is then the same but for the time it was made; BuildKit gives it the same digest, too, if it is told one:
+#   SOURCE_DATE_EPOCH=0 docker buildx build --output type=image,name=images.example.com/spandrel:0.1.0,push=true,rewrite-timestamp=true .
 # To have the tools pinned too, name the first stage by its digest: --build-arg RUST=rust@sha256:…
 ARG RUST=rust:1.95-alpine
 

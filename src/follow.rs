@@ -22,27 +22,39 @@ const EVERY: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct File {
     pub path: PathBuf,
-    stamp: Option<Stamp>,
+    stamp: Stamp,
 }
 
-/// What tells a file from the one that was there before: device, inode, size and time of change.
-type Stamp = (u64, u64, u64, i64, i64);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stamp {
+    Nothing,
+    /// Device, inode, size and time of change: what tells a file from the one that was there before.
+    Of(u64, u64, u64, i64, i64),
+    /// It may have changed since, unseen.
+    Unsure,
+}
 
 impl File {
     /// As it is now.
     pub fn now(path: PathBuf) -> Self {
         let of = std::fs::metadata(&path).ok();
-        Self::seen(path, of.as_ref())
-    }
-
-    /// As it was when it was opened; `None`: it was not there, or its reader wants to look again.
-    pub fn seen(path: PathBuf, of: Option<&Metadata>) -> Self {
-        let stamp = of.map(|of| (of.dev(), of.ino(), of.size(), of.ctime(), of.ctime_nsec()));
+        let stamp = of.map_or(Stamp::Nothing, |of| Stamp::of(&of));
         Self { path, stamp }
     }
 
+    /// As it was when it was opened; `None`: its reader wants to look again.
+    pub fn seen(path: PathBuf, of: Option<&Metadata>) -> Self {
+        Self { path, stamp: of.map_or(Stamp::Unsure, Stamp::of) }
+    }
+
     fn is_as_it_was(&self) -> bool {
-        Self::now(self.path.clone()).stamp == self.stamp
+        self.stamp != Stamp::Unsure && Self::now(self.path.clone()).stamp == self.stamp
+    }
+}
+
+impl Stamp {
+    fn of(of: &Metadata) -> Self {
+        Self::Of(of.dev(), of.ino(), of.size(), of.ctime(), of.ctime_nsec())
     }
 }
 
@@ -215,6 +227,19 @@ mod tests {
         assert!(matches!(look(), Some(Looked::Unusable(_))));
         swap("1");
         assert_eq!((look(), *followed.current(), followed.version()), (Some(Looked::Fresh), 11, 2));
+    }
+
+    #[test]
+    fn what_was_written_just_now_and_is_gone_is_seen_to_be_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("label");
+        assert!(File::now(path.clone()).is_as_it_was());
+        assert!(!File::seen(path.clone(), None).is_as_it_was());
+        std::fs::write(&path, "1").unwrap();
+        let seen = File::seen(path.clone(), std::fs::metadata(&path).ok().as_ref());
+        assert!(seen.is_as_it_was());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!seen.is_as_it_was());
     }
 
     #[test]

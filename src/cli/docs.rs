@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use serde_json::{Value, json};
 
+use super::inject;
 use crate::config;
 use crate::rules;
 use crate::semantics;
@@ -32,12 +34,41 @@ pub fn run(page: Page) -> ExitCode {
         Page::Rules => rules::manual::reference(),
         Page::ConfigSchema => pretty(&config::schema()),
         Page::ValuesSchema => match serde_json::from_str(VALUES) {
-            Ok(chart) => pretty(&config::of_values(chart)),
+            Ok(chart) => pretty(&config::of_values(with_parameters(chart))),
             Err(cause) => return super::fail(format!("values.json: {cause}")),
         },
     })
 }
 
-fn pretty(value: &serde_json::Value) -> String {
+/// Where the values are that become parameters of injection.
+const PARAMETERS: [(&str, &str); 8] = [
+    ("image", "/image"),
+    ("upstream", "/upstream"),
+    ("environmentLabel", "/environmentLabel"),
+    ("configMap", "/configMap"),
+    ("cpuRequest", "/resources/properties/requests/properties/cpu"),
+    ("memoryRequest", "/resources/properties/requests/properties/memory"),
+    ("cpuLimit", "/resources/properties/limits/properties/cpu"),
+    ("memoryLimit", "/resources/properties/limits/properties/memory"),
+];
+
+/// They may be what the policy takes.
+fn with_parameters(mut chart: Value) -> Value {
+    for (name, at) in PARAMETERS {
+        let Some(value) = chart.pointer_mut(&format!("/properties/injection/properties{at}")) else {
+            continue;
+        };
+        // Without these two the chart finds its own.
+        let or_empty = if matches!(name, "image" | "upstream") { "^$|" } else { "" };
+        let pattern = |what| inject::of_description(name, what);
+        value["pattern"] = pattern("pattern").map(|pattern| format!("{or_empty}{pattern}")).into();
+        if let Some(never) = pattern("never") {
+            value["not"] = json!({ "pattern": never });
+        }
+    }
+    chart
+}
+
+fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }

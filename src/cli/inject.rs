@@ -17,6 +17,8 @@ mod tests;
 mod yaml;
 
 use facts::Facts;
+pub use parameters::of_description;
+
 use parameters::Parameters;
 use pods::Pod;
 use splice::Splice;
@@ -114,6 +116,12 @@ fn inject(
         if let Some(why) = hindrance {
             say(format!("{} is left alone: {why}", pod.shown()));
             continue;
+        }
+        if let Some(odd) = pod.label(LABEL).filter(|label| !matches!(*label, "enabled" | "true")) {
+            say(format!(
+                "{}: its label {LABEL} is `{odd}`, which is neither `enabled` nor `disabled`",
+                pod.shown()
+            ));
         }
         let namespace = pod.namespace().or(namespace);
         let label = namespace.and_then(|name| of_namespace(&documents, name, &parameters.environment_label));

@@ -40,6 +40,10 @@ const PROJECT_VARIABLES: [&str; 2] = ["INTERACTIVEAI_PROJECT_ID", "LANGFUSE_PROJ
 const POD_LABELS: &str = "etc/podinfo/labels";
 const VERSION_LABEL: &str = "app.kubernetes.io/version";
 
+/// Beside them its annotations, in one of which injection says what it could not do as it was told.
+const POD_ANNOTATIONS: &str = "etc/podinfo/annotations";
+const INJECTION_ANNOTATION: &str = "spandrel.dev/injection";
+
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// Fills in what was not given.
@@ -64,6 +68,7 @@ pub fn fill(raw: &mut Raw, surroundings: &Surroundings, files: &mut Files) {
     if raw.release.value.is_none() {
         of_the_pod(raw, &surroundings.root, files);
     }
+    of_injection(&surroundings.root, files);
     for (slot, names) in [(&mut raw.ui.url, &UI_VARIABLES[..]), (&mut raw.ui.project, &PROJECT_VARIABLES)] {
         if slot.value.is_none()
             && let Some((value, name)) = label(variables, &[], names, &own)
@@ -88,6 +93,20 @@ fn of_the_pod(raw: &mut Raw, root: &Path, files: &mut Files) {
         Ok(value) => {
             raw.release.put(Some(value), Source::Derived(format!("the pod's label {VERSION_LABEL}")))
         }
+        Err(_) => files.excuse(&reference),
+    }
+}
+
+/// What the pod's injection says it could not do: told as what is wrong with any other source is.
+fn of_injection(root: &Path, files: &mut Files) {
+    let annotations = root.join(POD_ANNOTATIONS);
+    if !annotations.exists() {
+        return;
+    }
+    let reference = format!("{}[{INJECTION_ANNOTATION}]", annotations.display());
+    match files.value(&reference) {
+        Ok(_) => files.take_as_complaint(&reference),
+        // Nothing was to be said.
         Err(_) => files.excuse(&reference),
     }
 }

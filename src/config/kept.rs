@@ -43,6 +43,8 @@ struct Held<T> {
     absent: bool,
     /// That is no news: there is a default.
     excused: bool,
+    /// It holds no value: what it says is what is wrong.
+    is_complaint: bool,
 }
 
 /// How a source stands.
@@ -52,8 +54,8 @@ pub struct SourceState {
     pub name: String,
     /// Why what it says now can not be used; the last good value, if there is one, stays.
     pub wrong: Option<String>,
-    /// Something of it is in use.
-    pub has_value: bool,
+    /// What is in use meanwhile, for people; empty where that is said in `wrong`.
+    pub meanwhile: &'static str,
 }
 
 impl Files {
@@ -119,6 +121,15 @@ impl Files {
         }
     }
 
+    /// What it says is what is wrong, and no value.
+    pub fn take_as_complaint(&mut self, reference: &str) {
+        if let Some(source) = self.kept.values.get_mut(reference)
+            && let Some(said) = source.good.take()
+        {
+            (source.now, source.is_complaint) = (Some(Err(format!("says: {said}"))), true);
+        }
+    }
+
     /// Forgets what the last load did not ask for.
     pub fn forget_unasked(&mut self) {
         self.kept.tables.retain(|_, source| source.now.is_some());
@@ -136,7 +147,7 @@ impl Files {
 
 impl<T: Clone> Held<T> {
     fn begin(&mut self) {
-        (self.now, self.absent, self.excused) = (None, false, false);
+        (self.now, self.absent, self.excused, self.is_complaint) = (None, false, false, false);
     }
 
     fn take(&mut self, found: Result<T, String>) {
@@ -154,7 +165,12 @@ impl<T: Clone> Held<T> {
     /// `None` where this load did not ask for it.
     fn state(&self, name: String) -> Option<SourceState> {
         let wrong = self.now.clone()?.err().filter(|_| !self.excused);
-        Some(SourceState { name, wrong, has_value: self.good.is_some() })
+        let meanwhile = match &self.good {
+            _ if self.is_complaint => "",
+            Some(_) => "its last good value stays",
+            None => "there is no value",
+        };
+        Some(SourceState { name, wrong, meanwhile })
     }
 }
 
@@ -247,6 +263,26 @@ mod tests {
             files.sources().remove(0).wrong
         };
         assert_eq!((wrong(None), wrong(Some(b"\xff"))), (None, Some("is not text".into())));
+    }
+
+    #[test]
+    fn a_complaint_is_told_as_it_stands_and_gives_no_value() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut files = Files::default();
+        let mut look = |text: &str| {
+            fs::write(directory.path().join("says"), text).unwrap();
+            files.begin(Some(&directory.path().join("c.yaml")));
+            let _ = files.value("says");
+            files.take_as_complaint("says");
+            (files.value("says").ok(), files.sources().remove(0))
+        };
+        let (value, SourceState { wrong, meanwhile, .. }) = look("no room\n");
+        assert_eq!((value, wrong, meanwhile), (None, Some("says: no room".into()), ""));
+        let unreadable = look("\0").1;
+        assert_eq!(
+            (unreadable.wrong.as_deref(), unreadable.meanwhile),
+            (Some("is not text"), "there is no value")
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::otel::pairs;
 
-/// Environment variables. Empty ones count as unset.
+/// Environment variables. Empty and blank ones count as unset.
 #[derive(Clone, Debug, Default)]
 pub struct Variables {
     set: BTreeMap<String, String>,
@@ -25,7 +25,7 @@ impl Variables {
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             match value.into_string() {
-                Ok(value) if value.is_empty() => {}
+                Ok(value) if value.trim().is_empty() => {}
                 Ok(value) => drop(variables.set.insert(name, value)),
                 Err(_) => variables.unreadable.push(name),
             }
@@ -36,7 +36,7 @@ impl Variables {
     /// These and one more.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        if !value.is_empty() {
+        if !value.trim().is_empty() {
             self.set.insert(name.to_owned(), value.to_owned());
         }
         self

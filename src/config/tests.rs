@@ -563,6 +563,27 @@ fn a_default_gives_way_to_a_lower_bound_that_was_written() {
 }
 
 #[test]
+fn a_pod_says_its_release_and_what_its_injection_could_not_do() {
+    let root = tempfile::tempdir().unwrap();
+    let podinfo = root.path().join("etc/podinfo");
+    std::fs::create_dir_all(&podinfo).unwrap();
+    let found = |annotations: &str| {
+        std::fs::write(podinfo.join("labels"), "app.kubernetes.io/version=\"1.4\"\n").unwrap();
+        std::fs::write(podinfo.join("annotations"), annotations).unwrap();
+        let loaded = load_in(&Ask::default(), &surroundings(root.path(), &[])).unwrap();
+        assert_eq!(loaded.plan.labels.release.as_deref(), Some("1.4"));
+        let wrong = |source: SourceState| Some(format!("{} {}", source.name, source.wrong?));
+        let wrong: Vec<String> = loaded.sources().into_iter().filter_map(wrong).collect();
+        wrong.join("\n").replace(&root.path().display().to_string(), "")
+    };
+    assert_eq!(found("a=\"b\"\n"), "");
+    let says = "file:/etc/podinfo/annotations[spandrel.dev/injection] says: not so";
+    assert_eq!(found("spandrel.dev/injection=\"not so\"\n"), says);
+    let odd = "file:/etc/podinfo/annotations[spandrel.dev/injection] line 1: not like `key=\"value\"`";
+    assert_eq!(found("nonsense"), odd);
+}
+
+#[test]
 fn the_installed_file_is_read_when_none_is_named_and_the_working_directory_is_not() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("etc/spandrel")).unwrap();

@@ -202,8 +202,8 @@ impl Teller {
 
 fn shown(source: &SourceState) -> String {
     let wrong = source.wrong.as_deref().unwrap_or_default();
-    let rest = if source.has_value { "its last good value stays" } else { "there is no value" };
-    format!("`{}` {wrong}; {rest}", source.name)
+    let semicolon = if source.meanwhile.is_empty() { "" } else { "; " };
+    format!("`{}` {wrong}{semicolon}{}", source.name, source.meanwhile)
 }
 
 fn locked(said: &Mutex<Said>) -> MutexGuard<'_, Said> {

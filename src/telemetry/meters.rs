@@ -120,7 +120,7 @@ meters! {
     config_loaded: gauge "spandrel_config_last_reload_success_timestamp_seconds" [] NO,
         "When the configuration was last found good, in Unix seconds; the start counts.";
     source_age: gauges "spandrel_source_age_seconds" ["source"] NO,
-        "For how long a source of labels or a table (`${file:…}`, `Lookup`) could not be used, while its last good value stays; 0 while it is what its file says.";
+        "For how long a source of labels or a table (`${file:…}`, `Lookup`) could not be used, while its last good value stays, or has said that the pod's injection could not do as it was told; 0 while all is well.";
     source_errors: counter "spandrel_source_errors_total" ["source"] NO,
         "Times that what a source says was found to be of no use.";
     config_refused: gauge "spandrel_config_refused" [] NO,

@@ -161,7 +161,13 @@ async fn a_short_end_is_kept_and_traces_go_before_the_rest() {
     let took = asked.elapsed();
     assert!(took < Duration::from_secs(4), "it took {took:?} to end");
     assert_preserved(&[sent], &upstream.exports(Signal::Traces));
-    proxy.await_stderr("what was left", |line| line.contains("ended with items unsent")).await;
+    // What it says is lost is what `spandrel_exporter_lost_items_total` has at the end.
+    let word = proxy.await_stderr("what was left", |line| line.contains("ended with items unsent")).await;
+    let (_, number) = word.rsplit_once("items").expect("it says how many");
+    let left: usize =
+        number.chars().filter(char::is_ascii_digit).collect::<String>().parse().expect("a number");
+    let came: usize = upstream.exports(Signal::Logs).iter().map(Export::count).sum();
+    assert!(left < 2000 && came > 0 && left + came >= 2000, "{came} came, {left} left: {word}");
 }
 
 /// Traces that wait for their roots.

@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -16,6 +15,7 @@ use prost::Message;
 use spandrel::model::Clock;
 use spandrel::wire::Signal;
 
+use crate::harness::proxy::mounted;
 use crate::harness::read::attribute;
 use crate::harness::{Client, Proxy, Start, Upstream, made};
 
@@ -128,17 +128,7 @@ impl Name {
     fn stands_for(&self, numbers: &[u8]) {
         let line = |number: &u8| format!("127.0.0.{number} {NAME}\n");
         let lines: String = numbers.iter().map(line).collect();
-        std::fs::write(self.path(), format!("127.0.0.1 localhost\n{lines}")).expect("it is ours");
-    }
-
-    fn path(&self) -> PathBuf {
-        self.hosts.path().to_owned()
-    }
-
-    /// A line of shell behind which the name is known to the program.
-    fn known(&self) -> String {
-        let mount = format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", self.path().display());
-        format!("exec unshare --map-root-user --mount sh -c '{mount}' \"$0\" \"$@\";")
+        std::fs::write(self.hosts.path(), format!("127.0.0.1 localhost\n{lines}")).expect("it is ours");
     }
 }
 
@@ -153,7 +143,12 @@ async fn gateway(upstream: &Upstream, at: SocketAddr) -> Proxy {
 
 async fn sidecar(name: &Name) -> Proxy {
     let config = format!("upstream: {{gateway: 'dns:{NAME}:{}'}}\njoin: {{scope: local}}\n", name.port);
-    Proxy::start(Start { config, before: Some(name.known()), ..Start::default() }).await
+    Proxy::start(Start {
+        config,
+        before: Some(mounted(&[(name.hosts.path(), "/etc/hosts")])),
+        ..Start::default()
+    })
+    .await
 }
 
 /// Sends traces through all three services, each part to its own sidecar, all parts at about the same time.

@@ -6,6 +6,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use prost::Message;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use crate::harness::authority::Authority;
 use crate::harness::engine::{Engine, static_program};
 use crate::harness::known_set::LABELS;
-use crate::harness::read::{Export, assert_labelled};
+use crate::harness::read::{Export, assert_labelled, text};
 use crate::harness::{Client, PATIENCE, Proxy, Upstream, made, root};
 
 const IMAGE: &str = "spandrel:tested";
@@ -23,6 +24,8 @@ const IMAGE: &str = "spandrel:tested";
 const NAME: &str = "backend.example.test";
 /// Where this test answers for that name.
 const NAME_SERVER: &str = "127.0.0.77";
+/// In a zone that the image has no file of.
+const NOON: &str = r#"Time("2025-07-01 12:00", "%Y-%m-%d %H:%M", "Pacific/Auckland")"#;
 const SIZE_MAX: u64 = 15_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +54,8 @@ async fn it_takes_spans_and_forwards_them_over_tls_to_a_name_with_nothing_but_it
     let directory = tempfile::tempdir().unwrap();
     let [grpc, http, admin] = free_ports();
     let config = format!(
-        "receive: {{grpc: \"{grpc}\", http: \"{http}\"}}\nadmin: \"{admin}\"\nupstream: https://{NAME}:{}\n{LABELS}",
+        "receive: {{grpc: \"{grpc}\", http: \"{http}\"}}\nadmin: \"{admin}\"\nupstream: https://{NAME}:{}\n{LABELS}\
+         rules: ['set(span.attributes[\"hour\"], String(Hour({NOON})))']\n",
         behind.grpc().port()
     );
     let mount = |name: &str, text: &str, at: &str| {
@@ -87,6 +91,8 @@ async fn it_takes_spans_and_forwards_them_over_tls_to_a_name_with_nothing_but_it
     }
     let came = upstream.await_spans(sent).await;
     came.iter().for_each(|request| assert_labelled(&request.export));
+    let mut spans = came.iter().flat_map(|request| request.export.spans());
+    assert!(spans.all(|span| text(&span.attributes, "hour") == Some("0")), "midnight in UTC");
     assert_eq!(came.iter().map(|request| Export::count(&request.export)).sum::<usize>(), sent);
 
     let of = |what: &str| engine.said(&["inspect", "-f", what, &container.1]);
@@ -115,7 +121,27 @@ async fn is_ready(admin: SocketAddr) -> bool {
     reply.is_ok_and(|reply| reply.status == 200)
 }
 
-/// The last stage of the Dockerfile over what its first would hand it.
+/// What an image is but for when it was made, which the classic builder writes into its description: its layers by
+/// the digests of what is in them, and how it is run.
+#[test]
+#[ignore = "needs root, a container engine and musl"]
+fn built_twice_it_is_the_same() {
+    let engine = Engine::start();
+    let built = || {
+        build(&engine, "the same authorities\n");
+        let what = "{{json .RootFS}} {{json .Config}} {{.Os}} {{.Architecture}} {{.Size}}";
+        (
+            engine.said(&["image", "inspect", "-f", what, IMAGE]),
+            engine.said(&["image", "inspect", "-f", "{{.Created}}", IMAGE]),
+        )
+    };
+    let (first, second) = (built(), built());
+    assert_ne!(first.1, second.1, "the second was not built");
+    assert_eq!(first.0, second.0);
+    assert!(first.0.contains("sha256:") && first.0.contains("/spandrel"), "{}", first.0);
+}
+
+/// The last stage of the Dockerfile over what its first would hand it, built anew.
 fn build(engine: &Engine, authorities: &str) {
     let context = tempfile::tempdir().unwrap();
     let out = context.path().join("out");
@@ -123,13 +149,19 @@ fn build(engine: &Engine, authorities: &str) {
     std::fs::copy(static_program(), out.join("spandrel")).unwrap();
     std::fs::write(out.join("etc/ssl/certs/ca-certificates.crt"), authorities).unwrap();
     let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
-    let (_, last) = dockerfile.split_once("FROM scratch AS image").unwrap();
+    let (first, last) = dockerfile.split_once("FROM scratch AS image").unwrap();
+    // As the first stage does it: what is in `/out` is of no time and can be written by nobody.
+    let done: Vec<&str> =
+        first.lines().filter(|line| line.contains("chmod") || line.contains("touch")).collect();
+    let done = done.join("\n").replace("/out", &out.display().to_string()).replace('\\', "");
+    let done = format!("true {}", done.replace('\n', " "));
+    assert!(Command::new("sh").args(["-c", &done]).status().unwrap().success(), "{done}");
     let last = format!("FROM scratch AS image{}", last.replace("COPY --from=build /out/ /", "COPY out/ /"));
     assert!(last.contains("COPY out/"), "the last stage is not as this test knows it");
     let file = context.path().join("Dockerfile");
     std::fs::write(&file, last).unwrap();
     let path = |path: &Path| path.display().to_string();
-    engine.said(&["build", "-t", IMAGE, "-f", &path(&file), &path(context.path())]);
+    engine.said(&["build", "--no-cache", "-t", IMAGE, "-f", &path(&file), &path(context.path())]);
 }
 
 /// Removed when dropped.

@@ -36,6 +36,7 @@ mod loops;
 mod meaning;
 mod page;
 mod passing;
+mod pod;
 mod readme;
 mod reload;
 mod routes;

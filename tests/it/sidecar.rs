@@ -105,6 +105,25 @@ async fn a_configuration_that_is_mended_is_taken_by_the_running_sidecar() {
     assert!(!ready.contains("refused"), "{ready}");
 }
 
+/// The ConfigMap is deleted while the pod runs.
+#[tokio::test]
+async fn a_configuration_that_is_gone_is_told_and_the_last_stays() {
+    let upstream = Upstream::start().await;
+    let config = "environment: production\n".to_owned();
+    let proxy = Proxy::start(Start { config, variables: injected(&upstream), ..Start::default() }).await;
+    std::fs::remove_file(proxy.file()).unwrap();
+    proxy
+        .await_stderr("that it is gone", |line| line.contains("ERROR") && line.contains("no such file"))
+        .await;
+    assert_eq!(proxy.metrics().await.sum("spandrel_config_refused", &[]), 1);
+    let ready = Client::to(proxy.admin()).get("/readyz").await;
+    assert!(ready.status == 200 && ready.text().contains("no such file"), "{}", ready.text());
+    let body = made::request(made::trace(1, 2)).encode_to_vec();
+    proxy.client().grpc(Signal::Traces, body).await.assert_taken();
+    let came = upstream.await_spans(2).await;
+    assert_eq!(text(&came[0].export.resources()[0].attributes, ENVIRONMENT), Some("production"));
+}
+
 #[tokio::test]
 async fn variables_that_can_not_be_used_end_it_all_the_same() {
     let arguments = vec!["--regardless".to_owned()];

@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 use crate::harness::read::{ENVIRONMENT, Export, RELEASE, attribute, text};
+use crate::harness::volume::swap;
 use crate::harness::{Metrics, Proxy, Upstream, made, proxy};
 
 const ERRORS: &str = "spandrel_source_errors_total";
@@ -196,17 +197,10 @@ async fn labels_come_from_files_that_are_followed_and_may_be_missing() {
     assert_eq!(proxy.metrics().await.sum(ERRORS, &[]), 3);
 
     // The volumes come.
-    let volume = |version: &str, labels: &str| {
-        let name = |name: &str| directory.path().join("podinfo").join(name);
-        std::fs::create_dir_all(name(version)).unwrap();
-        std::fs::write(name(version).join("labels"), labels).unwrap();
-        symlink(version, name("..next")).unwrap();
-        std::fs::rename(name("..next"), name("..data")).unwrap();
-        if !name("labels").is_symlink() {
-            symlink("..data/labels", name("labels")).unwrap();
-        }
-    };
-    volume("..1", "app=\"shop\"\napp.kubernetes.io/version=\"1.0\"\n");
+    let podinfo = directory.path().join("podinfo");
+    std::fs::create_dir(&podinfo).unwrap();
+    let volume = |version: usize, labels: &str| swap(&podinfo, version, &[("labels", labels)]);
+    volume(1, "app=\"shop\"\napp.kubernetes.io/version=\"1.0\"\n");
     put(directory.path(), "environment", "production\n");
     reloaded(&proxy, 1).await;
     let no_errors = |of: &'static str| {
@@ -217,7 +211,7 @@ async fn labels_come_from_files_that_are_followed_and_may_be_missing() {
     assert_eq!(of(&said)[..2], ["production", "1.0"]);
 
     // They change, all at once; then one of them is of no use, and one is gone.
-    volume("..2", "app.kubernetes.io/version=\"1.1\"\napp.kubernetes.io/part-of=\"web \\\"shop\\\"\"\n");
+    volume(2, "app.kubernetes.io/version=\"1.1\"\napp.kubernetes.io/part-of=\"web \\\"shop\\\"\"\n");
     put(directory.path(), "team", "payments");
     proxy
         .await_metrics("the label", |metrics| {

@@ -90,6 +90,12 @@ fn wrong_values_are_refused_with_where_and_what_is_wanted() {
         ("injection.protocol=thrift", "value must be one of 'http/protobuf', 'grpc'"),
         ("injection.resources.limits.cpu=many", "at '/injection/resources/limits/cpu'"),
         ("injection.upstream=gateway", "at '/injection/upstream': 'gateway' does not match pattern"),
+        ("injection.upstream=http://localhost:4317", "at '/injection/upstream': 'not' failed"),
+        (
+            "injection.resources.limits.memory=32m",
+            "at '/injection/resources/limits/memory': '32m' does not match pattern",
+        ),
+        ("injection.configMap=My Map", "at '/injection/configMap': 'My Map' does not match pattern"),
         ("image.pulPolicy=Always", "at '/image': additional properties 'pulPolicy' not allowed"),
         ("gateway.enabled=false", "injection.upstream: where should sidecars send?"),
     ] {

@@ -129,6 +129,7 @@ fn anew(mut pod: Value) -> Value {
 fn parameters_that_can_not_be_meant_leave_the_app_running_and_are_said() {
     let cluster = cluster();
     let (_, plain) = shapes().into_iter().find(|(name, _)| name == "plain").expect("a shape");
+    let usual = cluster.would_store(&plain).expect("a pod");
     let good = parameters_of(&cluster);
     let set = |data: Value| {
         let patch = json!({ "data": data }).to_string();
@@ -142,21 +143,57 @@ fn parameters_that_can_not_be_meant_leave_the_app_running_and_are_said() {
             &patch,
         ]));
     };
-    set(json!({"cpuLimit": "many", "scope": "everywhere", "image": null}));
     let remark = |pod: &Value| pod["metadata"]["annotations"][REMARK].as_str().unwrap_or_default().to_owned();
-    cluster.until("the policy sees it", |cluster| {
-        cluster.would_store(&plain).is_ok_and(|pod| remark(&pod).contains("cpuLimit, scope"))
-    });
-    let pod = cluster.would_store(&plain).expect("a pod");
-    let sidecar = &pod["spec"]["initContainers"][0];
+    let said = |names: &str| {
+        let said = format!("parameters that can not be meant, the chart's own are used: {names}");
+        cluster.until("the policy sees it", |cluster| {
+            cluster.would_store(&plain).is_ok_and(|pod| remark(&pod) == said)
+        });
+        cluster.would_store(&plain).expect("a pod")["spec"]["initContainers"][0].clone()
+    };
+    set(json!({"cpuLimit": "many", "scope": "everywhere", "image": null, "cpuLimits": "1"}));
+    let sidecar = said("cpuLimit, cpuLimits, scope");
     assert_eq!(sidecar["resources"]["limits"]["cpu"], "200m", "the chart's own");
     assert_eq!(sidecar["image"], "spandrel:0.1.0");
+    takes_its_variables(&sidecar);
 
-    // Without any, pods are as they would be without us.
-    output(cluster.kubectl().args(["-n", OBSERVABILITY, "delete", "configmap", "spandrel-injection"]));
+    // With these as they are the pod would be refused, its image be no image, or the sidecar would not start; and
+    // while it does not start, neither does the app.
+    set(json!({"cpuLimits": null, "scope": "", "image": "No Image", "imagePullPolicy": "Sometimes",
+        "upstream": "http://localhost:4317/", "protocol": "thrift", "environment": "a\nb", "environmentLabel": "a b",
+        "configMap": "My Map", "cpuLimit": "-1", "cpuRequest": "3", "memoryLimit": "32", "memoryRequest": "1Ti"}));
+    let sidecar = said(
+        "configMap, cpuLimit, cpuRequest, environment, environmentLabel, image, imagePullPolicy, memoryLimit, \
+         memoryRequest, protocol, scope, upstream",
+    );
+    assert_eq!(sidecar["resources"]["requests"], json!({"cpu": "200m", "memory": "64Mi"}), "as its limits");
+    takes_its_variables(&sidecar);
+    let odd =
+        ["htp://a:1", "gateway", "dns:gateway", "http://a:99999", "dns:127.0.0.1:4318", "http://u:p@a:1"];
+    for (number, odd) in (1..).zip(odd) {
+        let mark = format!("{number}m");
+        set(json!({"upstream": odd, "cpuRequest": mark}));
+        cluster.until(odd, |cluster| {
+            let pod = cluster.would_store(&plain).expect("a pod");
+            let is_seen = pod["spec"]["initContainers"][0]["resources"]["requests"]["cpu"] == mark.as_str();
+            assert!(!is_seen || remark(&pod).ends_with(", upstream"), "{odd}");
+            is_seen
+        });
+    }
+
+    // Without any, pods are as the chart has them.
+    output(cluster.kubectl().args(["delete", "configmap", "spandrel-injection", "-n", OBSERVABILITY]));
+    let missing = "without parameters, for the ConfigMap observability/spandrel-injection is missing: the chart's own are used";
     cluster.until("the policy sees that too", |cluster| {
-        cluster.would_store(&plain).is_ok_and(|pod| pod["spec"]["initContainers"].is_null())
+        cluster.would_store(&plain).is_ok_and(|pod| remark(&pod) == missing)
     });
+    let pod = cluster.would_store(&plain).expect("a pod");
+    takes_its_variables(&pod["spec"]["initContainers"][0]);
+    let mut as_usual = pod.clone();
+    let annotations = as_usual["metadata"].as_object_mut().expect("metadata");
+    annotations.remove("annotations");
+    assert_eq!(difference(&flat(&usual), &flat(&as_usual)), "");
+
     let fresh: String = good
         .lines()
         .filter(|line| !line.contains("resourceVersion") && !line.contains("uid:"))
@@ -167,6 +204,59 @@ fn parameters_that_can_not_be_meant_leave_the_app_running_and_are_said() {
             .would_store(&plain)
             .is_ok_and(|pod| remark(&pod).is_empty() && !pod["spec"]["initContainers"].is_null())
     });
+    // One that was made meanwhile is as it would have been, when it is made anew.
+    set(json!({"cpuLimit": "150m", "configMap": "other", "image": "spandrel:0.2", "protocol": "grpc"}));
+    cluster.until("they are seen", |cluster| {
+        let [fresh, anew] = [plain.clone(), anew(pod.clone()).to_string()]
+            .map(|pod| cluster.would_store(&pod).expect("a pod"));
+        let is_seen = fresh["spec"]["initContainers"][0]["image"] == "spandrel:0.2";
+        assert!(!is_seen || difference(&flat(&fresh), &flat(&anew)).is_empty());
+        assert!(!is_seen || fresh.to_string().contains("\"value\":\"grpc\""), "{fresh}");
+        is_seen
+    });
+    output(cluster.kubectl().args(["delete", "configmap", "spandrel-injection", "-n", OBSERVABILITY]));
+    cluster.apply(&fresh).expect("the parameters as they were");
+    cluster.until("it works as before", |cluster| {
+        cluster.would_store(&plain).is_ok_and(|pod| difference(&flat(&usual), &flat(&pod)).is_empty())
+    });
+}
+
+/// The program starts with what the sidecar is told by variables.
+fn takes_its_variables(sidecar: &Value) {
+    let mut check = spandrel();
+    check.arg("check");
+    for variable in sidecar["env"].as_array().expect("variables") {
+        let text = |key: &str| variable[key].as_str().unwrap_or_default();
+        check.env(text("name"), text("value").replace("$(", "").replace(')', ""));
+    }
+    output(&mut check);
+}
+
+#[test]
+#[ignore = "builds Kubernetes and helm: run with --ignored"]
+fn a_label_that_is_neither_yes_nor_no_is_said() {
+    let cluster = cluster();
+    let (_, plain) = shapes().into_iter().find(|(name, _)| name == "plain").expect("a shape");
+    let of = |label: &str, namespace: &str| {
+        let mut pod = cluster.would_store(&plain).expect("a pod");
+        pod = anew(pod);
+        pod["spec"].as_object_mut().expect("a spec").retain(|key, _| key == "containers");
+        pod["spec"]["containers"] = json!([{"name": "app", "image": "orders:1"}]);
+        pod["metadata"]["namespace"] = namespace.into();
+        pod["metadata"]["labels"] = json!({"spandrel.dev/inject": label});
+        let pod = cluster.would_store(&pod.to_string()).expect("a pod");
+        let remark = pod["metadata"]["annotations"][REMARK].as_str().unwrap_or_default().to_owned();
+        (!pod["spec"]["initContainers"].is_null(), remark)
+    };
+    let odd = |whose: &str, label: &str| {
+        format!(
+            "the label spandrel.dev/inject of the {whose} is `{label}`, which is neither `enabled` nor `disabled`"
+        )
+    };
+    assert_eq!(of("true", "shop"), (true, String::new()));
+    assert_eq!(of("enable", "shop"), (true, odd("pod", "enable")), "its namespace says yes");
+    assert_eq!(of("enable", "bare"), (false, format!("not injected; {}", odd("pod", "enable"))));
+    assert_eq!(of("false", "shop"), (false, String::new()));
 }
 
 #[test]

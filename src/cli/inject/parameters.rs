@@ -2,7 +2,12 @@
 
 use std::fmt::Write;
 
-use super::yaml;
+use regex::Regex;
+
+use super::yaml::{self, Node};
+
+/// What they may be: the chart's own file.
+const MAY_BE: &str = include_str!("../../../helm/spandrel/files/parameters.yaml");
 
 /// All of them; what they mean stands in helm/spandrel/values.yaml.
 #[derive(Clone, Debug)]
@@ -44,6 +49,12 @@ impl Default for Parameters {
 /// A parameter's name and where its value is kept.
 type Known<'a> = (&'static str, &'a mut String);
 
+/// What stands of a parameter where they are described: its `pattern`, what it is `never`.
+pub fn of_description(name: &str, what: &str) -> Option<String> {
+    let all = yaml::read(MAY_BE).ok()?;
+    all.first()?.text_at(&[name, what]).map(str::to_owned)
+}
+
 impl Parameters {
     /// The defaults, then what a ConfigMap says, then `name=value` each.
     ///
@@ -52,8 +63,10 @@ impl Parameters {
     pub fn of(config_map: Option<&str>, set: &[String]) -> Result<Self, String> {
         let mut all = Self::default();
         let mut wrong = String::new();
+        let may_be = yaml::read(MAY_BE)?;
+        let may_be = may_be.first().ok_or("nothing says what parameters may be")?;
         let mut take = |name: &str, value: &str| {
-            if let Err(why) = all.take(name, value) {
+            if let Err(why) = all.take(name, value, may_be) {
                 let _ = writeln!(wrong, "{why}");
             }
         };
@@ -69,6 +82,9 @@ impl Parameters {
                 None => take(pair, ""),
             }
         }
+        if let Some(why) = all.more_than_its_limit() {
+            let _ = writeln!(wrong, "{why}");
+        }
         if all.upstream.is_empty() {
             wrong.push_str("where should sidecars send? give `--parameter upstream=http://collector:4317`, or `dns:` and a headless Service of gateways\n");
         }
@@ -80,7 +96,7 @@ impl Parameters {
         self.known().into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    fn known(&mut self) -> [Known<'_>; 12] {
+    pub(super) fn known(&mut self) -> [Known<'_>; 12] {
         [
             ("image", &mut self.image),
             ("imagePullPolicy", &mut self.image_pull_policy),
@@ -97,39 +113,46 @@ impl Parameters {
         ]
     }
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn take(&mut self, name: &str, value: &str, may: &Node) -> Result<(), String> {
         let mut known = self.known();
         let names = known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
         let Some((_, slot)) = known.iter_mut().find(|(known, _)| *known == name) else {
             return Err(format!("unknown parameter `{name}`; known: {names}"));
         };
-        let may = match name {
-            "environment" => Ok(()),
-            _ if value.is_empty() => Err("a value".to_owned()),
-            "imagePullPolicy" => one_of(value, &["Always", "IfNotPresent", "Never"]),
-            "scope" => one_of(value, &["local", "trace", "off"]),
-            "protocol" => one_of(value, &["http/protobuf", "grpc"]),
-            _ if name.starts_with("cpu") || name.starts_with("memory") => quantity(value),
-            _ => Ok(()),
-        };
-        may.map_err(|wants| format!("parameter `{name}`: `{value}` can not be meant; it wants {wants}"))?;
+        let of = |what: &str| may.text_at(&[name, what]);
+        let fits = |pattern: &str| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(value));
+        let is_enough = |least: &str| amount(value) >= amount(least);
+        if !of("pattern").is_some_and(fits)
+            || of("never").is_some_and(fits)
+            || !of("least").is_none_or(is_enough)
+        {
+            let wants = of("wants").unwrap_or_default();
+            return Err(format!("parameter `{name}`: `{value}` can not be meant; it wants {wants}"));
+        }
         value.clone_into(slot);
         Ok(())
     }
-}
 
-fn one_of(value: &str, words: &[&str]) -> Result<(), String> {
-    if words.contains(&value) { Ok(()) } else { Err(format!("one of {}", words.join(", "))) }
-}
-
-/// As Kubernetes writes amounts.
-fn quantity(value: &str) -> Result<(), String> {
-    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let units = ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"];
-    let number = digits.parse::<f64>().is_ok() && digits.starts_with(|c: char| c.is_ascii_digit());
-    if number && units.contains(&&value[digits.len()..]) {
-        Ok(())
-    } else {
-        Err("an amount like `100m` or `32Mi`".to_owned())
+    /// Kubernetes refuses a pod that asks for more than it may have.
+    fn more_than_its_limit(&self) -> Option<String> {
+        let pairs = [
+            ("cpu", &self.cpu_request, &self.cpu_limit),
+            ("memory", &self.memory_request, &self.memory_limit),
+        ];
+        let (of, request, limit) =
+            pairs.into_iter().find(|(_, request, limit)| amount(request) > amount(limit))?;
+        Some(format!(
+            "parameter `{of}Request`: `{request}` is more than `{of}Limit`, `{limit}`; lower the one or raise the other"
+        ))
     }
+}
+
+/// An amount as Kubernetes writes it, of the forms that the parameters may have.
+fn amount(text: &str) -> f64 {
+    let (digits, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let units = [("m", 1e-3), ("k", 1e3), ("M", 1e6), ("G", 1e9)];
+    let binary = [("Ki", 10), ("Mi", 20), ("Gi", 30)].map(|(name, power)| (name, f64::from(1 << power)));
+    let scale =
+        units.into_iter().chain(binary).find(|(name, _)| *name == unit).map_or(1.0, |(_, scale)| scale);
+    digits.parse::<f64>().map_or(0.0, |number| number * scale)
 }

@@ -125,6 +125,31 @@ fn what_can_not_have_one_is_left_alone_and_said() {
 }
 
 #[test]
+fn defaults_are_what_parameters_may_be_and_each_has_its_line() {
+    let mut all = Parameters { upstream: "dns:gateway.shop.svc:4317".to_owned(), ..Parameters::default() };
+    let set: Vec<_> = all.known().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert!(set.len() >= 12 && Parameters::of(None, &set).is_ok(), "{set:?}");
+}
+
+#[test]
+fn a_label_that_is_neither_yes_nor_no_is_said() {
+    let text = |label: &str| {
+        format!(
+            "kind: Pod\nmetadata:\n  name: x\n  labels: {{spandrel.dev/inject: {label}}}\nspec:\n  containers: []\n"
+        )
+    };
+    let said = |label: &str| {
+        let mut said = Vec::new();
+        inject(&text(label), parameters(), None, &mut |remark| said.push(remark)).unwrap();
+        said.join("\n")
+    };
+    assert_eq!(said("enabled"), "");
+    let expect =
+        "Pod x: its label spandrel.dev/inject is `enable`, which is neither `enabled` nor `disabled`";
+    assert_eq!(said("enable"), expect);
+}
+
+#[test]
 fn what_can_not_be_done_names_the_line() {
     let wrong = |text: &str| inject(text, parameters(), None, &mut |_| ()).unwrap_err();
     let alias = "x: &e [{name: A}]\nkind: Pod\nspec:\n  containers:\n  - name: a\n    env: *e\n";
@@ -146,6 +171,21 @@ fn parameters_say_what_they_want() {
     assert!(wrong.contains("`many` can not be meant; it wants an amount like `100m`"), "{wrong}");
     assert!(wrong.contains("unknown parameter `scoop`; known: image,"), "{wrong}");
     assert!(wrong.contains("one of local, trace, off"), "{wrong}");
+    let wrong = of(&["upstream=http://localhost:4317", "memoryLimit=32", "image=No Image", "cpuRequest=1"])
+        .unwrap_err();
+    assert!(
+        wrong.contains("`upstream`: `http://localhost:4317` can not be meant; it wants an endpoint"),
+        "{wrong}"
+    );
+    assert!(
+        wrong.contains("`32` can not be meant; it wants an amount like `32Mi`, and 16Mi at least"),
+        "{wrong}"
+    );
+    assert!(wrong.contains("`No Image` can not be meant; it wants an image like"), "{wrong}");
+    assert!(
+        wrong.contains("parameter `cpuRequest`: `1` is more than `cpuLimit`, `100m`; lower the one"),
+        "{wrong}"
+    );
     let config_map = "kind: ConfigMap\ndata:\n  upstream: \"http://x:1\"\n  cpuLimit: \"1\"\n";
     assert_eq!(Parameters::of(Some(config_map), &[]).unwrap().cpu_limit, "1");
 }

@@ -22,6 +22,7 @@ pub mod raw;
 pub mod read;
 pub mod sdk;
 pub mod upstream;
+pub mod volume;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

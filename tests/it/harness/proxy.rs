@@ -4,8 +4,7 @@
 //! `GITHUB_SHA` or a developer's `OTEL_*` would change what it labels.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::metrics::{Ledger, Metrics};
-use super::{Client, PATIENCE};
+use super::{Client, PATIENCE, volume};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_spandrel");
 const FILE: &str = "spandrel.yaml";
@@ -112,16 +111,7 @@ impl Proxy {
 
     /// The same as Kubernetes does it: the file is a link into a directory whose name is a link, which is swapped.
     pub fn swap(&self, version: usize, config: &str) {
-        let name = |name: &str| self.directory.path().join(name);
-        let data = format!("..version_{version}");
-        std::fs::create_dir(name(&data)).expect("a new directory");
-        std::fs::write(name(&data).join(FILE), text_of(config)).expect("a writable directory");
-        symlink(&data, name("..next")).expect("a new link");
-        std::fs::rename(name("..next"), name("..data")).expect("a link to put another over");
-        if !self.file().is_symlink() {
-            symlink(format!("..data/{FILE}"), name("next")).expect("a new link");
-            std::fs::rename(name("next"), self.file()).expect("a file to put a link over");
-        }
+        volume::swap(self.directory.path(), version, &[(FILE, &text_of(config))]);
     }
 
     /// Asks it to read its configuration again (SIGHUP).
@@ -163,7 +153,7 @@ impl Proxy {
     }
 
     /// Its working directory, which holds its configuration and nothing else.
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
@@ -309,6 +299,14 @@ fn text_of(config: &str) -> String {
 /// The binary, with nothing of the tester's environment that could change what it does.
 pub fn command() -> Command {
     bare(PROGRAM)
+}
+
+/// A line of shell behind which the program sees files or directories in others' places, in a mount namespace of its
+/// own (root always may have one). `$$` in a place is the program's process.
+pub fn mounted(mounts: &[(&Path, &str)]) -> String {
+    let mounts = mounts.iter().map(|(what, at)| format!("mount --bind {} {at} && ", what.display()));
+    let mounts: String = mounts.collect();
+    format!("exec unshare --map-root-user --mount sh -c '{mounts}exec \"$0\" \"$@\"' \"$0\" \"$@\";")
 }
 
 /// The same in place of a shell that has run this.
