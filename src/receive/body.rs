@@ -3,10 +3,13 @@
 //! The surprise: a body that arrives in one piece is never copied; the piece is the body.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -42,8 +45,15 @@ impl<B: Body<Data = Bytes, Error: fmt::Display> + Unpin> Reader<B> {
     /// The next piece that is not empty; `None` at the end of the body. Trailers are dropped.
     pub async fn data(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
-            let patience = self.deadline.since(self.clock.now()).min(self.silence);
-            let frame = tokio::time::timeout(patience, self.body.frame()).await.map_err(|_| Refusal::Slow)?;
+            // Mostly it is here: then there is nothing to time.
+            let frame = match self.at_once().await {
+                Some(frame) => frame,
+                None => {
+                    let patience = self.deadline.since(self.clock.now()).min(self.silence);
+                    let frame = tokio::time::timeout(patience, self.body.frame()).await;
+                    frame.map_err(|_| Refusal::Slow)?
+                }
+            };
             match frame {
                 None => return Ok(None),
                 Some(Err(cause)) => return Err(Refusal::Broken(cause.to_string())),
@@ -54,6 +64,15 @@ impl<B: Body<Data = Bytes, Error: fmt::Display> + Unpin> Reader<B> {
                 },
             }
         }
+    }
+
+    /// The next frame, or the end, if it has come; `None` when it has to be waited for.
+    async fn at_once(&mut self) -> Option<Option<Result<Frame<Bytes>, B::Error>>> {
+        poll_fn(|cx| match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 
     /// The body itself, for whoever wants to drain it.
