@@ -14,6 +14,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("inspection.bin"), compiler.encode_file_descriptor_set())?;
     let files = compiler.file_descriptor_set();
-    tonic_prost_build::configure().bytes(".spandrel.v1.JoinedTrace").compile_fds(files)?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .bytes(".spandrel.v1.JoinedTrace")
+        .compile_fds(files)?;
     Ok(())
 }

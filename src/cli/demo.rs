@@ -10,9 +10,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
 use tokio::task::JoinSet;
 use tonic::Streaming;
 
+use super::channel::Channel;
 use crate::config::Plan;
 use crate::model::Clock;
 use crate::page::proto::inspection_client::InspectionClient;
@@ -94,7 +96,9 @@ fn staged(plan: Plan) -> Plan {
 
 /// Sees traces leave as any client would: through the inspection API.
 async fn watch(admin: SocketAddr) -> Result<Streaming<WatchResponse>, String> {
-    let mut client = InspectionClient::connect(format!("http://{admin}")).await.map_err(said)?;
+    let admin: Uri = format!("http://{admin}").parse().map_err(said)?;
+    let channel = Channel::connect(&admin).await.map_err(said)?;
+    let mut client = InspectionClient::with_origin(channel, admin);
     let watch = client.watch(WatchRequest::default()).await;
     Ok(watch.map_err(|status| status.message().to_owned())?.into_inner())
 }

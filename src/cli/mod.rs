@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Ask, Loaded, Plan, Surroundings};
 use crate::telemetry::logs;
 
+mod channel;
 mod check;
 mod demo;
 mod docs;

@@ -7,10 +7,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use http::Uri;
 use thiserror::Error;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
 
+use super::channel::Channel;
 use crate::page::Form;
 use crate::page::proto::inspection_client::InspectionClient;
 use crate::page::proto::{WatchRequest, WatchResponse};
@@ -58,8 +59,8 @@ impl Options {
 
 /// Follows until told to stop.
 pub fn run(address: &str, options: &Options) -> ExitCode {
-    let endpoint = match endpoint(address) {
-        Ok(endpoint) => endpoint,
+    let instance = match instance(address) {
+        Ok(instance) => instance,
         Err(why) => {
             eprintln!("spandrel: {why}");
             return ExitCode::from(super::WRONG);
@@ -75,7 +76,7 @@ pub fn run(address: &str, options: &Options) -> ExitCode {
         Options { why: true, .. } => Form::Why(Form::paint_for_stdout()),
         _ => Form::for_stdout(),
     };
-    let follower = Follower { endpoint, request: options.request(), form, out: io::stdout() };
+    let follower = Follower { instance, request: options.request(), form, out: io::stdout() };
     let following = runtime.spawn(follower.follow(|what| eprintln!("spandrel: {what}")));
     let ended = runtime.block_on(async {
         tokio::select! {
@@ -93,18 +94,14 @@ pub fn run(address: &str, options: &Options) -> ExitCode {
 }
 
 /// `host:port`, or the same with `http://` before it.
-fn endpoint(address: &str) -> Result<Endpoint, String> {
+fn instance(address: &str) -> Result<Uri, String> {
     let hint = "give the admin address of a running instance, like 127.0.0.1:8888";
     let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let endpoint =
-        Endpoint::from_shared(uri).map_err(|_| format!("`{address}` is not an address; {hint}"))?;
-    if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().port().is_none() {
+    let uri: Uri = uri.parse().map_err(|_| format!("`{address}` is not an address; {hint}"))?;
+    if uri.scheme_str() != Some("http") || uri.port().is_none() {
         return Err(format!("`{address}` is not host:port; {hint}"));
     }
-    Ok(endpoint
-        .connect_timeout(Duration::from_secs(3))
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_while_idle(true))
+    Ok(uri)
 }
 
 /// Why following ended.
@@ -121,7 +118,7 @@ enum End {
 
 /// What is followed, and where it is written.
 struct Follower<W> {
-    endpoint: Endpoint,
+    instance: Uri,
     request: WatchRequest,
     form: Form,
     out: W,
@@ -133,7 +130,7 @@ impl<W: Write> Follower<W> {
         let mut said = String::new();
         loop {
             let lost = self.follow_once(&mut say).await?;
-            let message = format!("{}: {lost}; trying again every second", self.endpoint.uri());
+            let message = format!("{}: {lost}; trying again every second", self.instance);
             if message != said {
                 say(&message);
                 said = message;
@@ -144,16 +141,17 @@ impl<W: Write> Follower<W> {
 
     /// Follows one connection. Returns why it was lost.
     async fn follow_once(&mut self, say: &mut impl FnMut(&str)) -> Result<String, End> {
-        let channel: Channel = match self.endpoint.connect().await {
+        let channel = match Channel::connect(&self.instance).await {
             Ok(channel) => channel,
-            Err(cause) => return Ok(format!("can't reach it: {}", root_cause(&cause))),
+            Err(cause) => return Ok(format!("can't reach it: {cause}")),
         };
-        let mut client = InspectionClient::new(channel).max_decoding_message_size(MESSAGE_MAX);
+        let client = InspectionClient::with_origin(channel, self.instance.clone());
+        let mut client = client.max_decoding_message_size(MESSAGE_MAX);
         let mut stream = match client.watch(self.request.clone()).await {
             Ok(response) => response.into_inner(),
             Err(status) => return refusal(&status),
         };
-        say(&format!("following {}", self.endpoint.uri()));
+        say(&format!("following {}", self.instance));
         loop {
             match stream.message().await {
                 Ok(Some(response)) => self.write(response, say)?,
@@ -184,15 +182,6 @@ fn refusal(status: &tonic::Status) -> Result<String, End> {
         }
         _ => Ok(format!("it went away ({})", status.code().description())),
     }
-}
-
-/// The innermost cause is the one that says what happened: `Connection refused`.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
@@ -231,7 +220,7 @@ mod tests {
         let (out, taken) = mpsc::unbounded_channel();
         let (tell, said) = mpsc::unbounded_channel();
         let follower = Follower {
-            endpoint: endpoint(address).unwrap(),
+            instance: instance(address).unwrap(),
             request: options.request(),
             form: Form::Line,
             out: Out(out),
@@ -313,10 +302,10 @@ mod tests {
 
     #[test]
     fn an_address_is_host_and_port() {
-        assert!(endpoint("127.0.0.1:8888").is_ok());
-        assert!(endpoint("http://spandrel.shop:8888").is_ok());
+        assert!(instance("127.0.0.1:8888").is_ok());
+        assert!(instance("http://spandrel.shop:8888").is_ok());
         for wrong in ["", "8888", "localhost", "https://localhost:8888", "a b:1"] {
-            let message = endpoint(wrong).unwrap_err();
+            let message = instance(wrong).unwrap_err();
             assert!(message.contains("like 127.0.0.1:8888"), "{message}");
         }
     }

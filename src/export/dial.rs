@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
-use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rand::seq::SliceRandom;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::classify::Trouble;
 use super::line::{Form, Live, Outgoing, Wire};
@@ -26,6 +25,7 @@ use super::target::Target;
 use super::tls::{self, Secrets};
 use super::tunnel::{self, Proxy};
 use super::{Protocol, Settings, SetupError, Tls};
+use crate::model::Stream;
 
 /// All addresses of a name, the TLS handshake and HTTP's together.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -96,10 +96,7 @@ impl Guard {
         Ok(Self { secrets: Secrets::new(tls, alpn)?, name })
     }
 
-    async fn connect<T>(&self, io: T) -> Result<tokio_rustls::client::TlsStream<T>, DialError>
-    where
-        T: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn connect(&self, io: Stream) -> Result<TlsStream<Stream>, DialError> {
         let connector = TlsConnector::from(self.secrets.current());
         connector.connect(self.name.clone(), io).await.map_err(|error| {
             let (name, hint) = (self.name.to_str(), tls::hint(&error));
@@ -161,41 +158,36 @@ impl Dialer {
     async fn open<B: Outgoing>(&self) -> Result<Live<B>, DialError> {
         let socket = self.reach().await?;
         let peer = socket.peer_addr().ok();
+        let socket = Stream::new(socket);
         let wire = match &self.proxy {
             None => self.over(socket).await?,
             Some((proxy, None)) => self.through(proxy, socket).await?,
-            Some((proxy, Some(guard))) => self.through(proxy, guard.connect(socket).await?).await?,
+            Some((proxy, Some(guard))) => {
+                self.through(proxy, Stream::new(guard.connect(socket).await?)).await?
+            }
         };
         Ok(Live::new(self.opened.fetch_add(1, Ordering::Relaxed), peer, wire))
     }
 
     /// On by way of the proxy at the other end of `io`.
-    async fn through<T, B>(&self, proxy: &Proxy, io: T) -> Result<Wire<B>, DialError>
-    where
-        B: Outgoing,
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn through<B: Outgoing>(&self, proxy: &Proxy, io: Stream) -> Result<Wire<B>, DialError> {
         if self.tls.is_none() && self.protocol != Protocol::Grpc {
-            let wire = self.speak(TokioIo::new(io), false).await?;
+            let wire = self.speak(io, false).await?;
             return Ok(wire.handing_over(proxy.credentials.clone()));
         }
-        let tunnel = tunnel::open(TokioIo::new(io), proxy, &self.host, self.port).await?;
-        self.over(TokioIo::new(tunnel)).await
+        let tunnel = tunnel::open(io, proxy, &self.host, self.port).await?;
+        self.over(Stream::new(TokioIo::new(tunnel))).await
     }
 
     /// TLS, if any, and HTTP, with the upstream itself at the other end of `io`.
-    async fn over<T, B>(&self, io: T) -> Result<Wire<B>, DialError>
-    where
-        B: Outgoing,
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn over<B: Outgoing>(&self, io: Stream) -> Result<Wire<B>, DialError> {
         let Some(guard) = &self.tls else {
-            return self.speak(TokioIo::new(io), self.protocol == Protocol::Grpc).await;
+            return self.speak(io, self.protocol == Protocol::Grpc).await;
         };
         let stream = guard.connect(io).await?;
         let agreed = stream.get_ref().1.alpn_protocol();
         let h2 = agreed == Some(b"h2") || (agreed.is_none() && self.protocol == Protocol::Grpc);
-        self.speak(TokioIo::new(stream), h2).await
+        self.speak(Stream::new(stream), h2).await
     }
 
     /// The first address that answers. Their order is shuffled: several connections spread over them.
@@ -218,14 +210,11 @@ impl Dialer {
         Err(last)
     }
 
-    async fn speak<T, B>(&self, io: T, h2: bool) -> Result<Wire<B>, DialError>
-    where
-        B: Outgoing,
-        T: Read + Write + Unpin + Send + 'static,
-    {
+    async fn speak<B: Outgoing>(&self, io: Stream, h2: bool) -> Result<Wire<B>, DialError> {
+        let io = TokioIo::new(io);
         let failed = |error: hyper::Error| DialError::connect(format!("HTTP handshake failed: {error}"));
         if !h2 {
-            let handshake = http1::Builder::new().max_buf_size(H1_BUFFER_MAX).handshake::<T, B>(io).await;
+            let handshake = http1::Builder::new().max_buf_size(H1_BUFFER_MAX).handshake(io).await;
             let (sender, connection) = handshake.map_err(failed)?;
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
@@ -245,7 +234,7 @@ impl Dialer {
             .keep_alive_interval(ping_every)
             .keep_alive_timeout(PING_ANSWER_MAX)
             .keep_alive_while_idle(false);
-        let (sender, connection) = builder.handshake::<T, B>(io).await.map_err(failed)?;
+        let (sender, connection) = builder.handshake(io).await.map_err(failed)?;
         let every = self.ping_every.clone();
         tokio::spawn(async move {
             if let Err(error) = connection.await {

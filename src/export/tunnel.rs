@@ -3,15 +3,15 @@
 //! What is encrypted, and gRPC, goes through a tunnel. Plain OTLP/HTTP is handed to the proxy request by
 //! request with the whole address in it, as proxies that allow CONNECT to port 443 alone want it.
 
-use bytes::Bytes;
-
 use http::{HeaderValue, Method, Request, Uri, header};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
-use hyper::rt::{Read, Write};
 use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 
 use super::dial::DialError;
+use crate::model::Stream;
+use crate::model::relay::Streamed;
 
 /// An answer to CONNECT longer than this is none.
 const ANSWER_MAX: usize = 16 << 10;
@@ -28,13 +28,10 @@ pub struct Proxy {
 }
 
 /// Asks the proxy at the other end of `io` for a tunnel to `host:port`.
-pub(super) async fn open<T>(io: T, proxy: &Proxy, host: &str, port: u16) -> Result<Upgraded, DialError>
-where
-    T: Read + Write + Unpin + Send + 'static,
-{
+pub(super) async fn open(io: Stream, proxy: &Proxy, host: &str, port: u16) -> Result<Upgraded, DialError> {
     let at = format!("proxy `{}:{}`", proxy.host, proxy.port);
     let failed = |error: hyper::Error| DialError::connect(format!("{at} opened no tunnel: {error}"));
-    let handshake = http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(io).await;
+    let handshake = http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(TokioIo::new(io)).await;
     let (mut sender, connection) = handshake.map_err(failed)?;
     tokio::spawn(connection.with_upgrades());
     let request = ask(proxy, host, port).map_err(|error| DialError::connect(format!("{at}: {error}")))?;
@@ -50,10 +47,10 @@ where
     }
 }
 
-fn ask(proxy: &Proxy, host: &str, port: u16) -> Result<Request<Empty<Bytes>>, http::Error> {
+fn ask(proxy: &Proxy, host: &str, port: u16) -> Result<Request<Streamed>, http::Error> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let authority = format!("{host}:{port}");
-    let mut request = Request::new(Empty::new());
+    let mut request = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *request.method_mut() = Method::CONNECT;
     *request.uri_mut() = Uri::builder().authority(authority.as_str()).build()?;
     let headers = request.headers_mut();

@@ -6,6 +6,7 @@ pub mod every;
 pub mod nearest;
 pub mod origin;
 pub mod relay;
+pub mod stream;
 pub mod time;
 pub mod trace;
 
@@ -14,5 +15,6 @@ pub use destination::Destination;
 pub use every::Every;
 pub use origin::{Origin, TenantKey};
 pub use relay::Relay;
+pub use stream::Stream;
 pub use time::{Clock, Time};
 pub use trace::{Draw, Reason, Repairs};

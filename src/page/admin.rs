@@ -30,6 +30,7 @@ use super::line::Line;
 use super::links::Links;
 use super::proto::DESCRIPTORS;
 use super::{Summary, Watchers, asked, inspection};
+use crate::model::Stream;
 use crate::semantics::ids;
 use crate::telemetry::Meters;
 
@@ -168,6 +169,7 @@ async fn connection(socket: TcpStream, router: Router, stop: CancellationToken) 
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 << 10);
     server.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT).max_concurrent_streams(32);
+    let socket = Stream::new(socket);
     let mut serving = pin!(server.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)));
     // How a caller ends its connection is its own affair.
     if stop.run_until_cancelled(serving.as_mut()).await.is_none() {

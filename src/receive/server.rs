@@ -15,7 +15,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rand::Rng;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -30,6 +29,7 @@ use super::listen::{Bound, Listener, Socket};
 use super::origins::Origins;
 use super::watch::{Patience, Turns, Watch, Watched};
 use super::{Age, Inner, Settings, Timeouts, descriptors};
+use crate::model::stream::{Io, Stream};
 use crate::model::{Clock, Origin, Time};
 
 /// What is in flight when we stop may finish within this.
@@ -210,17 +210,16 @@ impl Server {
     }
 
     /// One connection, to its end: the peer's, ours when we stop, or silence.
-    async fn converse(
-        &self,
-        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        from: Option<IpAddr>,
-    ) {
+    fn converse(&self, socket: impl Io, from: Option<IpAddr>) -> impl Future<Output = ()> {
         let watch = Arc::new(Watch::default());
+        self.serve(Stream::new(Watched::new(socket, watch.clone())), watch, from)
+    }
+
+    async fn serve(&self, socket: Stream, watch: Arc<Watch>, from: Option<IpAddr>) {
         let origins = Origins::new(self.anonymous.clone(), from);
         let conn = Arc::new(Conn::new(self.gate.clone(), self.doors.clone(), origins, watch.clone()));
         let service = service_fn(move |request| conn.clone().answer(request));
-        let io = TokioIo::new(Watched::new(socket, watch.clone()));
-        let mut http = pin!(self.protocol.serve_connection(io, service));
+        let mut http = pin!(self.protocol.serve_connection(TokioIo::new(socket), service));
         let mut turns = Turns::new(watch.clone());
         let mut silence = Silence::new(watch, self.gate.timeouts, self.clock);
         // A token of its own: polling the shared one on every wake-up would have all connections meet

@@ -5,7 +5,9 @@
 use std::io::{IsTerminal, stderr};
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +33,18 @@ pub fn start(settings: Settings) {
         Format::Text => false,
         Format::Json => true,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(settings.level)).with_writer(stderr);
-    let set = if json {
-        builder.json().flatten_event(true).try_init()
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let lines = if json {
+        lines.json().flatten_event(true).boxed()
     } else {
-        builder.with_ansi(stderr().is_terminal() && no_colour_unset()).with_target(false).try_init()
+        lines.with_ansi(stderr().is_terminal() && no_colour_unset()).with_target(false).boxed()
     };
     // Somebody else logs already (a test): theirs is as good.
-    let _ = set;
+    let _ = tracing_subscriber::registry().with(filter(settings.level)).with(lines).try_init();
 }
 
-fn filter(level: LevelFilter) -> EnvFilter {
-    let others = level.min(LevelFilter::WARN);
-    EnvFilter::new(format!("{others},spandrel={level}"))
+fn filter(level: LevelFilter) -> Targets {
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("spandrel", level)
 }
 
 /// `NO_COLOR` (no-color.org): set to anything but the empty string, there are no colours.
@@ -53,11 +54,19 @@ pub fn no_colour_unset() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
     fn libraries_are_not_louder_than_warnings() {
-        assert_eq!(filter(LevelFilter::DEBUG).to_string(), "spandrel=debug,warn");
-        assert_eq!(filter(LevelFilter::ERROR).to_string(), "spandrel=error,error");
+        let check = |set, target: &str, level, expect| {
+            assert_eq!(filter(set).would_enable(target, &level), expect, "{set}: {target} {level}");
+        };
+        check(LevelFilter::DEBUG, "spandrel::join", Level::DEBUG, true);
+        check(LevelFilter::DEBUG, "h2::codec", Level::INFO, false);
+        check(LevelFilter::DEBUG, "h2::codec", Level::WARN, true);
+        check(LevelFilter::ERROR, "h2::codec", Level::WARN, false);
+        check(LevelFilter::ERROR, "spandrel::join", Level::WARN, false);
     }
 }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
 
 /// An admin port with nothing behind it but what a test puts there.
 struct Page {
@@ -39,6 +40,11 @@ impl Page {
         let (address, stop) = (admin.address(), CancellationToken::new());
         let serving = tokio::spawn(admin.serve(sources, stop.clone()));
         Self { address, meters, watchers, stuck, stop, serving }
+    }
+
+    async fn inspection(&self) -> InspectionClient<Channel> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        InspectionClient::new(endpoint.connect().await.unwrap())
     }
 
     /// Status and body.
@@ -174,7 +180,7 @@ async fn the_inspection_api_is_on_the_same_port() {
     page.meters.lost_items.with_label_values(&["traces", "default", "gave_up"]).inc_by(1);
     page.meters.outbox_batches.with_label_values(&["default"]).set(3);
 
-    let mut client = InspectionClient::connect(format!("http://{}", page.address)).await.unwrap();
+    let mut client = page.inspection().await;
     let status = client.status(StatusRequest {}).await.unwrap().into_inner();
     let traces = &status.signals[0];
     assert_eq!(traces.signal, "traces");
@@ -194,7 +200,7 @@ async fn the_inspection_api_is_on_the_same_port() {
 #[tokio::test]
 async fn when_no_more_traces_come_a_watch_gets_what_was_queued_and_ends() {
     let page = Page::start().await;
-    let mut client = InspectionClient::connect(format!("http://{}", page.address)).await.unwrap();
+    let mut client = page.inspection().await;
     let mut watch = client.watch(WatchRequest::default()).await.unwrap().into_inner();
     (0..3).for_each(|_| page.watchers.offer(captured()));
     page.watchers.close();
@@ -207,7 +213,7 @@ async fn when_no_more_traces_come_a_watch_gets_what_was_queued_and_ends() {
 #[tokio::test]
 async fn stopping_ends_watches_and_idle_connections_and_frees_the_port() {
     let page = Page::start().await;
-    let mut client = InspectionClient::connect(format!("http://{}", page.address)).await.unwrap();
+    let mut client = page.inspection().await;
     let mut watch = client.watch(WatchRequest::default()).await.unwrap().into_inner();
     let mut idle = TcpStream::connect(page.address).await.unwrap();
     page.stop.cancel();
