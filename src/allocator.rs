@@ -1,4 +1,4 @@
-//! The allocator, and the one setting of it that matters. The only `unsafe` of the program.
+//! The allocator, and the one setting of it that matters. With `leftovers` the only `unsafe` of the program.
 //!
 //! A request's bytes are taken by one thread and given back by another, and the join opens and closes
 //! tens of thousands of traces a second: measured by `cargo bench --bench journey`, joining costs a fifth
