@@ -114,9 +114,9 @@ enum Command {
 
 const NO_ADMIN: &str = "`admin` is off in the configuration; name the instance's admin address";
 
-/// Does what the command line says. `started` is called when it runs and what the start alone
-/// needed may go.
-pub fn main(started: fn()) -> ExitCode {
+/// Does what the command line says. `settled` is called once it has run for a moment, and
+/// what the start alone needed may go.
+pub fn main(settled: fn()) -> ExitCode {
     let line = Line::parse();
     let ask = Ask { file: line.config, set: line.set };
     match line.command.unwrap_or(Command::Run { regardless: false }) {
@@ -124,7 +124,7 @@ pub fn main(started: fn()) -> ExitCode {
             let loaded = if regardless { config::load_regardless(&ask) } else { config::load(&ask) };
             or_say(loaded, |loaded| {
                 let (plan, standing) = loaded.standing(ask.clone(), Surroundings::of_process());
-                run::run(begun(plan), standing, started)
+                run::run(begun(plan), standing, settled)
             })
         }
         Command::Demo { options } => with(&ask, |loaded| demo::run(begun(loaded.plan), options)),

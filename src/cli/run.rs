@@ -18,9 +18,9 @@ use super::fail;
 /// By then every thread and task has done what it does once.
 const SETTLES: Duration = Duration::from_secs(1);
 
-/// Runs until SIGTERM or SIGINT, then drains. SIGHUP has the configuration read again. `begun` is called once
-/// the start is over.
-pub fn run(plan: Plan, standing: Standing, begun: fn()) -> ExitCode {
+/// Runs until SIGTERM or SIGINT, then drains. SIGHUP has the configuration read again. `settled` is called
+/// once the start is over.
+pub fn run(plan: Plan, standing: Standing, settled: fn()) -> ExitCode {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().thread_name("io").worker_threads(io_threads(cores(), plan.lanes));
     let runtime = match builder.build() {
@@ -32,7 +32,7 @@ pub fn run(plan: Plan, standing: Standing, begun: fn()) -> ExitCode {
         // Before anything is begun: unheard, it would end the process.
         let Ok(hangup) = signal(SignalKind::hangup()) else { return fail("can't listen for signals") };
         match pipeline::start(plan, Some(standing)).await {
-            Ok(running) => until_told(running, banner, hangup, begun).await,
+            Ok(running) => until_told(running, banner, hangup, settled).await,
             Err(cause) => fail(cause),
         }
     })
@@ -50,7 +50,7 @@ fn io_threads(cores: usize, lanes: usize) -> usize {
     cores.saturating_sub(lanes).clamp(lanes, 4 * lanes)
 }
 
-async fn until_told(running: Running, banner: Banner, mut hangup: Signal, begun: fn()) -> ExitCode {
+async fn until_told(running: Running, banner: Banner, mut hangup: Signal, settled: fn()) -> ExitCode {
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
         return fail("can't listen for signals");
@@ -58,13 +58,13 @@ async fn until_told(running: Running, banner: Banner, mut hangup: Signal, begun:
     let listening = running.listening().iter().map(Listen::to_string).collect();
     let admin = running.admin().map(|address| address.to_string());
     eprint!("{}", Banner { listening, admin, ..banner }.render());
-    let mut settled = pin!(tokio::time::sleep(SETTLES));
+    let mut moment = pin!(tokio::time::sleep(SETTLES));
     let mut is_settled = false;
     loop {
         tokio::select! {
-            () = &mut settled, if !is_settled => {
+            () = &mut moment, if !is_settled => {
                 is_settled = true;
-                begun();
+                settled();
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
