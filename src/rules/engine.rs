@@ -11,6 +11,7 @@ use super::frame::Frame;
 use super::functions::Argument;
 use super::group::{Context, ErrorMode, Group, Part};
 use super::mistake::Mistake;
+use super::names;
 use super::program::{Condition, Statement};
 use super::reader::Reader;
 use super::scene::Scene;
@@ -34,6 +35,8 @@ pub struct Rules {
     pub(super) reads: Reads,
     /// The headers of requests that they name.
     pub(super) headers: BTreeSet<Arc<str>>,
+    /// The attributes that they name.
+    pub(super) names: names::Tables,
     samples: bool,
     /// The upstreams that can be named, in their places.
     pub(super) upstreams: Upstreams,
@@ -210,7 +213,7 @@ impl Rules {
 
     fn apply<'a>(&'a self, context: Context, item: &'a [u8], frame: Frame<'a>) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut scene = Scene::of(context, item, frame);
+        let mut scene = Scene::of(context, item, frame, &self.names);
         let meant = |group: &&Ready| match (group.signal, frame.signal) {
             (Some(wanted), Some(signal)) => wanted == signal,
             _ => true,
@@ -259,7 +262,7 @@ struct Stop;
 impl Ready {
     fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         scene.current = None;
-        scene.cache = Default::default();
+        scene.forget();
         self.run_on(scene, outcome)
     }
 
@@ -268,7 +271,7 @@ impl Ready {
         let count = scene.load_inners(self.context);
         for nth in 0..count {
             scene.current = Some(nth);
-            scene.cache = Default::default();
+            scene.forget();
             if scene.inner().is_some_and(|inner| !inner.dropped) {
                 self.run_on(scene, outcome)?;
             }

@@ -34,8 +34,8 @@ impl Parts {
         Self { begun, ..Self::default() }
     }
 
-    pub fn pieces(&self) -> &[Part] {
-        &self.all
+    pub fn into_pieces(self) -> SmallVec<[Part; 1]> {
+        self.all
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Part> {
@@ -47,9 +47,9 @@ impl Parts {
         self.laid.is_empty()
     }
 
-    /// The message at `slot` goes to the destinations of `pieces`, as each says; without any, nowhere.
-    pub fn lay(&mut self, slot: &Slot, pieces: &[Part]) {
-        for piece in pieces {
+    /// The message at `slot`, `body`, goes to the destinations of `pieces`, as each says; without any, nowhere.
+    pub fn lay(&mut self, slot: &Slot, body: &[u8], mut pieces: SmallVec<[Part; 1]>) {
+        for piece in &pieces {
             if !self.all.iter().any(|part| part.to == piece.to) {
                 let mut edits = self.begun.clone();
                 self.laid.iter().for_each(|place| edits.cut(place.clone()));
@@ -57,10 +57,10 @@ impl Parts {
             }
         }
         for part in &mut self.all {
-            match pieces.iter().find(|piece| piece.to == part.to) {
+            match pieces.iter_mut().find(|piece| piece.to == part.to) {
                 Some(piece) => {
                     part.items += piece.items;
-                    slot.nest(&piece.edits, &mut part.edits);
+                    slot.nest(body, std::mem::take(&mut piece.edits), &mut part.edits);
                 }
                 None => part.edits.cut(slot.range()),
             }

@@ -14,8 +14,10 @@ use super::map::utf8;
 /// Bytes a compiled pattern may take. A counted repetition of a counted repetition wants more.
 pub const SIZE_MAX: usize = 1 << 20;
 
-/// Verdicts that are remembered, and the longest text of one: keys and names come again and again.
-const KNOWN: usize = 64;
+/// Verdicts that are remembered, in sets of so many, and the longest text of one: keys and names come again and
+/// again.
+const SETS: usize = 16;
+const WAYS: usize = 4;
 const KNOWN_LEN_MAX: usize = 64;
 
 /// A pattern that remembers whether it matched.
@@ -25,7 +27,7 @@ pub struct Pattern {
     seeds: [u64; 2],
     /// Hashes of texts, the last bit of each being the verdict. The hash is seeded anew for each pattern, so two
     /// texts have the same with a chance of one in 2^63, whoever chose them.
-    known: [AtomicU64; KNOWN],
+    known: [[AtomicU64; WAYS]; SETS],
 }
 
 impl Pattern {
@@ -34,7 +36,7 @@ impl Pattern {
         Self {
             regex,
             seeds: [1_u8, 2].map(|nth| hasher.hash_one(nth) | 1),
-            known: [const { AtomicU64::new(0) }; KNOWN],
+            known: [const { [const { AtomicU64::new(0) }; WAYS] }; SETS],
         }
     }
 
@@ -46,15 +48,20 @@ impl Pattern {
     pub fn is_match_bytes(&self, text: &[u8]) -> bool {
         let hash = if text.len() > KNOWN_LEN_MAX { 0 } else { self.hash(text) };
         // Zero is what is there before anything is.
-        let Some(known) = self.known.get(hash as usize % KNOWN).filter(|_| hash > 1) else {
+        let Some(set) = self.known.get(hash as usize / 2 % SETS).filter(|_| hash > 1) else {
             return self.regex.is_match(&utf8(text));
         };
-        let word = known.load(Ordering::Relaxed);
-        if word ^ hash <= 1 {
-            return word & 1 == 1;
-        }
+        let word = set.iter().map(|known| known.load(Ordering::Relaxed)).find(|word| word ^ hash <= 1);
+        word.map_or_else(|| self.learnt(text, hash, set), |word| word & 1 == 1)
+    }
+
+    #[cold]
+    fn learnt(&self, text: &[u8], hash: u64, set: &[AtomicU64; WAYS]) -> bool {
         let verdict = self.regex.is_match(&utf8(text));
-        known.store(hash & !1 | u64::from(verdict), Ordering::Relaxed);
+        let free = set.iter().find(|known| known.load(Ordering::Relaxed) == 0);
+        // Whose turn it is to go nobody can guess.
+        let place = free.or_else(|| set.get((hash >> 32) as usize % WAYS));
+        place.into_iter().for_each(|known| known.store(hash & !1 | u64::from(verdict), Ordering::Relaxed));
         verdict
     }
 }

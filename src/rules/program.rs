@@ -6,8 +6,10 @@ use smallvec::SmallVec;
 
 use super::arithmetic::calculate;
 use super::compare::{self, Single};
+use super::entries::Which;
 use super::functions::{Argument, Converter, Deed, Editor, Given};
 use super::keys::{self, Key};
+use super::names::Number;
 use super::scene::Scene;
 use super::spots::{Home, Spot};
 use super::syntax::tree::{CompareOp, MathOp};
@@ -33,6 +35,8 @@ pub struct Path {
     pub keys: Vec<Expr>,
     /// The keys where all are constants, as they mostly are.
     ready: Option<Box<[Key<'static>]>>,
+    /// Of an attribute with such a key and no other.
+    pub number: Option<Number>,
 }
 
 #[derive(Debug)]
@@ -63,6 +67,8 @@ pub struct Statement {
 }
 
 pub type Keys<'a> = SmallVec<[Key<'a>; 2]>;
+
+type Values<'a> = SmallVec<[Value<'a>; 4]>;
 
 impl Expr {
     /// # Errors
@@ -96,10 +102,10 @@ impl Expr {
 
 impl Expr {
     /// The value where it can be compared as it stands; `None`: it has to be worked out.
-    fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Option<Single<'s>> {
+    pub fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Option<Single<'s>> {
         let value = match self {
             Expr::Constant(value) => Single::of(value),
-            Expr::Path(Path { home, spot, ready: Some(keys), .. }) => scene.peek(*home, *spot, keys)?,
+            Expr::Path(path) => path.peek(scene)?,
             _ => return None,
         };
         if matches!(value, Single::Parts) { None } else { Some(value) }
@@ -107,12 +113,12 @@ impl Expr {
 }
 
 impl Path {
-    pub fn new(home: Home, spot: Spot, keys: Vec<Expr>) -> Self {
+    pub fn new(home: Home, spot: Spot, keys: Vec<Expr>, number: Option<Number>) -> Self {
         let ready = keys.iter().map(|key| match key {
             Expr::Constant(key) => Key::of(key.clone()).ok(),
             _ => None,
         });
-        Self { home, spot, ready: ready.collect(), keys }
+        Self { home, spot, ready: ready.collect(), keys, number }
     }
 
     /// # Errors
@@ -127,7 +133,24 @@ impl Path {
     /// # Errors
     /// As [`Expr::value`].
     pub fn read<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
+        if let Some(number) = self.number {
+            let draft = scene.draft(self.home);
+            return Ok(draft.map_or(Value::Nil, |draft| draft.entry(Which::Named(number))));
+        }
         scene.read(self.home, self.spot, &self.keys(scene)?)
+    }
+}
+
+impl Path {
+    /// A field or an attribute as it is compared; `None`: it has to be read.
+    fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Option<Single<'s>> {
+        let draft = scene.draft(self.home)?;
+        match (self.number, self.spot) {
+            (Some(number), _) => Some(draft.peek_entry(Which::Named(number))),
+            (None, Spot::Text(place)) => draft.peek(place).filter(|value| matches!(value, Single::Str(_))),
+            (None, Spot::Number(place)) => draft.peek(place).filter(|value| matches!(value, Single::Int(_))),
+            _ => None,
+        }
     }
 }
 
@@ -137,23 +160,34 @@ fn evaluated<'a>(keys: &'a [Expr], scene: &Scene<'a>) -> Result<Keys<'a>, Troubl
 
 impl Call {
     fn value<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
-        let values = values(&self.arguments, scene)?;
-        let value = (self.converter.run)(&mut Given { values, arguments: &self.arguments, scene })
-            .map_err(|trouble| Trouble(format!("{}: {trouble}", self.converter.name)))?;
+        let mut values = Values::new();
+        work_out(&self.arguments, scene, &mut values)?;
+        let value =
+            (self.converter.run)(&mut Given { values: &mut values, arguments: &self.arguments, scene })
+                .map_err(|trouble| Trouble(format!("{}: {trouble}", self.converter.name)))?;
         if self.keys.is_empty() { Ok(value) } else { keys::get(value, &evaluated(&self.keys, scene)?) }
     }
 }
 
-fn values<'a>(arguments: &'a [Argument], scene: &Scene<'a>) -> Result<SmallVec<[Value<'a>; 4]>, Trouble> {
-    let value = |argument: &'a Argument| match argument {
-        Argument::Value(expr) => expr.value(scene),
-        _ => Ok(Value::Nil),
-    };
-    let mut values = SmallVec::new();
-    for argument in arguments {
-        values.push(value(argument)?);
+/// Works out those that are no constants, each in its place.
+#[inline]
+fn work_out<'a>(
+    arguments: &'a [Argument],
+    scene: &Scene<'a>,
+    values: &mut Values<'a>,
+) -> Result<(), Trouble> {
+    for (nth, argument) in arguments.iter().enumerate() {
+        match argument {
+            Argument::Value(Expr::Constant(value)) => scene.locals.account(value, || 0)?,
+            Argument::Value(expr) => {
+                let value = expr.value(scene)?;
+                values.resize_with(nth, Value::default);
+                values.push(value);
+            }
+            _ => {}
+        }
     }
-    Ok(values)
+    Ok(())
 }
 
 impl Condition {
@@ -199,8 +233,9 @@ impl Statement {
         {
             return Ok(false);
         }
-        let values = values(&self.arguments, scene)?;
-        (self.editor.run)(&mut Deed { values, arguments: &self.arguments, scene })
+        let mut values = Values::new();
+        work_out(&self.arguments, scene, &mut values)?;
+        (self.editor.run)(&mut Deed { values: &mut values, arguments: &self.arguments, scene })
             .map_err(|trouble| Trouble(format!("{}: {trouble}", self.editor.name)))?;
         Ok(true)
     }

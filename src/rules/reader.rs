@@ -107,7 +107,7 @@ impl Reader<'_> {
         compile: impl FnOnce(&mut Compiler<'_>) -> Option<T>,
     ) -> Option<T> {
         let (reads, upstreams) = (rules.reads, &mut rules.upstreams);
-        let (headers, tables) = (&mut rules.headers, &mut *self.tables);
+        let (headers, names, tables) = (&mut rules.headers, &mut rules.names, &mut *self.tables);
         let mut compiler = Compiler {
             context,
             bare,
@@ -115,6 +115,7 @@ impl Reader<'_> {
             mistakes: Vec::new(),
             reads,
             headers,
+            names,
             tables,
             upstreams,
         };

@@ -15,6 +15,7 @@ use super::engine::Reads;
 use super::frame::Frame;
 use super::functions::{Argument, Converter, Editor};
 use super::group::Context;
+use super::names::Tables as Names;
 use super::program::{Call, Condition, Expr, Statement};
 use super::scene::Scene;
 use super::spots;
@@ -40,6 +41,8 @@ pub struct Compiler<'t> {
     pub reads: Reads,
     /// Headers that are named.
     pub headers: &'t mut BTreeSet<Arc<str>>,
+    /// Attributes that are.
+    pub names: &'t mut Names,
     pub tables: &'t mut Tables<'t>,
     pub upstreams: &'t mut Upstreams,
 }
@@ -78,6 +81,13 @@ impl Compiler<'_> {
             _ => self.arguments(call, editor.parameters)?,
         };
         self.fits(editor, &arguments, call)?;
+        if let [Argument::Place(path), Argument::Value(Expr::Constant(Value::Str(key)))] =
+            arguments.as_slice()
+            && editor.name == "delete_key"
+            && path.keys.is_empty()
+        {
+            self.names.numbered(self.context, path.home, path.spot, key);
+        }
         Some(Statement { editor, arguments, condition: condition.map_or(Some(None), |c| c.map(Some))? })
     }
 
@@ -285,6 +295,6 @@ fn folded(expr: Expr) -> Expr {
 
 /// The value of what looks at no item.
 fn worked_out(expr: &Expr) -> Result<Value<'static>, super::trouble::Trouble> {
-    let nothing = Scene::of(Context::Resource, &[], Frame::default());
+    let nothing = Scene::of(Context::Resource, &[], Frame::default(), Names::NONE);
     Ok(expr.value(&nothing)?.into_owned())
 }

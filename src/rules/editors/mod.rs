@@ -42,25 +42,37 @@ pub const RESULT_MAX: usize = 4 << 20;
 
 /// The first argument of all editors that change something is where.
 impl<'a> Deed<'_, 'a> {
-    fn target(&self) -> Result<(&'a Path, Cow<'a, [Key<'a>]>), Trouble> {
+    fn place(&self) -> Result<&'a Path, Trouble> {
         match self.arguments.first() {
-            Some(Argument::Place(path)) => Ok((path, path.keys(self.scene)?)),
+            Some(Argument::Place(path)) => Ok(path),
             _ => Err(Trouble::new("wanted a path")),
         }
     }
 
+    fn target(&self) -> Result<(&'a Path, Cow<'a, [Key<'a>]>), Trouble> {
+        let path = self.place()?;
+        Ok((path, path.keys(self.scene)?))
+    }
+
     fn get(&self) -> Result<Value<'a>, Trouble> {
-        let (path, keys) = self.target()?;
-        Ok(self.scene.read(path.home, path.spot, &keys)?.open())
+        Ok(self.place()?.read(self.scene)?.open())
     }
 
     fn set(&mut self, value: Value<'a>) -> Result<(), Trouble> {
-        let (path, keys) = self.target()?;
+        let path = self.place()?;
         let kept = matches!(path.spot, Spot::Cache | Spot::Moment(_));
         if matches!(value, Value::Time(_) | Value::Duration(_)) && !kept {
             let hint = "; write `UnixNano(…)`, `FormatTime(…)` or `Nanoseconds(…)` of it";
             return Err(Trouble(format!("{} can not be stored{hint}", value.what())));
         }
+        if let Some(number) = path.number {
+            value.fits_in(0).map_err(Trouble::homeless)?;
+            if let Some(draft) = self.scene.draft_mut(path.home) {
+                draft.write_named(number, Some(value));
+            }
+            return Ok(());
+        }
+        let keys = path.keys(self.scene)?;
         self.scene.write(path.home, path.spot, &keys, value)
     }
 
