@@ -79,9 +79,12 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Of a message of the kind in which these keys are named.
     pub fn of(base: &'a [u8], names: &'a Names) -> Self {
-        let index = Index::of(base);
-        let entries = Entries::of(names, &index);
-        Self { index, entries, scalars: SmallVec::new(), any: None, whole: Wholes::default() }
+        let (index, entries) = (Index::of(base), Entries::of(names));
+        let mut draft =
+            Self { index, entries, scalars: SmallVec::new(), any: None, whole: Wholes::default() };
+        draft.index.fill();
+        draft.entries.fill(&draft.index);
+        draft
     }
 
     /// The message as it came.
@@ -143,21 +146,22 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A string or number field as it is compared; `None`: it has to be read.
+    /// A string or number field as it is compared; what is not there, or not what it should be, has to be read.
     #[inline]
-    pub fn peek(&self, place: Place) -> Option<Single<'_>> {
-        if let Some((_, raw)) = self.scalars.iter().find(|(written, _)| *written == place) {
-            return match raw {
-                Raw::Len(text) => Some(Single::Str(text)),
-                Raw::Varint(number) => Some(Single::Int(number.cast_signed())),
-                _ => None,
-            };
-        }
-        let slot = self.index.last_of(place.field).filter(|_| place.within == 0)?;
-        if slot.tag & 7 == LEN {
-            return Some(Single::Str(slot.body(self.base())));
-        }
-        slot.varint(self.base()).map(|number| Single::Int(number.cast_signed()))
+    pub fn peek(&self, place: Place, is: impl Fn(Single<'_>) -> bool) -> Single<'_> {
+        let seen = match self.scalars.iter().find(|(written, _)| *written == place) {
+            Some((_, Raw::Len(text))) => Single::Str(text),
+            Some((_, Raw::Varint(number))) => Single::Int(number.cast_signed()),
+            Some(_) => Single::Parts,
+            None => match self.index.last_of(place.field).filter(|_| place.within == 0) {
+                Some(slot) if slot.tag & 7 == LEN => Single::Str(slot.body(self.base())),
+                slot => {
+                    let number = slot.and_then(|slot| slot.varint(self.base()));
+                    number.map_or(Single::Parts, |number| Single::Int(number.cast_signed()))
+                }
+            },
+        };
+        if is(seen) { seen } else { Single::Parts }
     }
 
     /// The value of a key of a KeyValue list, as it is compared.
@@ -196,9 +200,9 @@ impl<'a> Draft<'a> {
         self.entries.remove(&self.index, field, key);
     }
 
-    /// Keys of the KeyValue list at `field` that `is` wants, without taking it apart.
-    pub fn keys(&self, field: u32, is: impl Fn(&[u8]) -> bool) -> SmallVec<[Cow<'a, str>; 2]> {
-        self.entries.keys(&self.index, field, is)
+    /// Takes the keys that `is` wants out of the KeyValue list at `field`.
+    pub fn remove_entries(&mut self, field: u32, is: impl Fn(&[u8]) -> bool) {
+        self.entries.remove_all(&self.index, field, is);
     }
 
     /// The AnyValue at `field`.

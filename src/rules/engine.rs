@@ -111,7 +111,7 @@ impl Rules {
         for (nth, group) in groups.iter().enumerate() {
             let mut reader = Reader { group, nth, tables, mistakes: &mut mistakes };
             if let Some(ready) = reader.read(&mut rules) {
-                let arguments = ready.statements.iter().flat_map(|(_, statement)| &statement.arguments);
+                let arguments = ready.statements.iter().flat_map(|(_, statement)| &statement.arguments.all);
                 rules.routes = arguments.fold(rules.routes, |all, argument| match argument {
                     Argument::Route(to) => all | *to,
                     _ => all,
@@ -260,6 +260,7 @@ impl Rules {
 struct Stop;
 
 impl Ready {
+    #[inline]
     fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         scene.current = None;
         scene.forget();
@@ -297,12 +298,12 @@ impl Ready {
         }
         for (number, statement) in &self.statements {
             match statement.run(scene) {
+                Ok(false) => continue,
                 Ok(true) if outcome.matched.last() != Some(number) => outcome.matched.push(*number),
-                Ok(_) => {}
+                Ok(true) => {}
                 Err(trouble) => self.failed(*number, trouble, outcome)?,
             }
-            let gone = scene.inner().map_or(scene.dropped, |inner| inner.dropped);
-            if gone {
+            if scene.inner().map_or(scene.dropped, |inner| inner.dropped) {
                 break;
             }
         }

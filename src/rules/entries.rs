@@ -57,6 +57,8 @@ enum Standing<'d, 'a> {
 
 /// Entries written to one by one. More, and the list is taken apart: what is written is searched for in order.
 const WRITTEN_MAX: usize = 24;
+/// Keys that are taken away one by one. Of more, each would be looked for among all the others.
+const FEW: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
@@ -69,27 +71,32 @@ pub struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    pub fn of(names: &'a Names, index: &Index<'a>) -> Self {
-        let mut registers: SmallVec<[Register<'a>; 16]> =
-            SmallVec::from_elem(Register::default(), names.len());
-        let tag = names.tag();
-        for (place, slot) in index.all().filter(|(_, slot)| slot.tag == tag && names.len() > 0) {
-            let key_value = slot.body(index.base());
-            let (key, body) = match Attr::usual(key_value) {
-                Some((key, body)) => (key, Some(body)),
-                None => (Attr::key_of(key_value), None),
-            };
+    pub fn of(names: &'a Names) -> Self {
+        Self { names, registers: SmallVec::new(), written: Vec::new(), maps: SmallVec::new() }
+    }
+
+    /// Notes what stands under the named keys.
+    pub fn fill(&mut self, index: &Index<'a>) {
+        let names = self.names;
+        if names.len() == 0 {
+            return;
+        }
+        self.registers.resize(names.len(), Register::default());
+        let (tag, base, registers) = (names.tag(), index.base(), self.registers.as_mut_slice());
+        for (place, slot) in (0..).zip(index.all()).filter(|(_, slot)| slot.tag == tag) {
+            let key_value = slot.body(base);
+            let usual = Attr::usual(key_value);
+            let key = usual.map_or_else(|| Attr::key_of(key_value), |(key, _)| key);
             let number = names.find(print_of(key), key);
             if let Some(register) = number.and_then(|number| registers.get_mut(usize::from(number))) {
                 register.several |= register.last != 0;
                 register.last = place + 1;
-                register.now = match body {
-                    Some(body) => Single::of_any(body),
+                register.now = match usual {
+                    Some((_, body)) => Single::of_any(body),
                     None => Single::of_read(Attr::of(key_value).value),
                 };
             }
         }
-        Self { names, registers, written: Vec::new(), maps: SmallVec::new() }
     }
 
     /// How many entries were written to one by one.
@@ -283,27 +290,25 @@ impl<'a> Entries<'a> {
         &mut self.maps[at].1
     }
 
-    /// Keys of the list at `field` that `is` wants, without taking it apart.
-    pub fn keys(
-        &self,
-        index: &Index<'a>,
-        field: u32,
-        is: impl Fn(&[u8]) -> bool,
-    ) -> SmallVec<[Cow<'a, str>; 2]> {
-        let wanted = |key: &&Cow<'a, str>| is(key.as_bytes());
-        if let Some(map) = self.taken_apart(field) {
-            return map.entries().iter().map(|entry| &entry.key).filter(wanted).cloned().collect();
+    /// Takes away the keys of the list at `field` that `is` wants.
+    pub fn remove_all(&mut self, index: &Index<'a>, field: u32, is: impl Fn(&[u8]) -> bool) {
+        if self.taken_apart(field).is_none() {
+            let mut wanted: SmallVec<[&'a [u8]; FEW]> = SmallVec::new();
+            wanted.extend(index.bodies(field).map(Attr::key_of).filter(|key| is(key)).take(FEW + 1));
+            if wanted.len() <= FEW {
+                for Written { number, field: of, key, value } in &mut self.written {
+                    // What came is among those that are wanted, if it is.
+                    let came = number.and_then(|number| self.registers.get(usize::from(number)));
+                    let came = came.is_some_and(|register| register.last != 0);
+                    if *of == field && value.is_some() && !came && is(key.as_bytes()) {
+                        *value = None;
+                    }
+                }
+                wanted.into_iter().for_each(|key| self.write(index, field, utf8(key), None));
+                return;
+            }
         }
-        let mut keys = SmallVec::new();
-        let came = |written: &Written<'_>| written.number.is_some_and(|nth| self.register(nth).last != 0);
-        let new =
-            |written: &&Written<'_>| written.field == field && written.value.is_some() && !came(written);
-        keys.extend(self.written.iter().filter(new).map(|written| &written.key).filter(wanted).cloned());
-        for key in index.bodies(field).map(Attr::key_of).filter(|key| is(key)) {
-            // What was taken away is so already.
-            keys.push(utf8(key));
-        }
-        keys
+        self.map_mut(index, field).retain(|entry| !is(entry.key.as_bytes()));
     }
 
     /// Says what has to become of the lists. Entries whose keys `stays` names are left as they came.

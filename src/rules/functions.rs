@@ -224,7 +224,7 @@ impl<'a> Given<'_, 'a> {
     ) -> Result<(), Trouble> {
         if let Some(Argument::Later(Expr::List(all))) = self.arguments.get(nth) {
             return all.iter().try_for_each(|one| match one.peek(self.scene) {
-                Some(Single::Str(text)) => take(Value::of_utf8(text)),
+                Single::Str(text) => take(Value::of_utf8(text)),
                 _ => take(one.value(self.scene)?),
             });
         }

@@ -18,15 +18,19 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
+    /// Of a message that is still to be gone through.
     pub fn of(base: &'a [u8]) -> Self {
-        let mut index = Self { base, fields: SmallVec::new(), last: [0; DIRECT] };
-        for (at, slot) in (0..).zip(slots(base)) {
-            if let Some(last) = index.last.get_mut(slot.number() as usize) {
-                *last = at + 1;
+        Self { base, fields: SmallVec::new(), last: [0; DIRECT] }
+    }
+
+    pub fn fill(&mut self) {
+        let last = &mut self.last;
+        self.fields.extend((1..).zip(slots(self.base)).map(|(behind, slot)| {
+            if let Some(last) = last.get_mut(slot.number() as usize) {
+                *last = behind;
             }
-            index.fields.push(slot);
-        }
-        index
+            slot
+        }));
     }
 
     /// The message as it came.
@@ -52,9 +56,9 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// All fields with their places.
-    pub fn all(&self) -> impl Iterator<Item = (u32, &Slot)> {
-        (0..).zip(&self.fields)
+    /// All fields, by their places.
+    pub fn all(&self) -> &[Slot] {
+        &self.fields
     }
 
     /// Where the messages at `field` stand.

@@ -16,7 +16,12 @@ pub struct Parts {
     begun: Patch,
     /// What was laid into any of them, or none: it is not in a part that is begun behind it.
     laid: Vec<Range<usize>>,
+    /// Bytes of the message around them: about what is laid into one of them.
+    len: usize,
 }
+
+/// Room that is made at once for what changes.
+const ROOM_MAX: usize = 1 << 16;
 
 /// What goes to one destination.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +34,9 @@ pub struct Part {
 }
 
 impl Parts {
-    /// Each of them begins as this plan has it.
-    pub fn of(begun: Patch) -> Self {
-        Self { begun, ..Self::default() }
+    /// Of a message of so many bytes. Each of them begins as this plan has it.
+    pub fn of(begun: Patch, len: usize) -> Self {
+        Self { begun, len, ..Self::default() }
     }
 
     pub fn into_pieces(self) -> SmallVec<[Part; 1]> {
@@ -52,6 +57,9 @@ impl Parts {
         for piece in &pieces {
             if !self.all.iter().any(|part| part.to == piece.to) {
                 let mut edits = self.begun.clone();
+                if !piece.edits.is_empty() {
+                    edits.reserve(0, (self.len + self.len / 4).min(ROOM_MAX));
+                }
                 self.laid.iter().for_each(|place| edits.cut(place.clone()));
                 self.all.push(Part { to: piece.to, edits, items: 0 });
             }

@@ -78,7 +78,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
             }
             return parts;
         };
-        let mut parts = Parts::of(begun);
+        let mut parts = Parts::of(begun, block.len());
         let routes = !self.rules.routes().is_nowhere();
         for slot in items() {
             let item = slot.body(block);

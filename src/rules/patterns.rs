@@ -67,23 +67,30 @@ impl Pattern {
 }
 
 impl Pattern {
-    /// Eight bytes at a time, each multiplied in: texts are short.
+    /// Sixteen bytes at a time, multiplied with each other: texts are short.
     fn hash(&self, text: &[u8]) -> u64 {
         let [start, factor] = self.seeds;
-        let fold = |hash: u64, bytes: u64| {
-            let product = u128::from(hash ^ bytes) * u128::from(factor);
+        let mix = |hash: u64, bytes: &[u8; 16]| {
+            let (low, high) =
+                (u128::from_le_bytes(*bytes) as u64, (u128::from_le_bytes(*bytes) >> 64) as u64);
+            let product = u128::from(hash ^ low ^ start) * u128::from(high ^ factor);
             product as u64 ^ (product >> 64) as u64
         };
-        let (whole, rest) = text.as_chunks::<8>();
-        let hash = whole
-            .iter()
-            .fold(start ^ text.len() as u64, |hash, eight| fold(hash, u64::from_le_bytes(*eight)));
-        let rest = match text.last_chunk::<8>() {
-            // The last eight, some of them for the second time.
-            Some(last) => u64::from_le_bytes(*last),
-            None => rest.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
-        };
-        fold(fold(hash, rest), start)
+        let (whole, rest) = text.as_chunks::<16>();
+        let hash = whole.iter().fold(text.len() as u64, mix);
+        match (text.last_chunk::<16>(), text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            _ if rest.is_empty() => hash,
+            // The last sixteen, some of them for the second time.
+            (Some(last), ..) => mix(hash, last),
+            (None, Some(first), Some(last)) => {
+                let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+                mix(hash, &(u128::from(first) | u128::from(last) << 64).to_le_bytes())
+            }
+            _ => {
+                let bytes = rest.iter().fold(0, |all: u128, byte| all << 8 | u128::from(*byte));
+                mix(hash, &bytes.to_le_bytes())
+            }
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Path {
 #[derive(Debug)]
 pub struct Call {
     pub converter: &'static Converter,
-    pub arguments: Vec<Argument>,
+    pub arguments: Arguments,
     pub keys: Vec<Expr>,
 }
 
@@ -60,9 +60,16 @@ pub enum Condition {
 }
 
 #[derive(Debug)]
+pub struct Arguments {
+    pub all: Vec<Argument>,
+    /// Some have a value that has to be worked out; others are constants, places, patterns.
+    vary: bool,
+}
+
+#[derive(Debug)]
 pub struct Statement {
     pub editor: &'static Editor,
-    pub arguments: Vec<Argument>,
+    pub arguments: Arguments,
     pub condition: Option<Condition>,
 }
 
@@ -101,14 +108,14 @@ impl Expr {
 }
 
 impl Expr {
-    /// The value where it can be compared as it stands; `None`: it has to be worked out.
-    pub fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Option<Single<'s>> {
-        let value = match self {
+    /// The value where it can be compared as it stands; what has parts, or looks so, has to be worked out.
+    #[inline(always)]
+    pub fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Single<'s> {
+        match self {
             Expr::Constant(value) => Single::of(value),
-            Expr::Path(path) => path.peek(scene)?,
-            _ => return None,
-        };
-        if matches!(value, Single::Parts) { None } else { Some(value) }
+            Expr::Path(path) => path.peek(scene),
+            _ => Single::Parts,
+        }
     }
 }
 
@@ -142,14 +149,17 @@ impl Path {
 }
 
 impl Path {
-    /// A field or an attribute as it is compared; `None`: it has to be read.
-    fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Option<Single<'s>> {
-        let draft = scene.draft(self.home)?;
-        match (self.number, self.spot) {
-            (Some(number), _) => Some(draft.peek_entry(Which::Named(number))),
-            (None, Spot::Text(place)) => draft.peek(place).filter(|value| matches!(value, Single::Str(_))),
-            (None, Spot::Number(place)) => draft.peek(place).filter(|value| matches!(value, Single::Int(_))),
-            _ => None,
+    /// A field or an attribute as it is compared; what has parts, or looks so, has to be read.
+    #[inline]
+    pub fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Single<'s> {
+        let Some(draft) = scene.draft(self.home) else { return Single::Parts };
+        if let Some(number) = self.number {
+            return draft.peek_entry(Which::Named(number));
+        }
+        match self.spot {
+            Spot::Text(place) => draft.peek(place, |seen| matches!(seen, Single::Str(_))),
+            Spot::Number(place) => draft.peek(place, |seen| matches!(seen, Single::Int(_))),
+            _ => Single::Parts,
         }
     }
 }
@@ -161,33 +171,36 @@ fn evaluated<'a>(keys: &'a [Expr], scene: &Scene<'a>) -> Result<Keys<'a>, Troubl
 impl Call {
     fn value<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
         let mut values = Values::new();
-        work_out(&self.arguments, scene, &mut values)?;
-        let value =
-            (self.converter.run)(&mut Given { values: &mut values, arguments: &self.arguments, scene })
-                .map_err(|trouble| Trouble(format!("{}: {trouble}", self.converter.name)))?;
+        self.arguments.work_out(scene, &mut values)?;
+        let arguments = &self.arguments.all;
+        let value = (self.converter.run)(&mut Given { values: &mut values, arguments, scene })
+            .map_err(|trouble| Trouble(format!("{}: {trouble}", self.converter.name)))?;
         if self.keys.is_empty() { Ok(value) } else { keys::get(value, &evaluated(&self.keys, scene)?) }
     }
 }
 
-/// Works out those that are no constants, each in its place.
-#[inline]
-fn work_out<'a>(
-    arguments: &'a [Argument],
-    scene: &Scene<'a>,
-    values: &mut Values<'a>,
-) -> Result<(), Trouble> {
-    for (nth, argument) in arguments.iter().enumerate() {
-        match argument {
-            Argument::Value(Expr::Constant(value)) => scene.locals.account(value, || 0)?,
-            Argument::Value(expr) => {
-                let value = expr.value(scene)?;
-                values.resize_with(nth, Value::default);
-                values.push(value);
-            }
-            _ => {}
-        }
+impl Arguments {
+    pub fn new(all: Vec<Argument>) -> Self {
+        let varies =
+            |one: &Argument| matches!(one, Argument::Value(expr) if !matches!(expr, Expr::Constant(_)));
+        Self { vary: all.iter().any(varies), all }
     }
-    Ok(())
+
+    /// Works out those that are no constants, each in its place.
+    fn work_out<'a>(&'a self, scene: &Scene<'a>, values: &mut Values<'a>) -> Result<(), Trouble> {
+        for (nth, argument) in self.all.iter().enumerate() {
+            match argument {
+                Argument::Value(Expr::Constant(value)) => scene.locals.account(value, || 0)?,
+                Argument::Value(expr) => {
+                    let value = expr.value(scene)?;
+                    values.resize_with(nth, Value::default);
+                    values.push(value);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Condition {
@@ -198,14 +211,16 @@ impl Condition {
             Condition::Constant(truth) => *truth,
             Condition::Compare(op, left, right) => {
                 // Most compare a field with a constant: neither needs to be a value.
-                if let Some((left, right)) = left.peek(scene).zip(right.peek(scene)) {
-                    return Ok(compare::singles(*op, left, right));
+                match (left.peek(scene), right.peek(scene)) {
+                    (Single::Parts, _) | (_, Single::Parts) => {
+                        compare::holds(*op, &left.value(scene)?, &right.value(scene)?)
+                    }
+                    (left, right) => compare::singles(*op, left, right),
                 }
-                compare::holds(*op, &left.value(scene)?, &right.value(scene)?)
             }
             Condition::Match(call) => {
-                if let [Argument::Value(target), Argument::Pattern(pattern)] = call.arguments.as_slice()
-                    && let Some(Single::Str(text)) = target.peek(scene)
+                if let [Argument::Value(target), Argument::Pattern(pattern)] = call.arguments.all.as_slice()
+                    && let Single::Str(text) = target.peek(scene)
                 {
                     return Ok(pattern.is_match_bytes(text));
                 }
@@ -233,10 +248,18 @@ impl Statement {
         {
             return Ok(false);
         }
-        let mut values = Values::new();
-        work_out(&self.arguments, scene, &mut values)?;
-        (self.editor.run)(&mut Deed { values: &mut values, arguments: &self.arguments, scene })
-            .map_err(|trouble| Trouble(format!("{}: {trouble}", self.editor.name)))?;
-        Ok(true)
+        let arguments = &self.arguments.all;
+        // Outside of lambdas constants are not accounted for.
+        let done = if self.arguments.vary {
+            let mut values = Values::new();
+            self.arguments.work_out(scene, &mut values)?;
+            (self.editor.run)(&mut Deed { values: &mut values, arguments, scene })
+        } else {
+            (self.editor.run)(&mut Deed { values: &mut [], arguments, scene })
+        };
+        match done {
+            Ok(()) => Ok(true),
+            Err(trouble) => Err(Trouble(format!("{}: {trouble}", self.editor.name))),
+        }
     }
 }

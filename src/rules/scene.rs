@@ -63,8 +63,6 @@ pub struct Scene<'a> {
 
 /// Span.events.
 const EVENTS: u32 = 11;
-/// Keys that are taken away one by one; of more, each would be looked for among all the others.
-const FEW: usize = 8;
 /// `data_points` of every kind of metric.
 const POINTS: u32 = 1;
 
@@ -177,11 +175,18 @@ impl<'a> Scene<'a> {
     }
 
     /// The message that paths of `home` lead into.
+    #[inline]
     pub fn draft(&self, home: Home) -> Option<&Draft<'a>> {
+        match home {
+            Home::Item => Some(&self.item),
+            Home::Inner => self.inner().map(|inner| &inner.draft),
+            _ => self.further(home),
+        }
+    }
+
+    fn further(&self, home: Home) -> Option<&Draft<'a>> {
         let (nth, message, kind) = match home {
-            Home::Item => return Some(&self.item),
-            Home::Inner => return self.inner().map(|inner| &inner.draft),
-            Home::Around => return None,
+            Home::Item | Home::Inner | Home::Around => return None,
             Home::Resource => (0, self.frame.resource, Context::Resource),
             Home::Scope => (1, self.frame.scope, Context::Scope),
             Home::Root => (2, self.frame.root?, Context::Span),
@@ -192,6 +197,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The one that is written to: the item, or the event or point that is looked at.
+    #[inline]
     pub fn draft_mut(&mut self, home: Home) -> Option<&mut Draft<'a>> {
         match home {
             Home::Inner => self.inner_mut().map(|inner| &mut inner.draft),
@@ -271,18 +277,10 @@ impl<'a> Scene<'a> {
         is: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Trouble> {
         let resolved = writing::resolve(spot, self.kind(home));
-        let draft = match home {
-            Home::Item => Some(&mut self.item),
-            Home::Inner => self.inner_mut().map(|inner| &mut inner.draft),
-            _ => None,
-        };
-        match (draft, resolved, keys) {
-            (Some(draft), Some(Spot::Attributes(field)), []) => {
-                let keys = draft.keys(field, &is);
-                if keys.len() > FEW {
-                    draft.map_mut(field).retain(|entry| !is(entry.key.as_bytes()));
-                } else {
-                    keys.into_iter().for_each(|key| draft.write_entry(field, key, None));
+        match (resolved, keys) {
+            (Some(Spot::Attributes(field)), []) => {
+                if let Some(draft) = self.draft_mut(home) {
+                    draft.remove_entries(field, is);
                 }
                 Ok(())
             }

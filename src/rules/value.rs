@@ -191,7 +191,15 @@ impl<'a> Value<'a> {
     ///
     /// # Errors
     /// As [`Value::put`], and when the whole would nest deeper than receivers take.
+    #[inline]
     pub fn fits_in(&self, level: u32) -> Result<(), &'static str> {
+        match self {
+            Value::Str(_) | Value::Bool(_) | Value::Int(_) | Value::Double(_) => Ok(()),
+            value => value.nests_in(level),
+        }
+    }
+
+    fn nests_in(&self, level: u32) -> Result<(), &'static str> {
         match self {
             Value::Time(_) => Err(A_TIME),
             Value::Duration(_) => Err(A_DURATION),
@@ -257,6 +265,11 @@ pub fn put_behind(
     out: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
     let begin = |len: usize, out: &mut Vec<u8>| {
+        if let (tag @ ..=0x7f, len @ ..=0x7f, body @ ..=0x7f) = (field << 3 | 2, len, head.len() + 2 + len) {
+            out.extend_from_slice(&[tag as u8, body as u8]);
+            out.extend_from_slice(head);
+            return out.extend_from_slice(&[2 << 3 | 2, len as u8]);
+        }
         let body = head.len() + len_field_len(2, len);
         out.reserve(body + PREFIX_MAX);
         put_len_prefix(field, body, out);

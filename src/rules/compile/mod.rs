@@ -16,7 +16,7 @@ use super::frame::Frame;
 use super::functions::{Argument, Converter, Editor};
 use super::group::Context;
 use super::names::Tables as Names;
-use super::program::{Call, Condition, Expr, Statement};
+use super::program::{Arguments, Call, Condition, Expr, Statement};
 use super::scene::Scene;
 use super::spots;
 use super::syntax::{Unreadable, tree};
@@ -88,6 +88,7 @@ impl Compiler<'_> {
         {
             self.names.numbered(self.context, path.home, path.spot, key);
         }
+        let arguments = Arguments::new(arguments);
         Some(Statement { editor, arguments, condition: condition.map_or(Some(None), |c| c.map(Some))? })
     }
 
@@ -238,7 +239,7 @@ impl Compiler<'_> {
             && !depends_on_now(converter, &arguments)
             && keys.iter().all(is_constant)
             && arguments.iter().all(is_settled);
-        let expr = Expr::Call(Box::new(Call { converter, arguments, keys }));
+        let expr = Expr::Call(Box::new(Call { converter, arguments: Arguments::new(arguments), keys }));
         if !steady {
             return Some(Typed { expr, types });
         }

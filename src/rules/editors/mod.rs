@@ -10,9 +10,10 @@ mod writing;
 
 use std::borrow::Cow;
 
+use super::compare::Single;
 use super::functions::{Deed, Editor, Takes};
 use super::keys::Key;
-use super::map::Map;
+use super::map::{Map, utf8};
 use super::program::Path;
 use super::spots::Spot;
 use super::trouble::Trouble;
@@ -58,6 +59,19 @@ impl<'a> Deed<'_, 'a> {
         Ok(self.place()?.read(self.scene)?.open())
     }
 
+    /// The target's text; `None`: it is none.
+    fn text_there(&self) -> Result<Option<Cow<'_, str>>, Trouble> {
+        let path = self.place()?;
+        match path.peek(self.scene) {
+            Single::Str(text) => Ok(Some(utf8(text))),
+            Single::Parts => match path.read(self.scene)?.open() {
+                Value::Str(text) => Ok(Some(text)),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+
     fn set(&mut self, value: Value<'a>) -> Result<(), Trouble> {
         let path = self.place()?;
         let kept = matches!(path.spot, Spot::Cache | Spot::Moment(_));
@@ -65,15 +79,17 @@ impl<'a> Deed<'_, 'a> {
             let hint = "; write `UnixNano(…)`, `FormatTime(…)` or `Nanoseconds(…)` of it";
             return Err(Trouble(format!("{} can not be stored{hint}", value.what())));
         }
-        if let Some(number) = path.number {
-            value.fits_in(0).map_err(Trouble::homeless)?;
-            if let Some(draft) = self.scene.draft_mut(path.home) {
+        match (path.number, self.scene.draft_mut(path.home)) {
+            (Some(number), Some(draft)) => {
+                value.fits_in(0).map_err(Trouble::homeless)?;
                 draft.write_named(number, Some(value));
+                Ok(())
             }
-            return Ok(());
+            _ => {
+                let keys = path.keys(self.scene)?;
+                self.scene.write(path.home, path.spot, &keys, value)
+            }
         }
-        let keys = path.keys(self.scene)?;
-        self.scene.write(path.home, path.spot, &keys, value)
     }
 
     fn remove_keys(&mut self, is: impl Fn(&[u8]) -> bool) -> Result<(), Trouble> {
