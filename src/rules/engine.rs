@@ -64,6 +64,8 @@ pub(super) struct Ready {
     /// See [`Group::signal`].
     pub signal: Option<Signal>,
     pub error_mode: ErrorMode,
+    /// Some statement keeps something in the cache, which is emptied behind the group.
+    pub caches: bool,
     pub conditions: Vec<Condition>,
     pub statements: Vec<(u32, Statement)>,
 }
@@ -109,14 +111,17 @@ impl Rules {
     ) -> Result<Self, Vec<Mistake>> {
         let (mut rules, mut mistakes) = (Self { upstreams, ..Self::default() }, Vec::new());
         for (nth, group) in groups.iter().enumerate() {
-            let mut reader = Reader { group, nth, tables, mistakes: &mut mistakes };
+            let mut reader = Reader { group, nth, tables, mistakes: &mut mistakes, caches: false };
             if let Some(ready) = reader.read(&mut rules) {
                 let arguments = ready.statements.iter().flat_map(|(_, statement)| &statement.arguments.all);
                 rules.routes = arguments.fold(rules.routes, |all, argument| match argument {
                     Argument::Route(to) => all | *to,
                     _ => all,
                 });
-                rules.groups.push(ready);
+                match rules.groups.last_mut() {
+                    Some(last) if last.goes_on_with(&ready) => last.statements.extend(ready.statements),
+                    _ => rules.groups.push(ready),
+                }
             }
         }
         mistakes.extend(clash::between(&rules.groups, &rules.parts, groups));
@@ -260,6 +265,16 @@ impl Rules {
 struct Stop;
 
 impl Ready {
+    /// Whether it makes no difference if `next` is a part of it.
+    fn goes_on_with(&self, next: &Self) -> bool {
+        let alike =
+            (self.context, self.signal, self.error_mode) == (next.context, next.signal, next.error_mode);
+        // Behind one group about events or points the next begins with the first of them again.
+        let once = !matches!(self.context, Context::SpanEvent | Context::DataPoint);
+        let unbound = |group: &Self| group.conditions.is_empty() && !group.caches;
+        alike && once && unbound(self) && unbound(next)
+    }
+
     #[inline]
     fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         scene.current = None;

@@ -45,6 +45,8 @@ pub struct Compiler<'t> {
     pub names: &'t mut Names,
     pub tables: &'t mut Tables<'t>,
     pub upstreams: &'t mut Upstreams,
+    /// The cache is looked at.
+    pub caches: bool,
 }
 
 /// A value and the types it can have.

@@ -62,6 +62,7 @@ impl Compiler<'_> {
             self.header(&keys, at)?;
         }
         let home = if known.spot == Spot::Cache { Home::Around } else { home };
+        self.caches |= known.spot == Spot::Cache;
         self.reads.note(home, known.spot, self.context);
         let number = match keys.as_slice() {
             [Expr::Constant(Value::Str(key))] => self.names.numbered(self.context, home, known.spot, key),
