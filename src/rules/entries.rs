@@ -11,23 +11,11 @@ use super::compare::Single;
 use super::index::Index;
 use super::map::{Map, utf8};
 use super::names::{Names, Number};
-use super::slots::{Slot, print_of};
+use super::registers::{Register, Registers};
+use super::slots::Slot;
 use super::value::{Value, put_entry};
 use crate::wire::attr::Attr;
 use crate::wire::patch::Patch;
-
-/// What is known of a named key. Without one, it is not there.
-#[derive(Clone, Copy, Debug, Default)]
-struct Register<'a> {
-    /// What it says as it came, as it is compared.
-    now: Single<'a>,
-    /// One more than the place of its last KeyValue among the fields.
-    last: u32,
-    /// One more than its place among what was written.
-    written: u16,
-    /// It stands there more than once.
-    several: bool,
-}
 
 /// A key of a list.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +50,7 @@ const FEW: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
-    names: &'a Names,
-    registers: SmallVec<[Register<'a>; 16]>,
+    registers: Registers<'a>,
     /// Of lists that are not taken apart.
     written: Vec<Written<'a>>,
     /// Lists that are.
@@ -71,32 +58,14 @@ pub struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
+    /// Of a message that is still to be gone through.
     pub fn of(names: &'a Names) -> Self {
-        Self { names, registers: SmallVec::new(), written: Vec::new(), maps: SmallVec::new() }
+        Self { registers: Registers::of(names), written: Vec::new(), maps: SmallVec::new() }
     }
 
-    /// Notes what stands under the named keys.
+    /// Notes what stands in the message under the named keys.
     pub fn fill(&mut self, index: &Index<'a>) {
-        let names = self.names;
-        if names.len() == 0 {
-            return;
-        }
-        self.registers.resize(names.len(), Register::default());
-        let (tag, base, registers) = (names.tag(), index.base(), self.registers.as_mut_slice());
-        for (place, slot) in (0..).zip(index.all()).filter(|(_, slot)| slot.tag == tag) {
-            let key_value = slot.body(base);
-            let usual = Attr::usual(key_value);
-            let key = usual.map_or_else(|| Attr::key_of(key_value), |(key, _)| key);
-            let number = names.find(print_of(key), key);
-            if let Some(register) = number.and_then(|number| registers.get_mut(usize::from(number))) {
-                register.several |= register.last != 0;
-                register.last = place + 1;
-                register.now = match usual {
-                    Some((_, body)) => Single::of_any(body),
-                    None => Single::of_read(Attr::of(key_value).value),
-                };
-            }
-        }
+        self.registers.fill(index);
     }
 
     /// How many entries were written to one by one.
@@ -107,7 +76,7 @@ impl<'a> Entries<'a> {
     fn named<'k>(&self, key: Which<'k>) -> Which<'k> {
         match key {
             Which::Other(field, key) => {
-                self.names.number(field, key).map_or(Which::Other(field, key), Which::Named)
+                self.registers.names.number(field, key).map_or(Which::Other(field, key), Which::Named)
             }
             named => named,
         }
@@ -119,13 +88,9 @@ impl<'a> Entries<'a> {
         'a: 'k,
     {
         match key {
-            Which::Named(number) => (self.names.field(), self.names.key(number)),
+            Which::Named(number) => (self.registers.names.field(), self.registers.names.key(number)),
             Which::Other(field, key) => (field, key),
         }
-    }
-
-    fn register(&self, number: Number) -> Register<'a> {
-        self.registers.get(usize::from(number)).copied().unwrap_or_default()
     }
 
     #[inline]
@@ -138,12 +103,8 @@ impl<'a> Entries<'a> {
         }
         let (written, came) = match self.named(which) {
             Which::Named(number) => {
-                let Register { last, written, .. } = self.register(number);
-                let written = usize::from(written).checked_sub(1);
-                (
-                    written,
-                    if written.is_none() { last.checked_sub(1).and_then(|at| index.at(at)) } else { None },
-                )
+                let Register { last, written, .. } = self.registers.get(number);
+                (usize::from(written).checked_sub(1), last.checked_sub(1).and_then(|at| index.at(at)))
             }
             Which::Other(field, key) => (self.loose(field, key), index.key_values(field, key).next_back()),
         };
@@ -168,9 +129,9 @@ impl<'a> Entries<'a> {
     pub fn peek(&self, index: &Index<'a>, which: Which<'_>) -> Single<'_> {
         if let Which::Named(number) = which
             && self.maps.is_empty()
-            && let Some(Register { now, written: 0, .. }) = self.registers.get(usize::from(number))
+            && let Register { now, written: 0, .. } = self.registers.get(number)
         {
-            return *now;
+            return now;
         }
         match self.standing(index, which) {
             Standing::Said(value) => Single::of(value),
@@ -190,10 +151,10 @@ impl<'a> Entries<'a> {
 
     /// Takes away any key of the list at `field`, if it is there.
     pub fn remove(&mut self, index: &Index<'a>, field: u32, key: Cow<'a, str>) {
-        let there = match self.names.number(field, &key) {
+        let there = match self.registers.names.number(field, &key) {
             _ if self.taken_apart(field).is_some() => true,
             Some(number) => {
-                let Register { last, written, .. } = self.register(number);
+                let Register { last, written, .. } = self.registers.get(number);
                 if last != 0 || written != 0 {
                     self.write_named(index, number, None);
                 }
@@ -208,21 +169,13 @@ impl<'a> Entries<'a> {
 
     /// Writes a key that has a number; no value takes it away.
     pub fn write_named(&mut self, index: &Index<'a>, number: Number, value: Option<Value<'a>>) {
-        let (names, field) = (self.names, self.names.field());
-        let key = Cow::Borrowed(names.key(number));
-        match self.registers.get_mut(usize::from(number)) {
-            Some(register) if self.maps.is_empty() => {
-                if let Some(place) = usize::from(register.written).checked_sub(1) {
-                    if let Some(written) = self.written.get_mut(place) {
-                        written.value = value;
-                    }
-                    return;
-                }
-                register.written = self.written.len() as u16 + 1;
-                self.push(index, Written { number: Some(number), field, key, value });
-            }
-            _ => self.write(index, field, key, value),
+        let names = self.registers.names;
+        let (field, key) = (names.field(), Cow::Borrowed(names.key(number)));
+        if !self.maps.is_empty() {
+            return self.write(index, field, key, value);
         }
+        let place = usize::from(self.registers.get(number).written).checked_sub(1);
+        self.put(index, place, Written { number: Some(number), field, key, value });
     }
 
     /// Writes any key of the list at `field`; no value takes it away.
@@ -233,28 +186,28 @@ impl<'a> Entries<'a> {
                 None => map.remove(&key),
             };
         }
-        let number = self.names.number(field, &key);
+        let number = self.registers.names.number(field, &key);
         let place = match number {
-            Some(number) => usize::from(self.register(number).written).checked_sub(1),
+            Some(number) => usize::from(self.registers.get(number).written).checked_sub(1),
             None => self.loose(field, &key),
         };
-        match place.and_then(|place| self.written.get_mut(place)) {
-            Some(written) => written.value = value,
-            None => {
-                if let Some(register) = number.and_then(|nth| self.registers.get_mut(usize::from(nth))) {
-                    register.written = self.written.len() as u16 + 1;
-                }
-                self.push(index, Written { number, field, key, value });
-            }
-        }
+        self.put(index, place, Written { number, field, key, value });
     }
 
-    fn push(&mut self, index: &Index<'a>, written: Written<'a>) {
+    /// Keeps what is written, in the place where the key was written before.
+    fn put(&mut self, index: &Index<'a>, place: Option<usize>, new: Written<'a>) {
+        if let Some(written) = place.and_then(|place| self.written.get_mut(place)) {
+            written.value = new.value;
+            return;
+        }
         if self.written.is_empty() {
             self.written.reserve(8);
         }
-        let field = written.field;
-        self.written.push(written);
+        if let Some(number) = new.number {
+            self.registers.wrote(number, self.written.len());
+        }
+        let field = new.field;
+        self.written.push(new);
         if self.written.len() > WRITTEN_MAX {
             self.map_mut(index, field);
         }
@@ -280,10 +233,9 @@ impl<'a> Entries<'a> {
         let at = self.maps.iter().position(|(written, _)| *written == field).unwrap_or_else(|| {
             self.maps.push((field, self.map(index, field)));
             self.written.retain(|written| written.field != field);
-            self.registers.iter_mut().for_each(|register| register.written = 0);
-            for (place, written) in (1..).zip(&self.written) {
-                let register = written.number.and_then(|nth| self.registers.get_mut(usize::from(nth)));
-                register.into_iter().for_each(|register| register.written = place);
+            self.registers.forget();
+            for (place, written) in self.written.iter().enumerate() {
+                written.number.into_iter().for_each(|number| self.registers.wrote(number, place));
             }
             self.maps.len() - 1
         });
@@ -298,8 +250,7 @@ impl<'a> Entries<'a> {
             if wanted.len() <= FEW {
                 for Written { number, field: of, key, value } in &mut self.written {
                     // What came is among those that are wanted, if it is.
-                    let came = number.and_then(|number| self.registers.get(usize::from(number)));
-                    let came = came.is_some_and(|register| register.last != 0);
+                    let came = number.is_some_and(|number| self.registers.get(number).last != 0);
                     if *of == field && value.is_some() && !came && is(key.as_bytes()) {
                         *value = None;
                     }
@@ -323,7 +274,8 @@ impl<'a> Entries<'a> {
     ) -> Result<(), &'static str> {
         let end = index.base().len();
         for Written { number, field, key, value } in self.written.iter().filter(|w| !stays(&w.key)) {
-            let register = number.map(|number| self.register(number)).filter(|register| !register.several);
+            let register =
+                number.map(|number| self.registers.get(number)).filter(|register| !register.several);
             let last = match register {
                 Some(register) => register.last.checked_sub(1).and_then(|place| index.at(place)),
                 None => {
@@ -336,7 +288,7 @@ impl<'a> Entries<'a> {
             };
             match (value, last.map(Slot::range)) {
                 (Some(value), last) => patch.try_put(last.unwrap_or(end..end), |out| match number {
-                    Some(number) => self.names.put(*number, value, out),
+                    Some(number) => self.registers.names.put(*number, value, out),
                     None => put_entry(key, value, *field, 0, out),
                 })?,
                 (None, Some(last)) => patch.cut(last),

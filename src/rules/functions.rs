@@ -138,6 +138,9 @@ macro_rules! take_arguments {
             /// # Errors
             /// When it is no string.
             pub fn text(&mut self, nth: usize) -> Result<Cow<'a, str>, Trouble> {
+                if let Some(Argument::Value(Expr::Constant(Value::Str(text)))) = self.arguments.get(nth) {
+                    return Ok(Cow::Borrowed(text));
+                }
                 match self.value(nth) {
                     Value::Str(text) => Ok(text),
                     other => Err(Trouble::wanted("a string", &other)),

@@ -43,6 +43,7 @@ mod program;
 mod reader;
 mod reading;
 mod recast;
+mod registers;
 mod render;
 mod sample;
 mod scene;

@@ -11,8 +11,11 @@ use super::spots::{self, Home, Spot};
 use super::value::{Value, put_behind};
 use crate::wire::fields::put_len_field;
 
-/// Numbers given in one kind of message; what is named beyond is looked for.
-const NUMBERS_MAX: usize = 1024;
+/// Numbers given in one kind of message, each of which takes a register in every such message; what is named beyond is
+/// looked for.
+const NUMBERS_MAX: usize = 64;
+/// The same of events, of which an item has any number.
+const INNER_MAX: usize = 16;
 
 /// Stands for a key of one kind of message.
 pub type Number = u16;
@@ -79,9 +82,9 @@ impl Names {
     }
 
     /// The same, given now if it has none.
-    fn numbered(&mut self, field: u32, key: &str) -> Option<Number> {
+    fn numbered(&mut self, field: u32, key: &str, most: usize) -> Option<Number> {
         let known = self.number(field, key);
-        if known.is_some() || field != self.field || self.all.len() >= NUMBERS_MAX {
+        if known.is_some() || field != self.field || self.all.len() >= most {
             return known;
         }
         let number = self.all.len() as Number;
@@ -132,7 +135,8 @@ impl Tables {
     /// The number of the attribute that a path of a rule about `context` leads to.
     pub fn numbered(&mut self, context: Context, home: Home, spot: Spot, key: &str) -> Option<Number> {
         let Spot::Attributes(field) = spot else { return None };
-        self.0.get_mut(message(context, home)? as usize)?.numbered(field, key)
+        let most = if home == Home::Inner { INNER_MAX } else { NUMBERS_MAX };
+        self.0.get_mut(message(context, home)? as usize)?.numbered(field, key, most)
     }
 }
 
@@ -178,7 +182,7 @@ mod tests {
         let mut tables = Tables::default();
         let mut number =
             |home, key: &str| tables.numbered(Context::SpanEvent, home, Spot::Attributes(9), key);
-        let keys: Vec<String> = (0..100).map(|nth| format!("{nth}.key")).collect();
+        let keys: Vec<String> = (0..60).map(|nth| format!("{nth}.key")).collect();
         for _ in 0..2 {
             for (nth, key) in (0..).zip(&keys) {
                 assert_eq!(number(Home::Item, key), Some(nth));
@@ -190,15 +194,19 @@ mod tests {
             (names.number(9, "7.key"), names.number(9, "7.kez"), names.number(1, "7.key")),
             (Some(7), None, None)
         );
-        assert_eq!((names.key(7), names.key(100)), ("7.key", ""));
+        assert_eq!((names.key(7), names.key(60)), ("7.key", ""));
     }
 
     #[test]
     fn numbers_end_somewhere() {
-        let mut tables = Tables::default();
-        for nth in 0..=NUMBERS_MAX {
-            let number = tables.numbered(Context::Log, Home::Item, Spot::Attributes(6), &nth.to_string());
-            assert_eq!(number, (nth < NUMBERS_MAX).then_some(nth as Number));
+        for (context, home, field, most) in
+            [(Context::Log, Home::Item, 6, NUMBERS_MAX), (Context::SpanEvent, Home::Inner, 3, INNER_MAX)]
+        {
+            let mut tables = Tables::default();
+            for nth in 0..=most {
+                let number = tables.numbered(context, home, Spot::Attributes(field), &nth.to_string());
+                assert_eq!(number, (nth < most).then_some(nth as Number));
+            }
         }
     }
 }

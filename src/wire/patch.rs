@@ -118,7 +118,9 @@ impl Patch {
     fn lay_down(&self, message: &[u8], out: &mut Vec<u8>) {
         let mut copied = 0;
         for Edit { gone, new } in &self.edits {
-            out.extend_from_slice(message.get(copied..gone.start).unwrap_or_default());
+            if copied < gone.start {
+                out.extend_from_slice(message.get(copied..gone.start).unwrap_or_default());
+            }
             out.extend_from_slice(self.bytes.get(new.clone()).unwrap_or_default());
             copied = gone.end;
         }
