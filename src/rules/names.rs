@@ -1,7 +1,7 @@
 //! The attributes that rules name, numbered when the rules are compiled.
 //!
 //! A message is gone through once, and each KeyValue whose key is named here is noted under the key's number
-//! (`entries`): no statement looks for it again, however many name it. What is computed (`attributes[span.name]`) has
+//! (`registers`): no statement looks for it again, however many name it. What is computed (`attributes[span.name]`) has
 //! no number and is looked for. The surprise: there is one such table for each kind of message, not for each
 //! context, since rules about events read the attributes of their span by the same numbers.
 
