@@ -14,7 +14,7 @@ pub fn between(ready: &[Ready], parts: &[Part], groups: &[Group]) -> Vec<Mistake
     let mut mistakes = Vec::new();
     for group in ready {
         for (number, statement) in &group.statements {
-            let Some(Argument::Place(path)) = statement.arguments.first() else { continue };
+            let Some(Argument::Place(path)) = statement.arguments.all.first() else { continue };
             let (inner, list) = match path.spot {
                 EVENTS => (Context::SpanEvent, "`events`"),
                 Spot::DataPoints => (Context::DataPoint, "`data_points`"),

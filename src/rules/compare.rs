@@ -33,6 +33,14 @@ pub fn holds(op: CompareOp, left: &Value<'_>, right: &Value<'_>) -> bool {
 
 /// The same of values that have no parts, or one of them.
 pub fn singles(op: CompareOp, left: Single<'_>, right: Single<'_>) -> bool {
+    if let (Single::Str(left), Single::Str(right)) = (left, right) {
+        match op {
+            // Their lengths mostly say it.
+            CompareOp::Eq => return left == right,
+            CompareOp::Ne => return left != right,
+            _ => {}
+        }
+    }
     let order = match (left, right) {
         (Single::Nil, Single::Nil) => Some(Ordering::Equal),
         (Single::Bool(a), Single::Bool(b)) => Some(a.cmp(&b)),
@@ -56,8 +64,9 @@ pub fn singles(op: CompareOp, left: Single<'_>, right: Single<'_>) -> bool {
 }
 
 /// A value as it is compared, read where it stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Single<'v> {
+    #[default]
     Nil,
     Bool(bool),
     Int(i64),

@@ -11,6 +11,7 @@ use super::frame::Frame;
 use super::functions::Argument;
 use super::group::{Context, ErrorMode, Group, Part};
 use super::mistake::Mistake;
+use super::names;
 use super::program::{Condition, Statement};
 use super::reader::Reader;
 use super::scene::Scene;
@@ -34,6 +35,8 @@ pub struct Rules {
     pub(super) reads: Reads,
     /// The headers of requests that they name.
     pub(super) headers: BTreeSet<Arc<str>>,
+    /// The attributes that they name.
+    pub(super) names: names::Tables,
     samples: bool,
     /// The upstreams that can be named, in their places.
     pub(super) upstreams: Upstreams,
@@ -61,6 +64,8 @@ pub(super) struct Ready {
     /// See [`Group::signal`].
     pub signal: Option<Signal>,
     pub error_mode: ErrorMode,
+    /// Some statement keeps something in the cache, which is emptied behind the group.
+    pub caches: bool,
     pub conditions: Vec<Condition>,
     pub statements: Vec<(u32, Statement)>,
 }
@@ -106,14 +111,17 @@ impl Rules {
     ) -> Result<Self, Vec<Mistake>> {
         let (mut rules, mut mistakes) = (Self { upstreams, ..Self::default() }, Vec::new());
         for (nth, group) in groups.iter().enumerate() {
-            let mut reader = Reader { group, nth, tables, mistakes: &mut mistakes };
+            let mut reader = Reader { group, nth, tables, mistakes: &mut mistakes, caches: false };
             if let Some(ready) = reader.read(&mut rules) {
-                let arguments = ready.statements.iter().flat_map(|(_, statement)| &statement.arguments);
+                let arguments = ready.statements.iter().flat_map(|(_, statement)| &statement.arguments.all);
                 rules.routes = arguments.fold(rules.routes, |all, argument| match argument {
                     Argument::Route(to) => all | *to,
                     _ => all,
                 });
-                rules.groups.push(ready);
+                match rules.groups.last_mut() {
+                    Some(last) if last.goes_on_with(&ready) => last.statements.extend(ready.statements),
+                    _ => rules.groups.push(ready),
+                }
             }
         }
         mistakes.extend(clash::between(&rules.groups, &rules.parts, groups));
@@ -210,7 +218,7 @@ impl Rules {
 
     fn apply<'a>(&'a self, context: Context, item: &'a [u8], frame: Frame<'a>) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut scene = Scene::of(context, item, frame);
+        let mut scene = Scene::of(context, item, frame, &self.names);
         let meant = |group: &&Ready| match (group.signal, frame.signal) {
             (Some(wanted), Some(signal)) => wanted == signal,
             _ => true,
@@ -257,9 +265,20 @@ impl Rules {
 struct Stop;
 
 impl Ready {
+    /// Whether it makes no difference if `next` is a part of it.
+    fn goes_on_with(&self, next: &Self) -> bool {
+        let alike =
+            (self.context, self.signal, self.error_mode) == (next.context, next.signal, next.error_mode);
+        // Behind one group about events or points the next begins with the first of them again.
+        let once = !matches!(self.context, Context::SpanEvent | Context::DataPoint);
+        let unbound = |group: &Self| group.conditions.is_empty() && !group.caches;
+        alike && once && unbound(self) && unbound(next)
+    }
+
+    #[inline]
     fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         scene.current = None;
-        scene.cache = Default::default();
+        scene.forget();
         self.run_on(scene, outcome)
     }
 
@@ -268,7 +287,7 @@ impl Ready {
         let count = scene.load_inners(self.context);
         for nth in 0..count {
             scene.current = Some(nth);
-            scene.cache = Default::default();
+            scene.forget();
             if scene.inner().is_some_and(|inner| !inner.dropped) {
                 self.run_on(scene, outcome)?;
             }
@@ -294,12 +313,12 @@ impl Ready {
         }
         for (number, statement) in &self.statements {
             match statement.run(scene) {
+                Ok(false) => continue,
                 Ok(true) if outcome.matched.last() != Some(number) => outcome.matched.push(*number),
-                Ok(_) => {}
+                Ok(true) => {}
                 Err(trouble) => self.failed(*number, trouble, outcome)?,
             }
-            let gone = scene.inner().map_or(scene.dropped, |inner| inner.dropped);
-            if gone {
+            if scene.inner().map_or(scene.dropped, |inner| inner.dropped) {
                 break;
             }
         }

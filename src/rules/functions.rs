@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
+use super::compare::Single;
 use super::lambda::Lambda;
 use super::patterns::Pattern;
 use super::program::{Expr, Path};
@@ -105,16 +104,16 @@ pub enum Argument {
     Place(Path),
 }
 
-/// The arguments of a converter, evaluated.
+/// The arguments of a converter, evaluated; constants stand where they were written.
 pub struct Given<'s, 'a> {
-    pub values: SmallVec<[Value<'a>; 4]>,
+    pub values: &'s mut [Value<'a>],
     pub arguments: &'a [Argument],
     pub scene: &'s Scene<'a>,
 }
 
-/// The arguments of an editor, evaluated, and the item they are for.
+/// The arguments of an editor, evaluated likewise, and the item they are for.
 pub struct Deed<'s, 'a> {
-    pub values: SmallVec<[Value<'a>; 4]>,
+    pub values: &'s mut [Value<'a>],
     pub arguments: &'a [Argument],
     pub scene: &'s mut Scene<'a>,
 }
@@ -125,12 +124,23 @@ macro_rules! take_arguments {
         impl<'a> $of<'_, 'a> {
             /// Takes the value of an argument; nil when it was left out.
             pub fn value(&mut self, nth: usize) -> Value<'a> {
-                self.values.get_mut(nth).map(std::mem::take).unwrap_or_default().open()
+                self.unread(nth).open()
+            }
+
+            /// The same, not looked into.
+            pub fn unread(&mut self, nth: usize) -> Value<'a> {
+                match self.arguments.get(nth) {
+                    Some(Argument::Value(Expr::Constant(value))) => value.borrowed(),
+                    _ => self.values.get_mut(nth).map(std::mem::take).unwrap_or_default(),
+                }
             }
 
             /// # Errors
             /// When it is no string.
             pub fn text(&mut self, nth: usize) -> Result<Cow<'a, str>, Trouble> {
+                if let Some(Argument::Value(Expr::Constant(Value::Str(text)))) = self.arguments.get(nth) {
+                    return Ok(Cow::Borrowed(text));
+                }
                 match self.value(nth) {
                     Value::Str(text) => Ok(text),
                     other => Err(Trouble::wanted("a string", &other)),
@@ -206,6 +216,27 @@ impl<'a> Given<'_, 'a> {
         }
     }
 
+    /// Works out the elements of a list that was left for later, one by one.
+    ///
+    /// # Errors
+    /// As [`Expr::value`], when it is no list, and whatever `take` finds.
+    pub fn each(
+        &self,
+        nth: usize,
+        mut take: impl FnMut(Value<'_>) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        if let Some(Argument::Later(Expr::List(all))) = self.arguments.get(nth) {
+            return all.iter().try_for_each(|one| match one.peek(self.scene) {
+                Single::Str(text) => take(Value::of_utf8(text)),
+                _ => take(one.value(self.scene)?),
+            });
+        }
+        match self.later(nth)?.open() {
+            Value::List(all) => all.into_iter().try_for_each(take),
+            other => Err(Trouble::wanted("a list", &other)),
+        }
+    }
+
     /// # Errors
     /// When it is no time.
     pub fn time(&mut self, nth: usize) -> Result<i64, Trouble> {
@@ -230,6 +261,5 @@ impl<'a> Given<'_, 'a> {
 /// # Errors
 /// What the converter finds wrong with it.
 pub fn convert<'a>(converter: &Converter, value: Value<'a>, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
-    let values = std::iter::once(value).collect();
-    (converter.run)(&mut Given { values, arguments: &[], scene })
+    (converter.run)(&mut Given { values: &mut [value], arguments: &[], scene })
 }

@@ -97,6 +97,7 @@ impl<'a> Locals<'a> {
     ///
     /// # Errors
     /// When that was too much, or the value nests too deep.
+    #[inline]
     pub fn account(&self, value: &Value<'_>, searched: impl FnOnce() -> usize) -> Result<(), Trouble> {
         if self.running.get() == 0 {
             return Ok(());

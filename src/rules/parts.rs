@@ -16,7 +16,12 @@ pub struct Parts {
     begun: Patch,
     /// What was laid into any of them, or none: it is not in a part that is begun behind it.
     laid: Vec<Range<usize>>,
+    /// Bytes of the message around them: about what is laid into one of them.
+    len: usize,
 }
+
+/// Room that is made at once for what changes.
+const ROOM_MAX: usize = 1 << 16;
 
 /// What goes to one destination.
 #[derive(Clone, Debug, Default)]
@@ -29,13 +34,13 @@ pub struct Part {
 }
 
 impl Parts {
-    /// Each of them begins as this plan has it.
-    pub fn of(begun: Patch) -> Self {
-        Self { begun, ..Self::default() }
+    /// Of a message of so many bytes. Each of them begins as this plan has it.
+    pub fn of(begun: Patch, len: usize) -> Self {
+        Self { begun, len, ..Self::default() }
     }
 
-    pub fn pieces(&self) -> &[Part] {
-        &self.all
+    pub fn into_pieces(self) -> SmallVec<[Part; 1]> {
+        self.all
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Part> {
@@ -47,20 +52,23 @@ impl Parts {
         self.laid.is_empty()
     }
 
-    /// The message at `slot` goes to the destinations of `pieces`, as each says; without any, nowhere.
-    pub fn lay(&mut self, slot: &Slot, pieces: &[Part]) {
-        for piece in pieces {
+    /// The message at `slot`, `body`, goes to the destinations of `pieces`, as each says; without any, nowhere.
+    pub fn lay(&mut self, slot: &Slot, body: &[u8], mut pieces: SmallVec<[Part; 1]>) {
+        for piece in &pieces {
             if !self.all.iter().any(|part| part.to == piece.to) {
                 let mut edits = self.begun.clone();
+                if !piece.edits.is_empty() {
+                    edits.reserve(0, (self.len + self.len / 4).min(ROOM_MAX));
+                }
                 self.laid.iter().for_each(|place| edits.cut(place.clone()));
                 self.all.push(Part { to: piece.to, edits, items: 0 });
             }
         }
         for part in &mut self.all {
-            match pieces.iter().find(|piece| piece.to == part.to) {
+            match pieces.iter_mut().find(|piece| piece.to == part.to) {
                 Some(piece) => {
                     part.items += piece.items;
-                    slot.nest(&piece.edits, &mut part.edits);
+                    slot.nest(body, std::mem::take(&mut piece.edits), &mut part.edits);
                 }
                 None => part.edits.cut(slot.range()),
             }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::engine::{Outcome, Rules};
 use super::frame::{Frame, Request};
@@ -59,7 +59,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
             let scope = self.scope(slot.body(block), &mut ruled);
             // One that was empty before stays where it is.
             if !scope.is_untouched() {
-                parts.lay(&slot, scope.pieces());
+                parts.lay(&slot, slot.body(block), scope.into_pieces());
             }
         }
         ruled.parts = parts;
@@ -74,11 +74,11 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
             let mut parts = Parts::default();
             for slot in items() {
                 ruled.dropped += self.weight(slot.body(block));
-                parts.lay(&slot, &[]);
+                parts.lay(&slot, slot.body(block), SmallVec::new());
             }
             return parts;
         };
-        let mut parts = Parts::of(begun);
+        let mut parts = Parts::of(begun, block.len());
         let routes = !self.rules.routes().is_nowhere();
         for slot in items() {
             let item = slot.body(block);
@@ -97,7 +97,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
             if outcome.dropped || outcome.sampled_out {
                 let gone = if outcome.dropped { &mut ruled.dropped } else { &mut ruled.sampled_out };
                 *gone += self.weight(item);
-                parts.lay(&slot, &[]);
+                parts.lay(&slot, item, SmallVec::new());
                 continue;
             }
             let mut gone = 0;
@@ -108,7 +108,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
             }
             let items = if routes { self.weight(item).saturating_sub(gone) } else { 0 };
             let to = Destination::both(to, outcome.route);
-            parts.lay(&slot, &[Part { to, edits: outcome.edits, items }]);
+            parts.lay(&slot, item, smallvec![Part { to, edits: outcome.edits, items }]);
         }
         parts
     }

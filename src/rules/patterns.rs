@@ -14,8 +14,10 @@ use super::map::utf8;
 /// Bytes a compiled pattern may take. A counted repetition of a counted repetition wants more.
 pub const SIZE_MAX: usize = 1 << 20;
 
-/// Verdicts that are remembered, and the longest text of one: keys and names come again and again.
-const KNOWN: usize = 64;
+/// Verdicts that are remembered, in sets of so many, and the longest text of one: keys and names come again and
+/// again.
+const SETS: usize = 16;
+const WAYS: usize = 4;
 const KNOWN_LEN_MAX: usize = 64;
 
 /// A pattern that remembers whether it matched.
@@ -25,7 +27,7 @@ pub struct Pattern {
     seeds: [u64; 2],
     /// Hashes of texts, the last bit of each being the verdict. The hash is seeded anew for each pattern, so two
     /// texts have the same with a chance of one in 2^63, whoever chose them.
-    known: [AtomicU64; KNOWN],
+    known: [[AtomicU64; WAYS]; SETS],
 }
 
 impl Pattern {
@@ -34,7 +36,7 @@ impl Pattern {
         Self {
             regex,
             seeds: [1_u8, 2].map(|nth| hasher.hash_one(nth) | 1),
-            known: [const { AtomicU64::new(0) }; KNOWN],
+            known: [const { [const { AtomicU64::new(0) }; WAYS] }; SETS],
         }
     }
 
@@ -46,37 +48,49 @@ impl Pattern {
     pub fn is_match_bytes(&self, text: &[u8]) -> bool {
         let hash = if text.len() > KNOWN_LEN_MAX { 0 } else { self.hash(text) };
         // Zero is what is there before anything is.
-        let Some(known) = self.known.get(hash as usize % KNOWN).filter(|_| hash > 1) else {
+        let Some(set) = self.known.get(hash as usize / 2 % SETS).filter(|_| hash > 1) else {
             return self.regex.is_match(&utf8(text));
         };
-        let word = known.load(Ordering::Relaxed);
-        if word ^ hash <= 1 {
-            return word & 1 == 1;
-        }
+        let word = set.iter().map(|known| known.load(Ordering::Relaxed)).find(|word| word ^ hash <= 1);
+        word.map_or_else(|| self.learnt(text, hash, set), |word| word & 1 == 1)
+    }
+
+    #[cold]
+    fn learnt(&self, text: &[u8], hash: u64, set: &[AtomicU64; WAYS]) -> bool {
         let verdict = self.regex.is_match(&utf8(text));
-        known.store(hash & !1 | u64::from(verdict), Ordering::Relaxed);
+        let free = set.iter().find(|known| known.load(Ordering::Relaxed) == 0);
+        // Whose turn it is to go nobody can guess.
+        let place = free.or_else(|| set.get((hash >> 32) as usize % WAYS));
+        place.into_iter().for_each(|known| known.store(hash & !1 | u64::from(verdict), Ordering::Relaxed));
         verdict
     }
 }
 
 impl Pattern {
-    /// Eight bytes at a time, each multiplied in: texts are short.
+    /// Sixteen bytes at a time, multiplied with each other: texts are short.
     fn hash(&self, text: &[u8]) -> u64 {
         let [start, factor] = self.seeds;
-        let fold = |hash: u64, bytes: u64| {
-            let product = u128::from(hash ^ bytes) * u128::from(factor);
+        let mix = |hash: u64, bytes: &[u8; 16]| {
+            let (low, high) =
+                (u128::from_le_bytes(*bytes) as u64, (u128::from_le_bytes(*bytes) >> 64) as u64);
+            let product = u128::from(hash ^ low ^ start) * u128::from(high ^ factor);
             product as u64 ^ (product >> 64) as u64
         };
-        let (whole, rest) = text.as_chunks::<8>();
-        let hash = whole
-            .iter()
-            .fold(start ^ text.len() as u64, |hash, eight| fold(hash, u64::from_le_bytes(*eight)));
-        let rest = match text.last_chunk::<8>() {
-            // The last eight, some of them for the second time.
-            Some(last) => u64::from_le_bytes(*last),
-            None => rest.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
-        };
-        fold(fold(hash, rest), start)
+        let (whole, rest) = text.as_chunks::<16>();
+        let hash = whole.iter().fold(text.len() as u64, mix);
+        match (text.last_chunk::<16>(), text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            _ if rest.is_empty() => hash,
+            // The last sixteen, some of them for the second time.
+            (Some(last), ..) => mix(hash, last),
+            (None, Some(first), Some(last)) => {
+                let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+                mix(hash, &(u128::from(first) | u128::from(last) << 64).to_le_bytes())
+            }
+            _ => {
+                let bytes = rest.iter().fold(0, |all: u128, byte| all << 8 | u128::from(*byte));
+                mix(hash, &bytes.to_le_bytes())
+            }
+        }
     }
 }
 

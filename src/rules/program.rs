@@ -6,8 +6,10 @@ use smallvec::SmallVec;
 
 use super::arithmetic::calculate;
 use super::compare::{self, Single};
+use super::entries::Which;
 use super::functions::{Argument, Converter, Deed, Editor, Given};
 use super::keys::{self, Key};
+use super::names::Number;
 use super::scene::Scene;
 use super::spots::{Home, Spot};
 use super::syntax::tree::{CompareOp, MathOp};
@@ -33,12 +35,14 @@ pub struct Path {
     pub keys: Vec<Expr>,
     /// The keys where all are constants, as they mostly are.
     ready: Option<Box<[Key<'static>]>>,
+    /// Of an attribute with such a key and no other.
+    pub number: Option<Number>,
 }
 
 #[derive(Debug)]
 pub struct Call {
     pub converter: &'static Converter,
-    pub arguments: Vec<Argument>,
+    pub arguments: Arguments,
     pub keys: Vec<Expr>,
 }
 
@@ -56,13 +60,22 @@ pub enum Condition {
 }
 
 #[derive(Debug)]
+pub struct Arguments {
+    pub all: Vec<Argument>,
+    /// Some have a value that has to be worked out; others are constants, places, patterns.
+    vary: bool,
+}
+
+#[derive(Debug)]
 pub struct Statement {
     pub editor: &'static Editor,
-    pub arguments: Vec<Argument>,
+    pub arguments: Arguments,
     pub condition: Option<Condition>,
 }
 
 pub type Keys<'a> = SmallVec<[Key<'a>; 2]>;
+
+type Values<'a> = SmallVec<[Value<'a>; 4]>;
 
 impl Expr {
     /// # Errors
@@ -95,24 +108,24 @@ impl Expr {
 }
 
 impl Expr {
-    /// The value where it can be compared as it stands; `None`: it has to be worked out.
-    fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Option<Single<'s>> {
-        let value = match self {
+    /// The value where it can be compared as it stands; what has parts, or looks so, has to be worked out.
+    #[inline(always)]
+    pub fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Single<'s> {
+        match self {
             Expr::Constant(value) => Single::of(value),
-            Expr::Path(Path { home, spot, ready: Some(keys), .. }) => scene.peek(*home, *spot, keys)?,
-            _ => return None,
-        };
-        if matches!(value, Single::Parts) { None } else { Some(value) }
+            Expr::Path(path) => path.peek(scene),
+            _ => Single::Parts,
+        }
     }
 }
 
 impl Path {
-    pub fn new(home: Home, spot: Spot, keys: Vec<Expr>) -> Self {
+    pub fn new(home: Home, spot: Spot, keys: Vec<Expr>, number: Option<Number>) -> Self {
         let ready = keys.iter().map(|key| match key {
             Expr::Constant(key) => Key::of(key.clone()).ok(),
             _ => None,
         });
-        Self { home, spot, ready: ready.collect(), keys }
+        Self { home, spot, ready: ready.collect(), keys, number }
     }
 
     /// # Errors
@@ -127,7 +140,27 @@ impl Path {
     /// # Errors
     /// As [`Expr::value`].
     pub fn read<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
+        if let Some(number) = self.number {
+            let draft = scene.draft(self.home);
+            return Ok(draft.map_or(Value::Nil, |draft| draft.entry(Which::Named(number))));
+        }
         scene.read(self.home, self.spot, &self.keys(scene)?)
+    }
+}
+
+impl Path {
+    /// A field or an attribute as it is compared; what has parts, or looks so, has to be read.
+    #[inline]
+    pub fn peek<'s, 'a>(&'a self, scene: &'s Scene<'a>) -> Single<'s> {
+        let Some(draft) = scene.draft(self.home) else { return Single::Parts };
+        if let Some(number) = self.number {
+            return draft.peek_entry(Which::Named(number));
+        }
+        match self.spot {
+            Spot::Text(place) => draft.peek(place, |seen| matches!(seen, Single::Str(_))),
+            Spot::Number(place) => draft.peek(place, |seen| matches!(seen, Single::Int(_))),
+            _ => Single::Parts,
+        }
     }
 }
 
@@ -137,23 +170,37 @@ fn evaluated<'a>(keys: &'a [Expr], scene: &Scene<'a>) -> Result<Keys<'a>, Troubl
 
 impl Call {
     fn value<'a>(&'a self, scene: &Scene<'a>) -> Result<Value<'a>, Trouble> {
-        let values = values(&self.arguments, scene)?;
-        let value = (self.converter.run)(&mut Given { values, arguments: &self.arguments, scene })
+        let mut values = Values::new();
+        self.arguments.work_out(scene, &mut values)?;
+        let arguments = &self.arguments.all;
+        let value = (self.converter.run)(&mut Given { values: &mut values, arguments, scene })
             .map_err(|trouble| Trouble(format!("{}: {trouble}", self.converter.name)))?;
         if self.keys.is_empty() { Ok(value) } else { keys::get(value, &evaluated(&self.keys, scene)?) }
     }
 }
 
-fn values<'a>(arguments: &'a [Argument], scene: &Scene<'a>) -> Result<SmallVec<[Value<'a>; 4]>, Trouble> {
-    let value = |argument: &'a Argument| match argument {
-        Argument::Value(expr) => expr.value(scene),
-        _ => Ok(Value::Nil),
-    };
-    let mut values = SmallVec::new();
-    for argument in arguments {
-        values.push(value(argument)?);
+impl Arguments {
+    pub fn new(all: Vec<Argument>) -> Self {
+        let varies =
+            |one: &Argument| matches!(one, Argument::Value(expr) if !matches!(expr, Expr::Constant(_)));
+        Self { vary: all.iter().any(varies), all }
     }
-    Ok(values)
+
+    /// Works out those that are no constants, each in its place.
+    fn work_out<'a>(&'a self, scene: &Scene<'a>, values: &mut Values<'a>) -> Result<(), Trouble> {
+        for (nth, argument) in self.all.iter().enumerate() {
+            match argument {
+                Argument::Value(Expr::Constant(value)) => scene.locals.account(value, || 0)?,
+                Argument::Value(expr) => {
+                    let value = expr.value(scene)?;
+                    values.resize_with(nth, Value::default);
+                    values.push(value);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Condition {
@@ -164,14 +211,16 @@ impl Condition {
             Condition::Constant(truth) => *truth,
             Condition::Compare(op, left, right) => {
                 // Most compare a field with a constant: neither needs to be a value.
-                if let Some((left, right)) = left.peek(scene).zip(right.peek(scene)) {
-                    return Ok(compare::singles(*op, left, right));
+                match (left.peek(scene), right.peek(scene)) {
+                    (Single::Parts, _) | (_, Single::Parts) => {
+                        compare::holds(*op, &left.value(scene)?, &right.value(scene)?)
+                    }
+                    (left, right) => compare::singles(*op, left, right),
                 }
-                compare::holds(*op, &left.value(scene)?, &right.value(scene)?)
             }
             Condition::Match(call) => {
-                if let [Argument::Value(target), Argument::Pattern(pattern)] = call.arguments.as_slice()
-                    && let Some(Single::Str(text)) = target.peek(scene)
+                if let [Argument::Value(target), Argument::Pattern(pattern)] = call.arguments.all.as_slice()
+                    && let Single::Str(text) = target.peek(scene)
                 {
                     return Ok(pattern.is_match_bytes(text));
                 }
@@ -199,9 +248,18 @@ impl Statement {
         {
             return Ok(false);
         }
-        let values = values(&self.arguments, scene)?;
-        (self.editor.run)(&mut Deed { values, arguments: &self.arguments, scene })
-            .map_err(|trouble| Trouble(format!("{}: {trouble}", self.editor.name)))?;
-        Ok(true)
+        let arguments = &self.arguments.all;
+        // Outside of lambdas constants are not accounted for.
+        let done = if self.arguments.vary {
+            let mut values = Values::new();
+            self.arguments.work_out(scene, &mut values)?;
+            (self.editor.run)(&mut Deed { values: &mut values, arguments, scene })
+        } else {
+            (self.editor.run)(&mut Deed { values: &mut [], arguments, scene })
+        };
+        match done {
+            Ok(()) => Ok(true),
+            Err(trouble) => Err(Trouble(format!("{}: {trouble}", self.editor.name))),
+        }
     }
 }

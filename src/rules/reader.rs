@@ -16,6 +16,8 @@ pub struct Reader<'g> {
     pub nth: usize,
     pub tables: &'g mut Tables<'g>,
     pub mistakes: &'g mut Vec<Mistake>,
+    /// Something of it looks at the cache.
+    pub caches: bool,
 }
 
 impl Reader<'_> {
@@ -52,6 +54,7 @@ impl Reader<'_> {
             context,
             signal: self.group.signal,
             error_mode: self.group.error_mode,
+            caches: false,
             conditions: Vec::new(),
             statements: Vec::new(),
         };
@@ -71,6 +74,7 @@ impl Reader<'_> {
                 rules.parts.push(part);
             }
         }
+        ready.caches = self.caches;
         Some(ready)
     }
 
@@ -107,7 +111,7 @@ impl Reader<'_> {
         compile: impl FnOnce(&mut Compiler<'_>) -> Option<T>,
     ) -> Option<T> {
         let (reads, upstreams) = (rules.reads, &mut rules.upstreams);
-        let (headers, tables) = (&mut rules.headers, &mut *self.tables);
+        let (headers, names, tables) = (&mut rules.headers, &mut rules.names, &mut *self.tables);
         let mut compiler = Compiler {
             context,
             bare,
@@ -115,10 +119,13 @@ impl Reader<'_> {
             mistakes: Vec::new(),
             reads,
             headers,
+            names,
             tables,
             upstreams,
+            caches: false,
         };
         let compiled = compile(&mut compiler);
+        self.caches |= compiler.caches;
         let mistakes = std::mem::take(&mut compiler.mistakes);
         rules.reads = compiler.reads;
         mistakes.into_iter().for_each(|fault| self.wrong(part.clone(), text, fault));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::draft::{Draft, Place, Raw};
+use super::entries::Which;
 use super::frame::{Frame, TraceFacts};
 use super::keys::{self, Key};
 use super::map::Map;
@@ -36,7 +37,7 @@ impl<'a> Reading<'_, 'a> {
         let Some(spot) = resolve(spot, self.kind) else { return Ok(Value::Nil) };
         let value = match (spot, keys) {
             (Spot::Attributes(field), [Key::Name(name), rest @ ..]) => {
-                return keys::get(self.draft.entry(field, name), rest);
+                return keys::get(self.draft.entry(Which::Other(field, name)), rest);
             }
             (Spot::TraceState, [key]) => {
                 let Value::Str(state) = self.text(TRACE_STATE) else { return Ok(Value::Nil) };

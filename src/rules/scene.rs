@@ -5,13 +5,13 @@
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 
-use super::compare::Single;
 use super::draft::Draft;
 use super::frame::Frame;
 use super::group::Context;
 use super::keys::{self, Key};
 use super::lambda::Locals;
 use super::map::Map;
+use super::names::{Names, Tables};
 use super::points::Kind;
 use super::reading::{self, Reading};
 use super::recast::Recast;
@@ -32,7 +32,7 @@ pub struct Inner<'a> {
     /// Which of its siblings it is, where it stands among them, and where the message of points does.
     nth: u32,
     slot: Slot,
-    outer: Option<Slot>,
+    outer: Option<(Slot, &'a [u8])>,
     pub dropped: bool,
 }
 
@@ -40,6 +40,7 @@ pub struct Inner<'a> {
 pub struct Scene<'a> {
     pub frame: Frame<'a>,
     pub context: Context,
+    names: &'a Tables,
     pub item: Draft<'a>,
     /// The resource, the scope, the root and the parent, where somebody has looked at them.
     around: [OnceCell<Box<Draft<'a>>>; 4],
@@ -62,17 +63,16 @@ pub struct Scene<'a> {
 
 /// Span.events.
 const EVENTS: u32 = 11;
-/// Keys that are taken away one by one; of more, each would be looked for among all the others.
-const FEW: usize = 8;
 /// `data_points` of every kind of metric.
 const POINTS: u32 = 1;
 
 impl<'a> Scene<'a> {
-    pub fn of(context: Context, item: &'a [u8], frame: Frame<'a>) -> Self {
+    pub fn of(context: Context, item: &'a [u8], frame: Frame<'a>, names: &'a Tables) -> Self {
         Self {
             frame,
             context,
-            item: Draft::of(item),
+            names,
+            item: Draft::of(item, names.of(context)),
             around: Default::default(),
             inners: None,
             current: None,
@@ -89,9 +89,9 @@ impl<'a> Scene<'a> {
     /// How many events or points there are for `context` to look at.
     pub fn load_inners(&mut self, context: Context) -> usize {
         if self.inners.is_none() {
-            let item = &self.item;
+            let (item, names) = (&self.item, self.names.of(context));
             let inner = |(nth, slot): (u32, Slot), message, kind, outer| Inner {
-                draft: Draft::of(slot.body(message)),
+                draft: Draft::of(slot.body(message), names),
                 kind,
                 nth,
                 slot,
@@ -107,7 +107,9 @@ impl<'a> Scene<'a> {
                     let points = |data: &Slot| {
                         let (data, message) = (*data, data.body(item.base()));
                         let points = slots::slots(message).filter(|slot| slot.is_message(POINTS));
-                        (0..).zip(points).map(move |point| inner(point, message, Some(kind), Some(data)))
+                        (0..)
+                            .zip(points)
+                            .map(move |point| inner(point, message, Some(kind), Some((data, message))))
                     };
                     item.messages(kind as u32).flat_map(points).collect()
                 }
@@ -117,6 +119,14 @@ impl<'a> Scene<'a> {
         self.inners.as_ref().map_or(0, Vec::len)
     }
 
+    /// Empties the cache.
+    pub fn forget(&mut self) {
+        if self.cache.is_touched() {
+            self.cache = Map::default();
+        }
+    }
+
+    #[inline]
     pub fn inner(&self) -> Option<&Inner<'a>> {
         self.inners.as_ref()?.get(self.current?)
     }
@@ -148,37 +158,51 @@ impl<'a> Scene<'a> {
             if home == Home::Item && self.inners.is_some() {
                 // Its events or points may have been written to, one by one.
                 let now = self.patch()?.0.apply(self.item.base());
-                let reading = Reading { draft: &Draft::of(&now), kind: self.kind(home), nth: 0 };
+                let reading = Reading { draft: &Draft::of(&now, Names::NONE), kind: self.kind(home), nth: 0 };
                 return Ok(reading.value(spot, keys)?.into_owned());
             }
-        }
-        if let (Home::Item, Spot::Attributes(field), [Key::Name(name)]) = (home, spot, keys) {
-            return Ok(self.item.entry(field, name));
         }
         let reading =
             |draft| Reading { draft, kind: self.kind(home), nth: self.inner().map_or(0, |i| i.nth) };
         if let (Spot::MetricType, Some(recast)) = (spot, &self.recast) {
             return Ok(Value::Int(recast.to.number()));
         }
-        let draft = match home {
-            Home::Item => &self.item,
-            Home::Inner => match self.inner() {
-                Some(inner) => &inner.draft,
-                None => return Ok(Value::Nil),
-            },
-            Home::Around => return reading::around(&self.frame, &self.cache, spot, keys),
-            Home::Resource | Home::Scope | Home::Root | Home::Parent => {
-                let (nth, message) = match home {
-                    Home::Resource => (0, Some(self.frame.resource)),
-                    Home::Scope => (1, Some(self.frame.scope)),
-                    Home::Root => (2, self.frame.root),
-                    _ => (3, self.frame.parent),
-                };
-                let Some(message) = message else { return Ok(Value::Nil) };
-                self.around[nth].get_or_init(|| Box::new(Draft::of(message)))
-            }
+        match self.draft(home) {
+            _ if home == Home::Around => reading::around(&self.frame, &self.cache, spot, keys),
+            Some(draft) => reading(draft).value(spot, keys),
+            None => Ok(Value::Nil),
+        }
+    }
+
+    /// The message that paths of `home` lead into.
+    #[inline]
+    pub fn draft(&self, home: Home) -> Option<&Draft<'a>> {
+        match home {
+            Home::Item => Some(&self.item),
+            Home::Inner => self.inner().map(|inner| &inner.draft),
+            _ => self.further(home),
+        }
+    }
+
+    fn further(&self, home: Home) -> Option<&Draft<'a>> {
+        let (nth, message, kind) = match home {
+            Home::Item | Home::Inner | Home::Around => return None,
+            Home::Resource => (0, self.frame.resource, Context::Resource),
+            Home::Scope => (1, self.frame.scope, Context::Scope),
+            Home::Root => (2, self.frame.root?, Context::Span),
+            Home::Parent => (3, self.frame.parent?, Context::Span),
         };
-        reading(draft).value(spot, keys)
+        let draft = self.around.get(nth)?;
+        Some(draft.get_or_init(|| Box::new(Draft::of(message, self.names.of(kind)))))
+    }
+
+    /// The one that is written to: the item, or the event or point that is looked at.
+    #[inline]
+    pub fn draft_mut(&mut self, home: Home) -> Option<&mut Draft<'a>> {
+        match home {
+            Home::Inner => self.inner_mut().map(|inner| &mut inner.draft),
+            _ => Some(&mut self.item),
+        }
     }
 
     fn kind(&self, home: Home) -> Option<Kind> {
@@ -215,34 +239,13 @@ impl<'a> Scene<'a> {
                 }
                 value => value.fits_in(level),
             };
-            fits.map_err(|what| Trouble(format!("OTLP has no place for {what}")))?;
+            fits.map_err(Trouble::homeless)?;
         }
-        let draft = match home {
-            Home::Inner => match self.inner_mut() {
-                Some(inner) => &mut inner.draft,
-                None => return Ok(()),
-            },
-            _ => &mut self.item,
-        };
+        let Some(draft) = self.draft_mut(home) else { return Ok(()) };
         match writing::resolve(spot, kind) {
             Some(spot) => writing::write(draft, spot, keys, value),
             // A point without such a field: the Collector writes nothing either.
             None => Ok(()),
-        }
-    }
-
-    /// A field or an attribute of the item as it is compared; `None`: it has to be read.
-    pub fn peek(&self, home: Home, spot: Spot, keys: &[Key<'_>]) -> Option<Single<'_>> {
-        let draft = match home {
-            Home::Item => &self.item,
-            Home::Inner => &self.inner()?.draft,
-            _ => return None,
-        };
-        match (spot, keys) {
-            (Spot::Text(place), []) => draft.peek(place).filter(|value| matches!(value, Single::Str(_))),
-            (Spot::Number(place), []) => draft.peek(place).filter(|value| matches!(value, Single::Int(_))),
-            (Spot::Attributes(field), [Key::Name(name)]) => Some(draft.peek_entry(field, name)),
-            _ => None,
         }
     }
 
@@ -257,9 +260,7 @@ impl<'a> Scene<'a> {
     ) -> Result<(), Trouble> {
         match (home, writing::resolve(spot, self.kind(home)), keys) {
             (Home::Item, Some(Spot::Attributes(field)), []) => {
-                if self.item.has_key(field, &key) {
-                    self.item.write_entry(field, key, None);
-                }
+                self.item.remove_entry(field, key);
                 Ok(())
             }
             _ => self.remove_keys((home, spot, keys), |known| known == key.as_bytes()),
@@ -276,18 +277,10 @@ impl<'a> Scene<'a> {
         is: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Trouble> {
         let resolved = writing::resolve(spot, self.kind(home));
-        let draft = match home {
-            Home::Item => Some(&mut self.item),
-            Home::Inner => self.inner_mut().map(|inner| &mut inner.draft),
-            _ => None,
-        };
-        match (draft, resolved, keys) {
-            (Some(draft), Some(Spot::Attributes(field)), []) => {
-                let keys = draft.keys(field, &is);
-                if keys.len() > FEW {
-                    draft.map_mut(field).retain(|entry| !is(entry.key.as_bytes()));
-                } else {
-                    keys.into_iter().for_each(|key| draft.write_entry(field, key, None));
+        match (resolved, keys) {
+            (Some(Spot::Attributes(field)), []) => {
+                if let Some(draft) = self.draft_mut(home) {
+                    draft.remove_entries(field, is);
                 }
                 Ok(())
             }
@@ -313,12 +306,9 @@ impl<'a> Scene<'a> {
         let resolved = writing::resolve(spot, kind);
         match (resolved, keys) {
             (Some(Spot::Cache), []) => edit(&mut self.cache),
-            (Some(Spot::Attributes(field)), []) => match home {
-                Home::Inner => match self.inner_mut() {
-                    Some(inner) => edit(inner.draft.map_mut(field)),
-                    None => Ok(()),
-                },
-                _ => edit(self.item.map_mut(field)),
+            (Some(Spot::Attributes(field)), []) => match self.draft_mut(home) {
+                Some(draft) => edit(draft.map_mut(field)),
+                None => Ok(()),
             },
             (Some(_), _) => match self.read(home, spot, keys)?.open() {
                 Value::Map(mut map) => {
@@ -336,15 +326,14 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// [`Trouble`] about a written value that OTLP has no place for.
     pub fn patch(&self) -> Result<(Patch, u32), Trouble> {
-        let homeless = |what| Trouble(format!("OTLP has no place for {what}"));
         let base = self.item.base();
         let stays = |key: &str| self.context == Context::Resource && identifies(base, key.as_bytes());
         let mut nests = Nests::default();
-        let mut patch = self.item.patch(stays, &mut nests).map_err(homeless)?;
+        let mut patch = self.item.patch(stays, &mut nests).map_err(Trouble::homeless)?;
         let mut gone = 0;
         for inner in self.inners.iter().flatten() {
             let siblings = match &inner.outer {
-                Some(data) => nests.of(data),
+                Some((data, message)) => nests.of(data, message),
                 None => &mut patch,
             };
             if inner.dropped {
@@ -353,9 +342,9 @@ impl<'a> Scene<'a> {
                 continue;
             }
             let mut inside = Nests::default();
-            let mut changed = inner.draft.patch(|_| false, &mut inside).map_err(homeless)?;
+            let mut changed = inner.draft.patch(|_| false, &mut inside).map_err(Trouble::homeless)?;
             inside.settle(&mut changed);
-            inner.slot.nest(&changed, siblings);
+            inner.slot.nest(inner.draft.base(), changed, siblings);
         }
         nests.settle(&mut patch);
         Ok((patch, gone))

@@ -1,7 +1,4 @@
-//! Where the fields of a message stand, found out once, and plans for the messages among them.
-//!
-//! The surprise: a field that may be a KeyValue is noted with a few letters of its key, so that a key is looked
-//! for without looking at every entry.
+//! Where the fields of a message stand, and plans for the messages among them.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,7 +6,6 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::draft::Raw;
-use crate::wire::attr;
 use crate::wire::fields::{Fields, Payload};
 use crate::wire::patch::Patch;
 
@@ -21,8 +17,6 @@ pub const LEN: u32 = 2;
 pub struct Slot {
     /// Its number and wire type.
     pub tag: u32,
-    /// Of a KeyValue, what tells most keys apart; zero where it is not written as everybody writes it.
-    pub print: u32,
     start: u32,
     /// What it carries stands from here to the end.
     body: u32,
@@ -38,17 +32,30 @@ impl Slot {
         self.tag == number << 3 | LEN
     }
 
-    /// Becomes a part of the plan for the message this stands in.
-    pub fn nest(&self, inner: &Patch, patch: &mut Patch) {
-        patch.nest(self.number(), self.range(), (self.end - self.body) as usize, inner);
+    /// The plan for the message that stands here, `body`, becomes a part of the plan for the one around it.
+    pub fn nest(&self, body: &[u8], inner: Patch, patch: &mut Patch) {
+        patch.nest(self.number(), self.range(), body, inner);
     }
 
+    #[inline]
     pub fn range(&self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 
+    #[inline]
     pub fn body<'a>(&self, message: &'a [u8]) -> &'a [u8] {
         message.get(self.body as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// What a varint field says; `None`: something else stands here.
+    pub fn varint(&self, message: &[u8]) -> Option<u64> {
+        match message.get(self.range())? {
+            [_, value @ ..0x80] if self.tag & 7 == 0 => Some(u64::from(*value)),
+            _ => match self.raw(message) {
+                Raw::Varint(number) => Some(number),
+                _ => None,
+            },
+        }
     }
 
     pub fn raw<'a>(&self, message: &'a [u8]) -> Raw<'a> {
@@ -64,6 +71,7 @@ impl Slot {
 }
 
 /// What tells most keys apart: their length and last letters. Never zero.
+#[inline]
 pub fn print_of(key: &[u8]) -> u32 {
     let len = key.len() as u32;
     match key.last_chunk::<4>() {
@@ -74,37 +82,37 @@ pub fn print_of(key: &[u8]) -> u32 {
 
 /// The fields of a message; those beyond four gigabytes are not seen.
 pub fn slots(message: &[u8]) -> Slots<'_> {
-    Slots { message, at: 0 }
+    Slots { rest: message, at: 0 }
 }
 
 #[derive(Clone, Debug)]
 pub struct Slots<'a> {
-    message: &'a [u8],
-    at: usize,
+    /// What has not been read yet, and where it begins.
+    rest: &'a [u8],
+    at: u32,
 }
 
 impl Iterator for Slots<'_> {
     type Item = Slot;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Slot> {
-        let rest = self.message.get(self.at..)?;
+        let rest = self.rest;
         // One byte of tag and one or two of length: nearly every field.
         let (tag, head, len) = match *rest {
             [tag @ 8..0x80, len @ ..0x80, ..] if tag & 7 == 2 => (u32::from(tag), 2, usize::from(len)),
             [tag @ 8..0x80, low, high @ ..0x80, ..] if tag & 7 == 2 => {
                 (u32::from(tag), 3, usize::from(low & 0x7f) | usize::from(high) << 7)
             }
+            [tag @ 8..0x80, ..0x80, ..] if tag & 7 == 0 => (u32::from(tag), 2, 0),
             [tag @ 8..0x80, ..] if tag & 7 == 1 => (u32::from(tag), 1, 8),
             _ => self.measured(rest)?,
         };
-        let (start, body) = (self.at, self.at + head);
-        let carried = self.message.get(body..body + len)?;
-        self.at = body + len;
-        let key = if tag & 7 == LEN { attr::Attr::usual(carried) } else { None };
-        let end = u32::try_from(self.at).ok()?;
-        let print = key.map_or(0, |(key, _)| print_of(key));
-        Some(Slot { tag, print, start: start as u32, body: body as u32, end })
+        let (field, rest) = rest.split_at_checked(head + len)?;
+        self.rest = rest;
+        let start = self.at;
+        self.at = start.checked_add(u32::try_from(field.len()).ok()?)?;
+        Some(Slot { tag, start, body: start + head as u32, end: self.at })
     }
 }
 
@@ -126,22 +134,22 @@ impl Slots<'_> {
 
 /// Plans for messages inside a message, gathered before they become part of its own.
 #[derive(Debug, Default)]
-pub struct Nests(SmallVec<[(Slot, Patch); 1]>);
+pub struct Nests<'a>(SmallVec<[(Slot, &'a [u8], Patch); 1]>);
 
-impl Nests {
-    /// The plan for the message at `slot`.
-    pub fn of(&mut self, slot: &Slot) -> &mut Patch {
+impl<'a> Nests<'a> {
+    /// The plan for the message at `slot`, whose body is `body`.
+    pub fn of(&mut self, slot: &Slot, body: &'a [u8]) -> &mut Patch {
         // Asked in the order of the message, mostly: the last is looked at first.
-        let at = self.0.iter().rposition(|(known, _)| known == slot).unwrap_or_else(|| {
-            self.0.push((*slot, Patch::default()));
+        let at = self.0.iter().rposition(|(known, ..)| known == slot).unwrap_or_else(|| {
+            self.0.push((*slot, body, Patch::default()));
             self.0.len() - 1
         });
-        &mut self.0[at].1
+        &mut self.0[at].2
     }
 
     pub fn settle(self, patch: &mut Patch) {
-        for (slot, inner) in &self.0 {
-            slot.nest(inner, patch);
+        for (slot, body, inner) in self.0 {
+            slot.nest(body, inner, patch);
         }
     }
 }

@@ -9,5 +9,6 @@ mod lambdas;
 mod messages;
 mod paths;
 mod properties;
+mod roads;
 mod shapes;
 mod xml;

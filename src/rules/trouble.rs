@@ -18,6 +18,11 @@ impl Trouble {
         Self(text.into())
     }
 
+    /// About a value that nothing in OTLP can say.
+    pub fn homeless(what: &str) -> Self {
+        Self(format!("OTLP has no place for {what}"))
+    }
+
     /// `wanted a string, found nil`.
     pub fn wanted(wanted: &str, found: &Value<'_>) -> Self {
         Self(format!("wanted {wanted}, found {}", found.what()))

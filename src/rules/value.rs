@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::map::{Entry, Map, utf8};
 use super::messages::{self, Form};
 use super::render;
@@ -35,6 +37,9 @@ pub enum Value<'a> {
 /// Levels of lists and maps that are looked into; what lies deeper reads as nil. Items have been checked
 /// for less, so only what rules make comes near it.
 pub const LEVELS_MAX: u32 = 64;
+
+/// Tag and length take this much at most.
+const PREFIX_MAX: usize = 15;
 
 /// Levels of lists and maps that receivers take, ours too (`wire::Limits`): more is not written.
 pub const WRITTEN_MAX: u32 = 30;
@@ -186,7 +191,15 @@ impl<'a> Value<'a> {
     ///
     /// # Errors
     /// As [`Value::put`], and when the whole would nest deeper than receivers take.
+    #[inline]
     pub fn fits_in(&self, level: u32) -> Result<(), &'static str> {
+        match self {
+            Value::Str(_) | Value::Bool(_) | Value::Int(_) | Value::Double(_) => Ok(()),
+            value => value.nests_in(level),
+        }
+    }
+
+    fn nests_in(&self, level: u32) -> Result<(), &'static str> {
         match self {
             Value::Time(_) => Err(A_TIME),
             Value::Duration(_) => Err(A_DURATION),
@@ -234,22 +247,51 @@ pub fn put_entry(
     level: u32,
     out: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
-    let key = key.as_bytes();
-    if let Some(value) = value.plain() {
-        Attr { key, value }.put(field, out);
-        return Ok(());
-    }
-    let mut laid_down = Vec::new();
-    let body: &[u8] = match value {
-        Value::Any(body) => body,
-        _ => {
-            value.put_at(level, &mut laid_down)?;
-            &laid_down
+    let mut head = SmallVec::<[u8; 64]>::new();
+    put_len_prefix(1, key.len(), &mut head);
+    head.extend_from_slice(key.as_bytes());
+    put_behind(&head, value, field, level, out)
+}
+
+/// The same behind `head`, a key as KeyValues begin with it.
+///
+/// # Errors
+/// As [`Value::put`].
+pub fn put_behind(
+    head: &[u8],
+    value: &Value<'_>,
+    field: u32,
+    level: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    let begin = |len: usize, out: &mut Vec<u8>| {
+        if let (tag @ ..=0x7f, len @ ..=0x7f, body @ ..=0x7f) = (field << 3 | 2, len, head.len() + 2 + len) {
+            out.extend_from_slice(&[tag as u8, body as u8]);
+            out.extend_from_slice(head);
+            return out.extend_from_slice(&[2 << 3 | 2, len as u8]);
         }
+        let body = head.len() + len_field_len(2, len);
+        out.reserve(body + PREFIX_MAX);
+        put_len_prefix(field, body, out);
+        out.extend_from_slice(head);
+        put_len_prefix(2, len, out);
     };
-    put_len_prefix(field, len_field_len(1, key.len()) + len_field_len(2, body.len()), out);
-    put_len_field(1, key, out);
-    put_len_field(2, body, out);
+    match (value.plain(), value) {
+        (Some(value), _) => {
+            begin(value.put_len(), out);
+            value.put(out);
+        }
+        (None, Value::Any(body)) => {
+            begin(body.len(), out);
+            out.extend_from_slice(body);
+        }
+        (None, value) => {
+            let mut body = Vec::new();
+            value.put_at(level, &mut body)?;
+            begin(body.len(), out);
+            out.extend_from_slice(&body);
+        }
+    }
     Ok(())
 }
 

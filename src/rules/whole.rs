@@ -91,10 +91,10 @@ pub fn apply(
     now: i64,
     mut random: impl FnMut() -> u128,
 ) -> Ruled {
-    let kin: Vec<Kin> = members.iter().map(|member| kin_of(member.span)).collect();
-    let parents = if rules.reads().parent { parents(&kin) } else { vec![None; kin.len()] };
-    let root = kin.iter().position(|kin| kin.parent.is_none());
-    let root = root.filter(|_| rules.reads().root).and_then(|at| members.get(at));
+    let reads = rules.reads();
+    // Who is whose child is only found out where somebody asks.
+    let parents = if reads.parent { parents(&kin(members)) } else { vec![None; members.len()] };
+    let root = if reads.root { members.iter().find(|m| kin_of(m.span).parent.is_none()) } else { None };
     let mut ruled = Ruled { spans: vec![Fated::default(); members.len()], ..Ruled::default() };
     // Of each span that was looked at, the nearest that is kept: itself, or one above it.
     let mut kept: Vec<Option<usize>> = vec![None; members.len()];
@@ -133,7 +133,7 @@ pub fn apply(
     ruled.drawn = facts.drawn.or_else(|| rules.samples().then(|| draw(members, facts.id, threshold)));
     ruled.sampled_out = ruled.drawn == Some(Draw::Out);
     if !ruled.sampled_out {
-        mend(members, kin, &mut ruled.spans);
+        mend(members, &mut ruled.spans);
     }
     if let Some(Draw::Kept(Some(threshold))) = ruled.drawn {
         state(members, threshold, &mut ruled.spans);
@@ -169,10 +169,11 @@ fn state_of(span: &[u8]) -> &str {
 }
 
 /// Gives the children of what is dropped another parent.
-fn mend(members: &[Member<'_>], before: Vec<Kin>, spans: &mut [Fated]) {
+fn mend(members: &[Member<'_>], spans: &mut [Fated]) {
     if spans.iter().all(|span| span.dropped) || !spans.iter().any(|span| span.dropped) {
         return;
     }
+    let before = kin(members);
     let dropped = spans.iter().map(|span| span.dropped);
     let mut kin: Vec<Kin> =
         before.iter().zip(dropped).map(|(kin, dropped)| Kin { dropped, ..*kin }).collect();
@@ -185,6 +186,10 @@ fn mend(members: &[Member<'_>], before: Vec<Kin>, spans: &mut [Fated]) {
             span.written = Some(with(written, PARENT, parent));
         }
     }
+}
+
+fn kin(members: &[Member<'_>]) -> Vec<Kin> {
+    members.iter().map(|member| kin_of(member.span)).collect()
 }
 
 fn kin_of(span: &[u8]) -> Kin {

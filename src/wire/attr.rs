@@ -90,7 +90,7 @@ impl<'a> Value<'a> {
     }
 
     /// Bytes [`Self::put`] appends.
-    fn put_len(self) -> usize {
+    pub fn put_len(self) -> usize {
         match self {
             Value::Empty => 0,
             Value::Bool(_) => 2,
@@ -132,13 +132,16 @@ impl<'a> Attr<'a> {
     /// Key and value's body of a KeyValue that is written as every SDK writes it: these two, and nothing else.
     #[inline]
     pub fn usual(key_value: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-        if let [0x0a, len @ ..0x80, rest @ ..] = key_value
-            && let Some((key, [0x12, value_len @ ..0x80, value @ ..])) = rest.split_at_checked((*len).into())
-            && value.len() == usize::from(*value_len)
-        {
-            return Some((key, value));
-        }
-        None
+        let [0x0a, len @ ..0x80, rest @ ..] = key_value else { return None };
+        let (key, rest) = rest.split_at_checked((*len).into())?;
+        let (len, value) = match rest {
+            [0x12, len @ ..0x80, value @ ..] => (usize::from(*len), value),
+            [0x12, low, high @ ..0x80, value @ ..] => {
+                (usize::from(low & 0x7f) | usize::from(*high) << 7, value)
+            }
+            _ => return None,
+        };
+        (value.len() == len).then_some((key, value))
     }
 
     /// Appends a whole KeyValue as field `field`.
@@ -184,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_key_alone_is_the_key_that_a_whole_reading_finds() {
-        let cases: [&[u8]; 8] = [
+        let cases: [&[u8]; 10] = [
             b"",
             b"\x0a\x01a",
             b"\x0a\x01a\x12\x03\x0a\x01x",
@@ -194,6 +197,9 @@ mod tests {
             b"\x0a\x01a\x12\x00\x0a\x01b",
             b"\x0a\x05a",
             b"\x0a\x01a\x12\x7f",
+            // Over-long lengths.
+            b"\x0a\x01a\x12\x83\x00\x0a\x01x",
+            b"\x0a\x01a\x12\x80\x80\x00",
         ];
         for case in cases {
             assert_eq!(Attr::key_of(case), Attr::of(case).key, "{case:?}");

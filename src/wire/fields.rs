@@ -157,8 +157,13 @@ pub fn put_len_prefix(number: u32, len: usize, out: &mut impl Extend<u8>) {
 }
 
 /// A whole string, bytes or message field.
+#[inline]
 pub fn put_len_field(number: u32, value: &[u8], out: &mut Vec<u8>) {
-    put_len_prefix(number, value.len(), out);
+    if number < 16 && value.len() < 0x80 {
+        out.extend_from_slice(&[(number << 3 | 2) as u8, value.len() as u8]);
+    } else {
+        put_len_prefix(number, value.len(), out);
+    }
     out.extend_from_slice(value);
 }
 

@@ -1,8 +1,9 @@
 //! A plan of what becomes of stretches of a message, carried out in one copy.
 //!
 //! What the plan does not name is copied bit for bit, in its place: unknown fields, over-long lengths, the
-//! order of fields. The one surprise: plans for messages inside become part of the plan for the outermost,
-//! whose every length on the way is written anew, so that no message is laid down twice.
+//! order of fields. The one surprise: plans for messages inside become part of the plan for the outermost, whose every
+//! length on the way is written anew. Only what is short is carried out at once: to copy a message of some hundred
+//! bytes once more costs less than to look after its stretches.
 
 use std::ops::Range;
 
@@ -16,6 +17,11 @@ struct Edit {
     /// In the plan's bytes.
     new: Range<usize>,
 }
+
+/// Messages inside that are longer are not laid down before the outermost is.
+const SHORT: usize = 4096;
+/// Tag and length take this much at most.
+const PREFIX_MAX: usize = 15;
 
 /// What becomes of the stretches of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,21 +71,33 @@ impl Patch {
         Ok(())
     }
 
-    /// Takes over the plan for the body of field `number`, a message of `len` bytes that ends `field`.
-    pub fn nest(&mut self, number: u32, field: Range<usize>, len: usize, inner: &Patch) {
+    /// Takes over the plan for the message `body`, which stands in field `number` and ends it.
+    pub fn nest(&mut self, number: u32, field: Range<usize>, body: &[u8], mut inner: Patch) {
         if inner.is_empty() {
             return;
         }
-        let body = field.end.saturating_sub(len);
-        let from = self.bytes.len();
-        put_len_prefix(number, inner.applied_len(len), &mut self.bytes);
-        self.insert(Edit { gone: field.start..body, new: from..self.bytes.len() });
+        let len = inner.applied_len(body.len());
+        if body.len() <= SHORT {
+            let from = self.bytes.len();
+            self.bytes.reserve(len + PREFIX_MAX);
+            put_len_prefix(number, len, &mut self.bytes);
+            inner.lay_down(body, &mut self.bytes);
+            return self.insert(Edit { gone: field, new: from..self.bytes.len() });
+        }
         let base = self.bytes.len();
-        self.bytes.extend_from_slice(&inner.bytes);
+        if base == 0 {
+            self.bytes = std::mem::take(&mut inner.bytes);
+        } else {
+            self.bytes.extend_from_slice(&inner.bytes);
+        }
+        let from = self.bytes.len();
+        put_len_prefix(number, len, &mut self.bytes);
+        let start = field.end.saturating_sub(body.len());
+        self.insert(Edit { gone: field.start..start, new: from..self.bytes.len() });
         // What stands at the end of the message belongs into it, before whatever was planned behind it.
         let end = self.edits.partition_point(|known| known.gone.start < field.end);
-        for (end, Edit { gone, new }) in (end..).zip(&inner.edits) {
-            let gone = gone.start + body..gone.end + body;
+        for (end, Edit { gone, new }) in (end..).zip(inner.edits) {
+            let gone = gone.start + start..gone.end + start;
             let edit = Edit { gone, new: new.start + base..new.end + base };
             if edit.gone.start < field.end {
                 self.insert(edit);
@@ -92,14 +110,21 @@ impl Patch {
     /// `message` as planned.
     pub fn apply(&self, message: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.applied_len(message.len()));
+        self.lay_down(message, &mut out);
+        out
+    }
+
+    /// Appends `message` as planned.
+    fn lay_down(&self, message: &[u8], out: &mut Vec<u8>) {
         let mut copied = 0;
         for Edit { gone, new } in &self.edits {
-            out.extend_from_slice(message.get(copied..gone.start).unwrap_or_default());
+            if copied < gone.start {
+                out.extend_from_slice(message.get(copied..gone.start).unwrap_or_default());
+            }
             out.extend_from_slice(self.bytes.get(new.clone()).unwrap_or_default());
             copied = gone.end;
         }
         out.extend_from_slice(message.get(copied..).unwrap_or_default());
-        out
     }
 
     /// How long a message of `len` bytes is then.
@@ -153,40 +178,52 @@ mod tests {
         assert_eq!(patch.apply(b"ab"), b"0b12");
     }
 
+    /// A message, and a plan that puts something at its end and takes away its last field.
+    fn planned(len: usize) -> (Vec<u8>, Patch, Vec<u8>) {
+        let (long, gone, new) = ((3, &vec![7; len][..]), (4, &b"gone"[..]), (5, &b"new"[..]));
+        let before = message(&[long, gone]);
+        let mut patch = Patch::default();
+        put(&mut patch, before.len()..before.len(), &message(&[new]));
+        patch.cut(before.len() - 6..before.len());
+        (before, patch, message(&[long, new]))
+    }
+
     /// Found beside the Collector: an attribute of a point was laid down behind the sum's temporality.
     #[test]
     fn what_is_put_at_the_end_of_a_message_inside_stays_inside() {
-        let before = message(&[(1, b"ab"), (2, b"c")]);
-        let (mut inner, mut patch) = (Patch::default(), Patch::default());
-        put(&mut patch, 4..before.len(), &message(&[(2, b"new")]));
-        put(&mut inner, 2..2, b"1");
-        put(&mut inner, 2..2, b"2");
-        patch.nest(1, 0..4, 2, &inner);
-        assert_eq!(patch.apply(&before), message(&[(1, b"ab12"), (2, b"new")]));
+        for len in [2, SHORT] {
+            let (inside, inner, expect) = planned(len);
+            let before = message(&[(1, &inside), (2, b"c")]);
+            let mut patch = Patch::default();
+            put(&mut patch, before.len() - 3..before.len(), &message(&[(2, b"other")]));
+            patch.nest(1, 0..before.len() - 3, &inside, inner);
+            assert_eq!(patch.apply(&before), message(&[(1, &expect), (2, b"other")]));
+        }
     }
 
     #[test]
     fn messages_inside_get_their_new_lengths() {
-        let deep = message(&[(3, &[7; 130]), (4, b"keep")]);
-        let inner = message(&[(2, &deep), (9, b"x")]);
-        let before = message(&[(1, b"a"), (1, &inner)]);
-        let (mut of_deep, mut of_inner, mut patch) = (Patch::default(), Patch::default(), Patch::default());
-        of_deep.cut(0..deep.len() - 6);
-        put(&mut of_deep, deep.len()..deep.len(), b"\x28\x01");
-        of_inner.nest(2, 0..inner.len() - 3, deep.len(), &of_deep);
-        of_inner.cut(inner.len() - 3..inner.len());
-        patch.nest(1, 3..before.len(), inner.len(), &of_inner);
-        let deep = [message(&[(4, b"keep")]), b"\x28\x01".to_vec()].concat();
-        let inner = message(&[(2, &deep)]);
-        assert_eq!(patch.apply(&before), message(&[(1, b"a"), (1, &inner)]));
+        for len in [1, 130, SHORT, 5 * SHORT] {
+            let (deep, of_deep, new_deep) = planned(len);
+            let inner = message(&[(2, &deep), (9, b"x")]);
+            let before = message(&[(1, b"a"), (1, &inner)]);
+            let (mut of_inner, mut patch) = (Patch::default(), Patch::default());
+            of_inner.nest(2, 0..inner.len() - 3, &deep, of_deep);
+            of_inner.cut(inner.len() - 3..inner.len());
+            patch.nest(1, 3..before.len(), &inner, of_inner);
+            let new_inner = message(&[(2, &new_deep)]);
+            assert_eq!(patch.apply(&before), message(&[(1, b"a"), (1, &new_inner)]), "{len}");
+        }
     }
 
     #[test]
     fn a_plan_for_another_message_is_no_panic() {
-        let mut patch = Patch::default();
-        patch.cut(3..900);
-        put(&mut patch, 5..6, b"x");
-        patch.nest(1, 0..2, 70, &patch.clone());
-        let _ = patch.apply(b"short");
+        for len in [70, SHORT + 1] {
+            let mut patch = Patch::default();
+            patch.cut(3..900);
+            put(&mut patch, 5..6, b"x");
+            patch.nest(1, 0..2, &vec![0; len], patch.clone());
+            let _ = patch.apply(b"short");
+        }
     }
 }

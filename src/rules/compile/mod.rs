@@ -15,7 +15,8 @@ use super::engine::Reads;
 use super::frame::Frame;
 use super::functions::{Argument, Converter, Editor};
 use super::group::Context;
-use super::program::{Call, Condition, Expr, Statement};
+use super::names::Tables as Names;
+use super::program::{Arguments, Call, Condition, Expr, Statement};
 use super::scene::Scene;
 use super::spots;
 use super::syntax::{Unreadable, tree};
@@ -40,8 +41,12 @@ pub struct Compiler<'t> {
     pub reads: Reads,
     /// Headers that are named.
     pub headers: &'t mut BTreeSet<Arc<str>>,
+    /// Attributes that are.
+    pub names: &'t mut Names,
     pub tables: &'t mut Tables<'t>,
     pub upstreams: &'t mut Upstreams,
+    /// The cache is looked at.
+    pub caches: bool,
 }
 
 /// A value and the types it can have.
@@ -78,6 +83,14 @@ impl Compiler<'_> {
             _ => self.arguments(call, editor.parameters)?,
         };
         self.fits(editor, &arguments, call)?;
+        if let [Argument::Place(path), Argument::Value(Expr::Constant(Value::Str(key)))] =
+            arguments.as_slice()
+            && editor.name == "delete_key"
+            && path.keys.is_empty()
+        {
+            self.names.numbered(self.context, path.home, path.spot, key);
+        }
+        let arguments = Arguments::new(arguments);
         Some(Statement { editor, arguments, condition: condition.map_or(Some(None), |c| c.map(Some))? })
     }
 
@@ -228,7 +241,7 @@ impl Compiler<'_> {
             && !depends_on_now(converter, &arguments)
             && keys.iter().all(is_constant)
             && arguments.iter().all(is_settled);
-        let expr = Expr::Call(Box::new(Call { converter, arguments, keys }));
+        let expr = Expr::Call(Box::new(Call { converter, arguments: Arguments::new(arguments), keys }));
         if !steady {
             return Some(Typed { expr, types });
         }
@@ -285,6 +298,6 @@ fn folded(expr: Expr) -> Expr {
 
 /// The value of what looks at no item.
 fn worked_out(expr: &Expr) -> Result<Value<'static>, super::trouble::Trouble> {
-    let nothing = Scene::of(Context::Resource, &[], Frame::default());
+    let nothing = Scene::of(Context::Resource, &[], Frame::default(), Names::NONE);
     Ok(expr.value(&nothing)?.into_owned())
 }

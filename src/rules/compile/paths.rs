@@ -9,6 +9,7 @@ use crate::rules::program::{Expr, Path};
 use crate::rules::spots::{self, Home, Known, Spot};
 use crate::rules::syntax::tree;
 use crate::rules::types::Types;
+use crate::rules::value::Value;
 
 impl Compiler<'_> {
     pub(super) fn key(&mut self, key: &tree::Expr) -> Option<Expr> {
@@ -61,8 +62,13 @@ impl Compiler<'_> {
             self.header(&keys, at)?;
         }
         let home = if known.spot == Spot::Cache { Home::Around } else { home };
+        self.caches |= known.spot == Spot::Cache;
         self.reads.note(home, known.spot, self.context);
-        Some((Path::new(home, known.spot, keys), known))
+        let number = match keys.as_slice() {
+            [Expr::Constant(Value::Str(key))] => self.names.numbered(self.context, home, known.spot, key),
+            _ => None,
+        };
+        Some((Path::new(home, known.spot, keys, number), known))
     }
 
     fn unreachable(&self, first: &str) -> String {

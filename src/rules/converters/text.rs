@@ -1,6 +1,6 @@
 //! Strings: put together, taken apart, written otherwise.
 
-use super::{BOOL, INT, LIST, TEXT, pure, string_like};
+use super::{BOOL, INT, TEXT, pure, string_like};
 use crate::rules::editors::RESULT_MAX;
 use crate::rules::functions::{Converter, Given, Parameter, Takes, may, must};
 use crate::rules::trouble::Trouble;
@@ -11,7 +11,12 @@ const ONE: &[Parameter] = &[must("target|value", TEXT)];
 const CASES: Takes = Takes::Choice(&["lower", "upper", "snake", "camel"]);
 
 pub const CONVERTERS: &[Converter] = &[
-    pure("Concat", &[must("values|vals", LIST), must("delimiter", TEXT)], Types::STR, concat),
+    pure(
+        "Concat",
+        &[must("values|vals", Takes::Later(Types::LIST)), must("delimiter", TEXT)],
+        Types::STR,
+        concat,
+    ),
     pure("Split", &[must("target", TEXT), must("delimiter", TEXT)], Types::LIST, split),
     pure(
         "Substring",
@@ -41,18 +46,25 @@ pub const CONVERTERS: &[Converter] = &[
     }),
 ];
 
+/// Room for what is put together mostly.
+const SHORT: usize = 64;
+
+/// Takes the values one by one: what is written as a list need not become one.
 fn concat<'a>(given: &mut Given<'_, 'a>) -> Result<Value<'a>, Trouble> {
-    let (values, delimiter) = (given.list(0)?, given.text(1)?);
-    let mut out = String::new();
-    for (nth, value) in values.into_iter().enumerate() {
+    let delimiter = given.text(1)?;
+    let mut out = String::with_capacity(SHORT);
+    let mut nth = 0;
+    given.each(0, |value| {
         if nth > 0 {
             out.push_str(&delimiter);
         }
+        nth += 1;
         out.push_str(&string_like(value).unwrap_or_else(|| "<nil>".into()));
         if out.len() > RESULT_MAX {
             return Err(Trouble(format!("the result would be longer than {RESULT_MAX} bytes")));
         }
-    }
+        Ok(())
+    })?;
     Ok(Value::text(out))
 }
 

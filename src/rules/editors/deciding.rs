@@ -58,7 +58,8 @@ fn trace_of<'a>(scene: &Scene<'a>) -> Option<Cow<'a, [u8]>> {
 
 /// Whether an item stays that `sample` was asked of by itself; a span then says how far it was thinned out.
 pub fn stays_alone(scene: &mut Scene<'_>) -> bool {
-    let (Some(threshold), Some(id)) = (scene.threshold, trace_of(scene)) else { return true };
+    let Some(threshold) = scene.threshold else { return true };
+    let Some(id) = trace_of(scene) else { return true };
     let state = match scene.item.read(TRACE_STATE) {
         Raw::Len(state) if scene.context == Context::Span => String::from_utf8_lossy(&state).into_owned(),
         _ => String::new(),

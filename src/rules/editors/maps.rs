@@ -129,7 +129,7 @@ fn merge_maps(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     if path.spot != Spot::Cache {
         let level = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         let fits = source.entries().iter().try_for_each(|entry| entry.value.fits_in(level));
-        fits.map_err(|what| Trouble(format!("OTLP has no place for {what}")))?;
+        fits.map_err(Trouble::homeless)?;
     }
     deed.edit_map(|map| {
         let places: HashMap<String, usize, ahash::RandomState> =

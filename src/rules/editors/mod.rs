@@ -10,9 +10,10 @@ mod writing;
 
 use std::borrow::Cow;
 
+use super::compare::Single;
 use super::functions::{Deed, Editor, Takes};
 use super::keys::Key;
-use super::map::Map;
+use super::map::{Map, utf8};
 use super::program::Path;
 use super::spots::Spot;
 use super::trouble::Trouble;
@@ -42,26 +43,53 @@ pub const RESULT_MAX: usize = 4 << 20;
 
 /// The first argument of all editors that change something is where.
 impl<'a> Deed<'_, 'a> {
-    fn target(&self) -> Result<(&'a Path, Cow<'a, [Key<'a>]>), Trouble> {
+    fn place(&self) -> Result<&'a Path, Trouble> {
         match self.arguments.first() {
-            Some(Argument::Place(path)) => Ok((path, path.keys(self.scene)?)),
+            Some(Argument::Place(path)) => Ok(path),
             _ => Err(Trouble::new("wanted a path")),
         }
     }
 
+    fn target(&self) -> Result<(&'a Path, Cow<'a, [Key<'a>]>), Trouble> {
+        let path = self.place()?;
+        Ok((path, path.keys(self.scene)?))
+    }
+
     fn get(&self) -> Result<Value<'a>, Trouble> {
-        let (path, keys) = self.target()?;
-        Ok(self.scene.read(path.home, path.spot, &keys)?.open())
+        Ok(self.place()?.read(self.scene)?.open())
+    }
+
+    /// The target's text; `None`: it is none.
+    fn text_there(&self) -> Result<Option<Cow<'_, str>>, Trouble> {
+        let path = self.place()?;
+        match path.peek(self.scene) {
+            Single::Str(text) => Ok(Some(utf8(text))),
+            Single::Parts => match path.read(self.scene)?.open() {
+                Value::Str(text) => Ok(Some(text)),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        }
     }
 
     fn set(&mut self, value: Value<'a>) -> Result<(), Trouble> {
-        let (path, keys) = self.target()?;
+        let path = self.place()?;
         let kept = matches!(path.spot, Spot::Cache | Spot::Moment(_));
         if matches!(value, Value::Time(_) | Value::Duration(_)) && !kept {
             let hint = "; write `UnixNano(…)`, `FormatTime(…)` or `Nanoseconds(…)` of it";
             return Err(Trouble(format!("{} can not be stored{hint}", value.what())));
         }
-        self.scene.write(path.home, path.spot, &keys, value)
+        match (path.number, self.scene.draft_mut(path.home)) {
+            (Some(number), Some(draft)) => {
+                value.fits_in(0).map_err(Trouble::homeless)?;
+                draft.write_named(number, Some(value));
+                Ok(())
+            }
+            _ => {
+                let keys = path.keys(self.scene)?;
+                self.scene.write(path.home, path.spot, &keys, value)
+            }
+        }
     }
 
     fn remove_keys(&mut self, is: impl Fn(&[u8]) -> bool) -> Result<(), Trouble> {

@@ -78,12 +78,9 @@ impl<'a> Replacement<'a> {
             Some(Argument::Converter(converter)) => Some(*converter),
             _ => None,
         };
-        let format = match deed.value(nth + 2) {
-            Value::Str(format) if format.matches("%s").count() == 1 && format.matches('%').count() == 1 => {
-                Some(format.into_owned())
-            }
-            Value::Nil => None,
-            _ => return Err(Trouble::new("a replacement format has `%s` in it once, and no other `%`")),
+        let format = match deed.arguments.get(nth + 2) {
+            None | Some(Argument::Absent) => None,
+            Some(_) => format_of(deed.value(nth + 2))?,
         };
         Ok(Self { text, function, format })
     }
@@ -146,9 +143,20 @@ impl<'a> Replacement<'a> {
     }
 }
 
+/// A format of the user's; nil is none.
+fn format_of(value: Value<'_>) -> Result<Option<String>, Trouble> {
+    match value {
+        Value::Str(format) if format.matches("%s").count() == 1 && format.matches('%').count() == 1 => {
+            Ok(Some(format.into_owned()))
+        }
+        Value::Nil => Ok(None),
+        _ => Err(Trouble::new("a replacement format has `%s` in it once, and no other `%`")),
+    }
+}
+
 fn replace_pattern(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     let (pattern, replacement) = (deed.pattern(1)?, Replacement::of(deed, 2)?);
-    let Value::Str(text) = deed.get()? else { return Ok(()) };
+    let Some(text) = deed.text_there()? else { return Ok(()) };
     match replacement.parts(pattern, &text, deed.scene)? {
         Some(new) => deed.set(Value::text(new)),
         None => Ok(()),
@@ -157,9 +165,12 @@ fn replace_pattern(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
 
 fn replace_match(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     let (pattern, replacement) = (deed.pattern(1)?, Replacement::of(deed, 2)?);
-    let Value::Str(text) = deed.get()? else { return Ok(()) };
-    if !pattern.is_match(&text) {
-        return Ok(());
+    match deed.text_there()? {
+        Some(text) if pattern.is_match(&text) => {}
+        _ => return Ok(()),
+    }
+    if replacement.function.is_none() {
+        return deed.set(Value::Str(replacement.text));
     }
     let new = replacement.finish(replacement.text.clone().into_owned(), deed.scene)?;
     deed.set(Value::text(new))

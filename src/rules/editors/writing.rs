@@ -34,8 +34,7 @@ pub const EDITORS: &[Editor] = &[
 /// Nil writes nothing, as in the Collector: `set(a, b)` leaves `a` where there is no `b`.
 fn set(deed: &mut Deed<'_, '_>) -> Result<(), Trouble> {
     // What is only moved is not looked into.
-    let value = deed.values.get_mut(1).map(std::mem::take).unwrap_or_default();
-    match value {
+    match deed.unread(1) {
         Value::Any([]) | Value::Nil => Ok(()),
         value => deed.set(value),
     }
