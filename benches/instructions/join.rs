@@ -1,0 +1,82 @@
+//! The lane: taking spans into the join, letting whole traces go, labelling and batching them.
+//!
+//! Traces of 12 spans over three services, whose parts come in requests some milliseconds apart, as in the loads of
+//! `benches/peers`. Shapes are known before anything is counted. `join/context` is taking and letting go where what
+//! traces say of themselves is worked out too, as for a vendor's server.
+
+use std::sync::Arc;
+
+use spandrel::join::Settings;
+use spandrel::queue::Budget;
+
+use crate::Step;
+use crate::common::lane::{self, Lane, Walked};
+use crate::meter::Meter;
+
+/// Rounds of three requests of 100 spans: learned from, and of each run.
+const LEARNED: u64 = 50;
+const RUN: u64 = 50;
+const SPANS: u64 = RUN * 300;
+
+/// What of a lane's work is measured.
+#[derive(Clone, Copy, Debug, Default)]
+struct Parts {
+    take: bool,
+    leave: bool,
+    label: bool,
+    batch: bool,
+}
+
+const NONE: Parts = Parts { take: false, leave: false, label: false, batch: false };
+
+pub fn steps() -> Vec<Step> {
+    let plain = Settings::default;
+    let context = || Settings { context: true, named: true, mend: true, ..Settings::default() };
+    vec![
+        step("join/take", plain(), Parts { take: true, ..NONE }),
+        step("join/leave", plain(), Parts { leave: true, ..NONE }),
+        step("join/context", context(), Parts { take: true, leave: true, ..NONE }),
+        step("join/label", plain(), Parts { label: true, ..NONE }),
+        step("join/batch", plain(), Parts { batch: true, ..NONE }),
+    ]
+}
+
+fn step(name: &'static str, settings: Settings, parts: Parts) -> Step {
+    // Made when it is first run: most are only asked for their names.
+    let mut lane: Option<Lane> = None;
+    let mut rounds = LEARNED..LEARNED;
+    let run = move |meter: &mut Meter| {
+        let lane = lane.get_or_insert_with(|| learned(settings.clone()));
+        rounds = rounds.end..rounds.end + RUN;
+        let left = work(lane, &lane::requests(rounds.clone()), parts, meter);
+        assert!(left > SPANS as usize / 2, "most traces leave while others come: {left} of {SPANS} spans");
+    };
+    Step { name, spans: SPANS, run: Box::new(run) }
+}
+
+fn learned(settings: Settings) -> Lane {
+    let budget: Arc<Budget> = Budget::new(1 << 30);
+    let mut lane = Lane::new(&budget, settings);
+    lane.learn(&lane::requests(0..LEARNED));
+    lane
+}
+
+/// As [`Lane::work`], part by part.
+fn work(lane: &mut Lane, requests: &[Walked], parts: Parts, meter: &mut Meter) -> usize {
+    let mut left = 0;
+    for request in requests {
+        part(meter, parts.take, || lane.take(request, |_| true));
+        while let Some(leaving) = part(meter, parts.leave, || lane.leave()) {
+            let labelled = part(meter, parts.label, || lane.label(&leaving));
+            part(meter, parts.batch, || lane.batch(&leaving, &labelled));
+            left += leaving.span_count();
+            part(meter, parts.leave, || lane.recycle(leaving));
+        }
+        part(meter, parts.batch, || drop(lane.closed()));
+    }
+    left
+}
+
+fn part<T>(meter: &mut Meter, counts: bool, work: impl FnOnce() -> T) -> T {
+    if counts { meter.measure(work) } else { work() }
+}

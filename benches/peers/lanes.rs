@@ -1,0 +1,98 @@
+//! What a second lane brings.
+//!
+//! On two cores the load, the sink and the I/O threads take most of both, so a second lane has no core to itself
+//! and spans a second say nothing. So lanes are shown by themselves: threads that take their own traces out of the
+//! same walked requests, under one byte budget, as lanes do. The whole program with one and two is measured too:
+//! what a second lane costs there is processor time that does not become spans.
+
+use std::sync::Barrier;
+
+use spandrel::join::Settings;
+use spandrel::queue::Budget;
+use spandrel::queue::lanes::Lanes;
+
+use crate::bench::Bench;
+use crate::caller::Transport;
+use crate::common::Content;
+use crate::common::lane::{self, Lane, Walked};
+use crate::contender::Contender;
+use crate::figure::Spread;
+use crate::load::{Load, Pace, now};
+use crate::mark::Verdict;
+use crate::measure::SideBySide;
+use crate::rows::Findings;
+
+const WHOLE: SideBySide = SideBySide {
+    load: Load {
+        transport: Transport::Grpc,
+        content: Content::Services,
+        gzip: false,
+        pace: Pace::Full { one_in: 1 },
+    },
+    contenders: &[
+        Contender::spandrel("Spandrel, one lane", "memory: 256MiB\nlanes: 1"),
+        Contender::spandrel("Spandrel, two lanes", "memory: 256MiB\nlanes: 2"),
+    ],
+    marks: &[],
+};
+/// Rounds of three requests: learned from, and measured.
+const LEARNED: u64 = 50;
+const MEASURED: u64 = 1_000;
+const TIMES: usize = 7;
+const LEAST: f64 = 1.7;
+
+pub fn scaling(bench: &Bench, what: &'static str) -> Findings {
+    let ratios: Vec<f64> = (0..TIMES as u64)
+        .map(|nth| {
+            let learned = lane::requests(0..LEARNED);
+            let from = LEARNED + nth * MEASURED;
+            let requests = lane::requests(from..from + MEASURED);
+            seconds(1, &learned, &requests) / seconds(2, &learned, &requests)
+        })
+        .collect();
+    let mut findings = Findings::default();
+    if let Some(spread) = Spread::of(ratios.into_iter()) {
+        findings.verdicts.push(Verdict {
+            what,
+            mark: format!("≥ {LEAST} ×"),
+            measured: format!("{} × as fast, lanes alone, fed from memory", spread.words(2)),
+            met: Some(spread.median >= LEAST),
+        });
+    }
+    for measured in WHOLE.run(bench, what).0 {
+        let per_second = Spread::of(measured.runs.iter().map(|run| run.per_second() / 1e3));
+        if let (Some(cpu), Some(per_second)) = (measured.cpu(), per_second) {
+            findings.said.push(format!(
+                "{what}, the whole program, {}: {} µs a span, {}k spans/s",
+                measured.contender.name,
+                cpu.words(2),
+                per_second.words(0)
+            ));
+        }
+    }
+    findings
+}
+
+/// Until `lanes` of them, a thread each, have done all of it.
+fn seconds(lanes: usize, learned: &[Walked], requests: &[Walked]) -> f64 {
+    let budget = Budget::new(1 << 30);
+    let ready = Barrier::new(lanes + 1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..lanes)
+            .map(|own| {
+                let (budget, ready) = (&budget, &ready);
+                scope.spawn(move || {
+                    let mut lane = Lane::new(budget, Settings::default());
+                    lane.learn(learned);
+                    ready.wait();
+                    lane.work(requests, |trace| Lanes::of(trace, lanes) == own)
+                })
+            })
+            .collect();
+        ready.wait();
+        let began = now();
+        let left: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert!(left > requests.len() * 50, "most spans leave: {left} of {} requests", requests.len());
+        began.elapsed().as_secs_f64()
+    })
+}
