@@ -10,8 +10,11 @@ use super::{records, spans};
 pub enum Content {
     /// So many spans of one service, each 10 a trace.
     Flat(u16),
-    /// Traces of 12 spans over 3 services, 4 spans each; a request of 100 spans from each service in turn.
+    /// Traces of 12 spans over 3 services, 4 spans each; a request of 100 spans from each service in turn, with all
+    /// that it did for 25 traces.
     Services,
+    /// The same spans, but each of a trace in another request.
+    Scattered,
     /// Spans of calls to models, 4 KB in and 4 KB out: two traces of 10, whose roots alone name user and session.
     Llm,
     /// 100 spans of 100 traces, whose parents never come.
@@ -27,7 +30,9 @@ impl Content {
         match self {
             Content::Metrics => Signal::Metrics,
             Content::Logs => Signal::Logs,
-            Content::Flat(_) | Content::Services | Content::Llm | Content::Orphans => Signal::Traces,
+            Content::Flat(_) | Content::Services | Content::Scattered | Content::Llm | Content::Orphans => {
+                Signal::Traces
+            }
         }
     }
 
@@ -36,6 +41,7 @@ impl Content {
         match self {
             Content::Flat(spans) => vec![spans::flat(spans)],
             Content::Services => spans::services(),
+            Content::Scattered => spans::scattered(),
             Content::Llm => vec![spans::llm()],
             Content::Orphans => vec![spans::orphans()],
             Content::Metrics => vec![records::metrics()],
@@ -47,7 +53,7 @@ impl Content {
     pub fn trace_spans(self) -> usize {
         match self {
             Content::Flat(_) | Content::Llm => 10,
-            Content::Services => spans::TRACE_SPANS,
+            Content::Services | Content::Scattered => spans::TRACE_SPANS,
             Content::Orphans | Content::Metrics | Content::Logs => 0,
         }
     }

@@ -11,8 +11,7 @@ use super::template::{Template, span_mark, trace_mark};
 /// Spans of one trace over three services.
 pub const TRACE_SPANS: usize = 12;
 const SERVICE_SPANS: u16 = 4;
-/// Traces in a request of one of the three.
-const SERVICE_TRACES: u16 = 25;
+const SERVICES: [&str; 3] = ["shop-gateway", "orders", "stock"];
 /// What the root of a trace of model calls says of its session, and no other span does.
 pub const SESSION: &str = "checkout-session-4711";
 /// Bytes of a prompt, and of an answer.
@@ -88,22 +87,37 @@ pub fn flat(spans: u16) -> Template {
     request("orders", (0..spans).map(one).collect())
 }
 
-/// Three requests, one a service, of the same 25 traces: SERVER, two INTERNAL, and a CLIENT that calls on.
+/// Three requests, one a service, of the same 25 traces: what a service did for a trace comes together.
 pub fn services() -> Vec<Template> {
-    let service = |n: u16, name: &str| {
-        let spans = (0..SERVICE_TRACES).flat_map(|trace| {
-            let first = n * SERVICE_SPANS;
-            let parent = (n > 0).then(|| first - 1);
-            [
-                span(trace, first, parent, "POST /checkout", 2),
-                span(trace, first + 1, Some(first), "load basket", 1),
-                span(trace, first + 2, Some(first), "price basket", 1),
-                span(trace, first + 3, Some(first), if n < 2 { "POST" } else { "SELECT orders" }, 3),
-            ]
-        });
-        request(name, spans.collect())
+    let service = |n: usize| {
+        let own =
+            move |trace| (0..SERVICE_SPANS).map(move |nth| checkout(trace, n as u16 * SERVICE_SPANS + nth));
+        request(SERVICES[n], (0..25).flat_map(own).collect())
     };
-    vec![service(0, "shop-gateway"), service(1, "orders"), service(2, "stock")]
+    (0..SERVICES.len()).map(service).collect()
+}
+
+/// The same spans, each of a trace in another request: twelve requests of the same 100 traces, service by service
+/// in turn.
+pub fn scattered() -> Vec<Template> {
+    let part = |nth: u16, n: usize| {
+        let spans = (0..100).map(|trace| checkout(trace, n as u16 * SERVICE_SPANS + nth));
+        request(SERVICES[n], spans.collect())
+    };
+    (0..SERVICE_SPANS).flat_map(|nth| (0..SERVICES.len()).map(move |n| part(nth, n))).collect()
+}
+
+/// The `nth` of a trace's twelve spans. Each service has a SERVER span, two INTERNAL below it, and a CLIENT that
+/// calls the next.
+fn checkout(trace: u16, nth: u16) -> Span {
+    let server = nth / SERVICE_SPANS * SERVICE_SPANS;
+    let is_last = usize::from(nth) + 1 == TRACE_SPANS;
+    match nth % SERVICE_SPANS {
+        0 => span(trace, nth, nth.checked_sub(1), "POST /checkout", 2),
+        1 => span(trace, nth, Some(server), "load basket", 1),
+        2 => span(trace, nth, Some(server), "price basket", 1),
+        _ => span(trace, nth, Some(server), if is_last { "SELECT orders" } else { "POST" }, 3),
+    }
 }
 
 /// Spans that wait for a parent.

@@ -106,11 +106,11 @@ fn stage_of(file: &str) -> Option<String> {
     }
     let (_, path) = file.split_once("/registry/src/")?;
     let package = path.split('/').nth(1).unwrap_or_default();
-    let belongs = |name: &&str| package.starts_with(*name);
-    if TOOLS.iter().any(|name| belongs(name)) {
+    let is_of = |crates: &[&str]| crates.iter().any(|name| package.starts_with(name));
+    if is_of(&TOOLS) {
         return None;
     }
-    let group = GROUPS.iter().find(|(_, crates)| crates.iter().any(|name| belongs(name)));
+    let group = GROUPS.iter().find(|(_, crates)| is_of(crates));
     Some(group.map_or("other crates", |(name, _)| name).to_owned())
 }
 

@@ -2,10 +2,12 @@
 //!
 //! On two cores the load, the sink and the I/O threads take most of both, so a second lane has no core to itself
 //! and spans a second say nothing. So lanes are shown by themselves: threads that take their own traces out of the
-//! same walked requests, under one byte budget, as lanes do. The whole program with one and two is measured too:
-//! what a second lane costs there is processor time that does not become spans.
+//! same walked requests, at once and under one byte budget, as lanes do. Each is measured by its own processor time,
+//! in which contention for memory and counters shows and another program on the machine does not. The whole program
+//! with one and two is measured too: what a second lane costs there is time that does not become spans.
 
 use std::sync::Barrier;
+use std::time::Duration;
 
 use spandrel::join::Settings;
 use spandrel::queue::Budget;
@@ -17,7 +19,7 @@ use crate::common::Content;
 use crate::common::lane::{self, Lane, Walked};
 use crate::contender::Contender;
 use crate::figure::Spread;
-use crate::load::{Load, Pace, now};
+use crate::load::{Load, Pace};
 use crate::mark::Verdict;
 use crate::measure::SideBySide;
 use crate::rows::Findings;
@@ -73,10 +75,10 @@ pub fn scaling(bench: &Bench, what: &'static str) -> Findings {
     findings
 }
 
-/// Until `lanes` of them, a thread each, have done all of it.
+/// Processor time of the slowest of `lanes` threads, which do all of it together.
 fn seconds(lanes: usize, learned: &[Walked], requests: &[Walked]) -> f64 {
     let budget = Budget::new(1 << 30);
-    let ready = Barrier::new(lanes + 1);
+    let ready = Barrier::new(lanes);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..lanes)
             .map(|own| {
@@ -85,14 +87,21 @@ fn seconds(lanes: usize, learned: &[Walked], requests: &[Walked]) -> f64 {
                     let mut lane = Lane::new(budget, Settings::default());
                     lane.learn(learned);
                     ready.wait();
-                    lane.work(requests, |trace| Lanes::of(trace, lanes) == own)
+                    let before = own_cpu();
+                    let left = lane.work(requests, |trace| Lanes::of(trace, lanes) == own);
+                    (left, (own_cpu() - before).as_secs_f64())
                 })
             })
             .collect();
-        ready.wait();
-        let began = now();
-        let left: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        let all: Vec<(usize, f64)> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let left: usize = all.iter().map(|(left, _)| left).sum();
         assert!(left > requests.len() * 50, "most spans leave: {left} of {} requests", requests.len());
-        began.elapsed().as_secs_f64()
+        all.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max)
     })
+}
+
+/// Of the thread that asks.
+fn own_cpu() -> Duration {
+    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(said.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).unwrap())
 }

@@ -143,11 +143,13 @@ impl Sender {
         let (began, mut offered) = (now(), 0);
         loop {
             let due = began + Duration::from_secs_f64(offered as f64 / items as f64);
-            if due - began >= lasting {
+            let n = self.next.load(Ordering::Relaxed);
+            // A round is finished: half of one would be traces that are not whole.
+            if due - began >= lasting && self.is_first_of_round(n) {
                 break;
             }
             tokio::time::sleep_until(due.into()).await;
-            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            self.next.store(n + 1, Ordering::Relaxed);
             let (template, body) = self.request(n);
             let items = template.items;
             offered += items;
@@ -155,7 +157,7 @@ impl Sender {
                 sent.held_back += 1;
                 continue;
             };
-            if self.load.content == Content::Services && self.is_last_of_round(n) {
+            if self.is_first_of_round(n + 1) {
                 sent.completed.push((now(), template.trace_ids(n / self.templates.len() as u64)));
             }
             let mut caller = connections[n as usize % CONNECTIONS].another().expect("paced loads are gRPC");
@@ -190,8 +192,8 @@ impl Sender {
         self.templates[(n % self.templates.len() as u64) as usize].items
     }
 
-    fn is_last_of_round(&self, n: u64) -> bool {
-        (n + 1).is_multiple_of(self.templates.len() as u64)
+    fn is_first_of_round(&self, n: u64) -> bool {
+        n.is_multiple_of(self.templates.len() as u64)
     }
 
     async fn connections(&self, to: SocketAddr, count: usize) -> Vec<Caller> {

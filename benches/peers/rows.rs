@@ -4,7 +4,7 @@
 
 use crate::bench::Bench;
 use crate::caller::Transport::{Grpc, Http};
-use crate::common::Content::{self, Flat, Llm, Logs, Metrics, Services};
+use crate::common::Content::{self, Flat, Llm, Logs, Metrics, Scattered, Services};
 use crate::contender::{Contender, Peer};
 use crate::load::{Load, Pace};
 use crate::mark::{Mark, Verdict};
@@ -39,8 +39,8 @@ const LANGFUSE: Contender = Contender::spandrel(
     "Spandrel",
     "memory: 256MiB\ndialect: langfuse\nkeys: {public: pk-lf-1, secret: sk-lf-2}",
 );
-/// Traces that wait for what does not come stay until the end.
-const PATIENT: &str = "memory: 1GiB\njoin: {idle: 10m, hold: 10m}\ndrain: 100ms";
+/// Traces that wait for what does not come stay for longer than the row takes.
+const PATIENT: &str = "memory: 1GiB\njoin: {idle: 10s}";
 const FEW_OPEN: Contender = Contender::spandrel("Spandrel, 10 traces open", PATIENT).with_open(10);
 const MANY_OPEN: Contender = Contender::spandrel("Spandrel, 100,000 traces open", PATIENT).with_open(100_000);
 
@@ -98,6 +98,20 @@ pub const ROWS: &[Row] = &[
         ),
     },
     Row {
+        name: "scattered",
+        what: "the same, each span of a trace in another request",
+        how: beside(
+            full(Scattered, 1),
+            &[JOIN, NGINX, COLLECTOR_JOINS],
+            &[
+                Mark::Of(Peer::Nginx, 0.9),
+                Mark::Of(Peer::Collector, 1.0 / 30.0),
+                Mark::Whole,
+                Mark::Blocks(Peer::Collector, 1.0 / 50.0),
+            ],
+        ),
+    },
+    Row {
         name: "llm",
         what: "Langfuse context stamped on LLM spans (4 KB in + 4 KB out), HTTP as its SDKs and its server speak",
         how: beside(
@@ -110,7 +124,7 @@ pub const ROWS: &[Row] = &[
         name: "rules",
         what: "ten rules",
         how: beside(
-            full(Flat(100), 4),
+            full(Flat(100), 2),
             &[LABEL, TEN_RULES, COLLECTOR, COLLECTOR_RULES],
             &[Mark::More(0.5), Mark::MoreOf(0.25)],
         ),
@@ -160,7 +174,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "growth",
         what: "CPU a span while 10 and while 100,000 other traces are open",
-        how: beside(full(Services, 2), &[FEW_OPEN, MANY_OPEN], &[Mark::Within(1.15)]),
+        how: beside(full(Services, 4), &[FEW_OPEN, MANY_OPEN], &[Mark::Within(1.15)]),
     },
     Row { name: "lanes", what: "scaling, lanes 1 → 2 on two cores", how: How::Alone(lanes::scaling) },
     Row { name: "idle", what: "resident idle", how: How::Alone(start::idle) },

@@ -19,6 +19,8 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use regex::bytes::Regex;
+use spandrel::wire::block::first_body;
+use spandrel::wire::index::ResourceEntry;
 use spandrel::wire::{self, Detail, Limits, Signal, TraceId};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -142,7 +144,8 @@ impl Sink {
     /// Counts a body, and says how many items it held.
     fn count(&self, body: &[u8]) -> u64 {
         let index = wire::walk(self.wanted.signal, body, Detail::Spans, &Limits::default()).unwrap();
-        let unlabelled = index.resources.iter().filter(|entry| !is_labelled(entry.block.of(body)));
+        let resource = |entry: &ResourceEntry| first_body(body, &index, &entry.head);
+        let unlabelled = index.resources.iter().filter(|entry| !is_labelled(&resource(entry)));
         let mut sizes: HashMap<TraceId, usize> = HashMap::new();
         if self.wanted.trace_spans > 0 {
             index.spans.iter().for_each(|span| *sizes.entry(span.trace).or_default() += 1);
@@ -217,10 +220,8 @@ static SAYS_SESSION: LazyLock<Regex> = LazyLock::new(|| Regex::new(SESSION).unwr
 static SAYS_ENVIRONMENT: LazyLock<Regex> = LazyLock::new(|| Regex::new(ENVIRONMENT).unwrap());
 static SAYS_RELEASE: LazyLock<Regex> = LazyLock::new(|| Regex::new(RELEASE).unwrap());
 
-/// Looks only at a block's beginning: its resource stands first.
-fn is_labelled(block: &[u8]) -> bool {
-    let head = &block[..block.len().min(1024)];
-    SAYS_ENVIRONMENT.is_match(head) && SAYS_RELEASE.is_match(head)
+fn is_labelled(resource: &[u8]) -> bool {
+    SAYS_ENVIRONMENT.is_match(resource) && SAYS_RELEASE.is_match(resource)
 }
 
 fn inflated(body: &[u8]) -> Bytes {
