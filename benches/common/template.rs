@@ -93,10 +93,10 @@ fn trace_id(round: u64, trace: u16) -> [u8; 16] {
     id
 }
 
-/// SplitMix64: distinct numbers in, distinct and random-looking numbers out.
+/// SplitMix64: distinct numbers in, distinct and random-looking numbers out, in every bit: lanes go by the lowest.
 fn mix(n: u64) -> u64 {
     let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (n ^ (n >> 31)) | 1
+    (n ^ (n >> 31)).max(1)
 }

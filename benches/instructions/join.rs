@@ -13,8 +13,7 @@ use crate::Step;
 use crate::common::lane::{self, Lane, Walked};
 use crate::meter::Meter;
 
-/// Rounds of three requests of 100 spans: learned from, and of each run.
-const LEARNED: u64 = 50;
+/// Rounds of three requests of 100 spans in each run.
 const RUN: u64 = 50;
 const SPANS: u64 = RUN * 300;
 
@@ -43,22 +42,23 @@ pub fn steps() -> Vec<Step> {
 
 fn step(name: &'static str, settings: Settings, parts: Parts) -> Step {
     // Made when it is first run: most are only asked for their names.
-    let mut lane: Option<Lane> = None;
-    let mut rounds = LEARNED..LEARNED;
+    let mut ready: Option<(Lane, u64)> = None;
     let run = move |meter: &mut Meter| {
-        let lane = lane.get_or_insert_with(|| learned(settings.clone()));
-        rounds = rounds.end..rounds.end + RUN;
-        let left = work(lane, &lane::requests(rounds.clone()), parts, meter);
+        let (lane, from) = ready.get_or_insert_with(|| learned(settings.clone()));
+        let requests = lane::requests(*from..*from + RUN);
+        *from += RUN;
+        let left = work(lane, &requests, parts, meter);
         assert!(left > SPANS as usize / 2, "most traces leave while others come: {left} of {SPANS} spans");
     };
     Step { name, spans: SPANS, run: Box::new(run) }
 }
 
-fn learned(settings: Settings) -> Lane {
+/// A lane, and the first round it has not seen.
+fn learned(settings: Settings) -> (Lane, u64) {
     let budget: Arc<Budget> = Budget::new(1 << 30);
     let mut lane = Lane::new(&budget, settings);
-    lane.learn(&lane::requests(0..LEARNED));
-    lane
+    let from = lane.learn(0);
+    (lane, from)
 }
 
 /// As [`Lane::work`], part by part.

@@ -6,7 +6,7 @@
 //! in which contention for memory and counters shows and another program on the machine does not. The whole program
 //! with one and two is measured too: what a second lane costs there is time that does not become spans.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, RwLock};
 use std::time::Duration;
 
 use spandrel::join::Settings;
@@ -16,7 +16,7 @@ use spandrel::queue::lanes::Lanes;
 use crate::bench::Bench;
 use crate::caller::Transport;
 use crate::common::Content;
-use crate::common::lane::{self, Lane, Walked};
+use crate::common::lane::{self, Lane};
 use crate::contender::Contender;
 use crate::figure::Spread;
 use crate::load::{Load, Pace};
@@ -37,23 +37,15 @@ const WHOLE: SideBySide = SideBySide {
     ],
     marks: &[],
 };
-/// Rounds of three requests: learned from, and measured.
-const LEARNED: u64 = 50;
-const MEASURED: u64 = 1_000;
-const TIMES: usize = 7;
+/// Rounds of three requests that are walked and then worked on, few enough to be warm as on arrival; how often.
+const ROUNDS: u64 = 20;
+const CHUNKS: u64 = 150;
+const TIMES: usize = 5;
 const LEAST: f64 = 1.7;
 
 pub fn scaling(bench: &Bench, what: &'static str) -> Findings {
-    let ratios: Vec<f64> = (0..TIMES as u64)
-        .map(|nth| {
-            let learned = lane::requests(0..LEARNED);
-            let from = LEARNED + nth * MEASURED;
-            let requests = lane::requests(from..from + MEASURED);
-            seconds(1, &learned, &requests) / seconds(2, &learned, &requests)
-        })
-        .collect();
     let mut findings = Findings::default();
-    if let Some(spread) = Spread::of(ratios.into_iter()) {
+    if let Some(spread) = Spread::of((0..TIMES).map(|_| seconds(1) / seconds(2))) {
         findings.verdicts.push(Verdict {
             what,
             mark: format!("≥ {LEAST} ×"),
@@ -76,26 +68,36 @@ pub fn scaling(bench: &Bench, what: &'static str) -> Findings {
 }
 
 /// Processor time of the slowest of `lanes` threads, which do all of it together.
-fn seconds(lanes: usize, learned: &[Walked], requests: &[Walked]) -> f64 {
+fn seconds(lanes: usize) -> f64 {
+    // Far from the rounds that are learned from.
+    const FIRST: u64 = 1 << 20;
     let budget = Budget::new(1 << 30);
-    let ready = Barrier::new(lanes);
+    let (turn, chunk) = (Barrier::new(lanes + 1), RwLock::new(Vec::new()));
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..lanes)
-            .map(|own| {
-                let (budget, ready) = (&budget, &ready);
-                scope.spawn(move || {
-                    let mut lane = Lane::new(budget, Settings::default());
-                    lane.learn(learned);
-                    ready.wait();
-                    let before = own_cpu();
-                    let left = lane.work(requests, |trace| Lanes::of(trace, lanes) == own);
-                    (left, (own_cpu() - before).as_secs_f64())
-                })
-            })
-            .collect();
+        let own = |own: usize| {
+            let (budget, turn, chunk) = (&budget, &turn, &chunk);
+            move || {
+                let mut lane = Lane::new(budget, Settings::default());
+                lane.learn(0);
+                let (before, mut left) = (own_cpu(), 0);
+                for _ in 0..CHUNKS {
+                    turn.wait();
+                    left += lane.work(&chunk.read().unwrap(), |trace| Lanes::of(trace, lanes) == own);
+                    turn.wait();
+                }
+                (left, (own_cpu() - before).as_secs_f64())
+            }
+        };
+        let threads: Vec<_> = (0..lanes).map(|nth| scope.spawn(own(nth))).collect();
+        for nth in 0..CHUNKS {
+            let from = FIRST + nth * ROUNDS;
+            *chunk.write().unwrap() = lane::requests(from..from + ROUNDS);
+            turn.wait();
+            turn.wait();
+        }
         let all: Vec<(usize, f64)> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        let left: usize = all.iter().map(|(left, _)| left).sum();
-        assert!(left > requests.len() * 50, "most spans leave: {left} of {} requests", requests.len());
+        let (left, sent) = (all.iter().map(|(left, _)| left).sum::<usize>(), CHUNKS * ROUNDS * 300);
+        assert!(left as u64 > sent / 2, "most spans leave: {left} of {sent}");
         all.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max)
     })
 }

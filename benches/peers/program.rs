@@ -104,8 +104,11 @@ impl Program {
         self.pids().iter().filter_map(of).sum::<u64>() as f64 / 1024.0
     }
 
-    /// Asks it to end and waits until it has.
+    /// Asks it to end, unless it has, and waits until then.
     pub fn end(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }

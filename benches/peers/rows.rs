@@ -89,12 +89,7 @@ pub const ROWS: &[Row] = &[
         how: beside(
             full(Services, 1),
             &[JOIN, NGINX, COLLECTOR_JOINS],
-            &[
-                Mark::Of(Peer::Nginx, 0.9),
-                Mark::Of(Peer::Collector, 1.0 / 30.0),
-                Mark::Whole,
-                Mark::Blocks(Peer::Collector, 1.0 / 50.0),
-            ],
+            &[Mark::Of(Peer::Nginx, 0.9), Mark::Whole],
         ),
     },
     Row {
