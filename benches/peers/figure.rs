@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::load::Sent;
 use crate::program::Cpu;
+use crate::sent::Sent;
 use crate::sink::Seen;
 
 /// One run.

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use spandrel::wire::TraceId;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::caller::{Answer, Caller, Transport};
 use crate::common::{Content, Template};
+use crate::sent::Sent;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,32 +36,12 @@ pub enum Pace {
     Steady { items: u64 },
 }
 
-/// What became of it.
-#[derive(Debug, Default)]
-pub struct Sent {
-    /// Items of requests that were answered OK.
-    pub taken: u64,
-    /// Requests answered OK, and requests told to come again later.
-    pub requests: u64,
-    pub later: u64,
-    /// Requests answered otherwise, with the first answer; requests not sent as too many were on their way.
-    pub refused: u64,
-    pub first_refusal: Option<String>,
-    pub held_back: u64,
-    /// At a pace: how long each answer took.
-    pub latencies: Vec<Duration>,
-    /// At a pace, when the last request of each round was sent, and its traces.
-    pub completed: Vec<(Instant, Vec<TraceId>)>,
-}
-
 const CONNECTIONS: usize = 4;
 /// Calls at once on each: gRPC shares a connection, HTTP/1.1 has one for each.
 const STREAMS: usize = 8;
 const HTTP_CONNECTIONS: usize = 8;
 /// At a pace: calls on their way before more are held back.
 const ON_THEIR_WAY: usize = 1024;
-/// Callers told to come again are told a second or more; this is less, and long enough for a queue to drain.
-const NAP: Duration = Duration::from_millis(100);
 /// Longer than any run at full speed takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -211,46 +191,6 @@ impl Sender {
         }
         let connections = self.connections(to, CONNECTIONS).await;
         connections.iter().flat_map(|one| (0..STREAMS).filter_map(|_| one.another())).collect()
-    }
-}
-
-impl Sent {
-    /// Until it is taken. What is refused for good is a mistake of the bench or of the program.
-    async fn insist(&mut self, caller: &mut Caller, items: u64, body: Bytes) {
-        loop {
-            match caller.send(body.clone()).await {
-                Answer::Taken => break,
-                Answer::Later => self.later += 1,
-                Answer::Refused(why) => panic!("a request was refused for good: {why}"),
-            }
-            tokio::time::sleep(NAP).await;
-        }
-        self.note(Answer::Taken, items);
-    }
-
-    fn note(&mut self, answer: Answer, items: u64) {
-        match answer {
-            Answer::Taken => {
-                self.taken += items;
-                self.requests += 1;
-            }
-            Answer::Later => self.later += 1,
-            Answer::Refused(why) => {
-                self.refused += 1;
-                self.first_refusal.get_or_insert(why);
-            }
-        }
-    }
-
-    fn add(&mut self, other: Sent) {
-        self.taken += other.taken;
-        self.requests += other.requests;
-        self.later += other.later;
-        self.refused += other.refused;
-        self.held_back += other.held_back;
-        self.first_refusal = self.first_refusal.take().or(other.first_refusal);
-        self.latencies.extend(other.latencies);
-        self.completed.extend(other.completed);
     }
 }
 

@@ -39,6 +39,7 @@ mod page;
 mod profile;
 mod program;
 mod rows;
+mod sent;
 mod sink;
 mod start;
 mod strain;

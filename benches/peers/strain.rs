@@ -9,11 +9,12 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::caller::Transport;
 use crate::common::Content;
-use crate::load::{Load, Pace, Sender, Sent};
+use crate::load::{Load, Pace, Sender};
 use crate::mark::Verdict;
 use crate::ours;
 use crate::program::{Program, free_port};
 use crate::rows::Findings;
+use crate::sent::Sent;
 use crate::sink::{Sink, Wanted};
 
 const LOAD: Load = Load {
@@ -94,7 +95,9 @@ fn judged(
     let verdict =
         |mark: &str, measured: String, met| Verdict { what, mark: mark.to_owned(), measured, met: Some(met) };
     Findings {
-        said: vec![format!("{what}: peak {peak:.0} MiB; {told}; {delivered}")],
+        said: vec![format!(
+            "{what} ({CONFIGURATION}, a quarter of it): peak {peak:.0} MiB; {told}; {delivered}"
+        )],
         verdicts: vec![
             Verdict::at_most(
                 what,
