@@ -1,6 +1,7 @@
 //! Who is measured: Spandrel, nginx or the Collector, each with a configuration.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::caller::Transport;
 use crate::common::Content;
@@ -100,12 +101,14 @@ impl Contender {
         self.spawn(load, sink).ready().await
     }
 
-    /// Opens the traces that are to stay open.
+    /// Opens the traces that are to stay open, and waits until nothing more is done with them.
     pub async fn prepare(&self, address: SocketAddr) {
+        const SETTLED: Duration = Duration::from_secs(2);
         if self.open > 0 {
             let pace = Pace::Full { one_in: 1 };
             let orphans = Load { transport: Transport::Grpc, content: Content::Orphans, gzip: false, pace };
             Sender::new(orphans, 1).full(address, self.open).await;
+            tokio::time::sleep(SETTLED).await;
         }
     }
 }

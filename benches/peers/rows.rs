@@ -40,7 +40,7 @@ const LANGFUSE: Contender = Contender::spandrel(
     "memory: 256MiB\ndialect: langfuse\nkeys: {public: pk-lf-1, secret: sk-lf-2}",
 );
 /// Traces that wait for what does not come stay for longer than the row takes.
-const PATIENT: &str = "memory: 1GiB\njoin: {idle: 10s}";
+const PATIENT: &str = "memory: 1GiB\njoin: {idle: 12s}";
 const FEW_OPEN: Contender = Contender::spandrel("Spandrel, 10 traces open", PATIENT).with_open(10);
 const MANY_OPEN: Contender = Contender::spandrel("Spandrel, 100,000 traces open", PATIENT).with_open(100_000);
 
