@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use spandrel::wire::Signal;
+
 use crate::bench::Bench;
+use crate::caller::Transport;
 use crate::contender::Peer;
 use crate::figure::{Figure, Spread};
 use crate::load::Pace;
@@ -74,7 +77,7 @@ pub fn write(bench: &Bench, done: &[Done]) {
          {}. nginx {}, Collector {}. Times of the program under test alone, user and kernel; {} rounds, each with all \
          programs of a row in turn under the same load and in front of the same sink; middle (least–most). A ratio is \
          that of one round, the middle of them. The load generator and the sink share the cores with what is measured. \
-         Every item is counted at the sink.\n\n\
+         The Collector, which takes longest, is given a fifth of the items at full speed. Every item is counted at the sink.\n\n\
          ```sh\ncargo bench --bench peers                     # all of it, this page; builds the Collector the first time\n\
          cargo bench --bench peers -- joined rules     # some rows\n\
          ROUNDS=1 ITEMS=300000 STEADY=3 MINUTE=10 cargo bench --bench peers -- steady overload    # less of it\n```\n\n\
@@ -103,13 +106,19 @@ fn load(row: &Row) -> String {
         Pace::Steady { items } => format!("{items} a second"),
     };
     let gzip = if side.load.gzip { ", gzip" } else { "" };
+    let kind = match side.load.content.signal() {
+        Signal::Metrics => "data points",
+        Signal::Logs => "records",
+        Signal::Traces | Signal::Profiles => "spans",
+    };
+    let transport = match side.load.transport {
+        Transport::Grpc => "gRPC",
+        Transport::Http => "HTTP",
+    };
     let (a_request, size) = (items / templates.len() as u64, bytes / items);
     format!(
-        "- `{}`: {}, {a_request} {} a request, {size} B each, {:?}{gzip}, {pace}\n",
-        row.name,
-        row.what,
-        side.load.content.signal().name(),
-        side.load.transport,
+        "- `{}`: {}; {a_request} {kind} a request, {size} B each, {transport}{gzip}, {pace}\n",
+        row.name, row.what,
     )
 }
 

@@ -169,7 +169,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "growth",
         what: "CPU a span while 10 and while 100,000 other traces are open",
-        how: beside(full(Services, 4), &[FEW_OPEN, MANY_OPEN], &[Mark::Within(1.15)]),
+        how: beside(full(Services, 2), &[FEW_OPEN, MANY_OPEN], &[Mark::Within(1.15)]),
     },
     Row { name: "lanes", what: "scaling, lanes 1 → 2 on two cores", how: How::Alone(lanes::scaling) },
     Row { name: "idle", what: "resident idle", how: How::Alone(start::idle) },
