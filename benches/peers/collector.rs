@@ -19,8 +19,16 @@ static PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
     output.status.success().then(|| PathBuf::from(path.trim()))
 });
 
-/// Builds it, which takes some ten minutes the first time; its version.
-pub fn version() -> Option<String> {
+/// Its version. Asking builds it, which takes some ten minutes the first time; said once if that can not be.
+pub static VERSION: LazyLock<Option<String>> = LazyLock::new(|| {
+    let version = version();
+    if version.is_none() {
+        println!("the Collector can not be built here (it takes Go and its modules): it is left out");
+    }
+    version
+});
+
+fn version() -> Option<String> {
     let output = Command::new(PROGRAM.as_ref()?).arg("--version").output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().rsplit(' ').next()?.to_owned())
 }

@@ -40,6 +40,14 @@ impl Peer {
             Peer::Collector => "the Collector",
         }
     }
+
+    /// None where it can not be had.
+    pub fn version(self) -> Option<&'static str> {
+        match self {
+            Peer::Nginx => nginx::VERSION.as_deref(),
+            Peer::Collector => collector::VERSION.as_deref(),
+        }
+    }
 }
 
 impl Contender {
@@ -63,6 +71,11 @@ impl Contender {
             Who::Nginx => Some(Peer::Nginx),
             Who::Collector(_) => Some(Peer::Collector),
         }
+    }
+
+    /// Whether it can be measured here. Asking builds a Collector that is one.
+    pub fn is_here(&self) -> bool {
+        self.peer().is_none_or(|peer| peer.version().is_some())
     }
 
     /// The Collector takes five to thirty times as long, so it is given a fifth.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::caller::Transport;
 use crate::common::Content;
-use crate::contender::{Contender, Peer};
+use crate::contender::Contender;
 use crate::figure::{Figure, Spread};
 use crate::load::{Load, Pace, Sender};
 use crate::mark::Verdict;
@@ -37,7 +37,7 @@ pub fn acknowledgement(bench: &Bench, what: &'static str) -> Findings {
     let (mut direct, mut nginx, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
         direct.push(bench.runtime.block_on(through(bench, &load, None)));
-        if bench.has(Peer::Nginx) {
+        if Contender::NGINX.is_here() {
             nginx.push(bench.runtime.block_on(through(bench, &load, Some(Contender::NGINX))));
         }
         ours.push(bench.runtime.block_on(through(bench, &load, Some(SPANDREL))));

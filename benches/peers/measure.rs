@@ -32,10 +32,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 impl SideBySide {
     /// All contenders in each round.
     pub fn run(&self, bench: &Bench, what: &'static str) -> (Vec<Measured>, Vec<Verdict>) {
-        let here: Vec<&Contender> =
-            self.contenders.iter().filter(|one| one.peer().is_none_or(|peer| bench.has(peer))).collect();
-        let mut all: Vec<Measured> =
-            here.into_iter().map(|one| Measured { contender: *one, runs: Vec::new() }).collect();
+        let here = self.contenders.iter().filter(|one| one.is_here());
+        let mut all: Vec<Measured> = here.map(|one| Measured { contender: *one, runs: Vec::new() }).collect();
         for round in 1..=bench.rounds {
             for Measured { contender, runs } in &mut all {
                 let figure = bench.runtime.block_on(self.measure(bench, contender));

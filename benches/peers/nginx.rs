@@ -2,13 +2,22 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::caller::Transport;
 use crate::load::Load;
 use crate::program::{Program, free_port};
 
-/// Its version, if it is installed.
-pub fn version() -> Option<String> {
+/// Its version, if it is installed; said once if it is not.
+pub static VERSION: LazyLock<Option<String>> = LazyLock::new(|| {
+    let version = version();
+    if version.is_none() {
+        println!("nginx is not installed (apt-get install nginx): what is measured beside it is left out");
+    }
+    version
+});
+
+fn version() -> Option<String> {
     let output = Command::new("nginx").arg("-v").output().ok()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     Some(text.trim().rsplit_once('/')?.1.split_whitespace().next()?.to_owned())
@@ -18,7 +27,7 @@ pub fn version() -> Option<String> {
 pub fn spawn(load: &Load, sink: SocketAddr) -> Program {
     let address = free_port();
     // Releases before 1.25 know `http2` only as a word of `listen`.
-    let minor = version().and_then(|version| version.split('.').nth(1)?.parse::<u32>().ok());
+    let minor = VERSION.as_ref().and_then(|version| version.split('.').nth(1)?.parse::<u32>().ok());
     let (word, line, pass) = match (load.transport, minor.is_some_and(|minor| minor < 25)) {
         (Transport::Grpc, old) => {
             let (word, line) = if old { (" http2", "") } else { ("", "http2 on;") };

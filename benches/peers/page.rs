@@ -70,7 +70,7 @@ pub fn write(bench: &Bench, done: &[Done]) {
     let said: String =
         done.iter().flat_map(|done| &done.said).fold(String::new(), |all, said| all + "- " + said + "\n");
     let loads: String = done.iter().map(|done| load(done.row)).collect();
-    let peer = |version: &Option<String>| version.clone().unwrap_or_else(|| "not there".to_owned());
+    let version = |peer: Peer| peer.version().unwrap_or("not there");
     let page = format!(
         "# Benchmarks\n\n\
          <!-- Generated: `cargo bench --bench peers`. -->\n\n\
@@ -85,8 +85,8 @@ pub fn write(bench: &Bench, done: &[Done]) {
          (`tests/conformance/collector/build`), Spandrel with the release profile.\n\n\
          ## What must hold\n\n{}\n## Side by side\n\n{loads}\n{}\n## By itself\n\n{said}",
         machine(),
-        peer(&bench.nginx),
-        peer(&bench.collector),
+        version(Peer::Nginx),
+        version(Peer::Collector),
         bench.rounds,
         marks(done.iter()),
         figures(done.iter()),

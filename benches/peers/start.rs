@@ -56,7 +56,7 @@ fn each(
     quiet: Duration,
 ) -> Findings {
     let mut findings = Findings::default();
-    for contender in ALL.iter().filter(|one| one.peer().is_none_or(|peer| bench.has(peer))) {
+    for contender in ALL.iter().filter(|one| one.is_here()) {
         let values = (0..times).map(|_| of(&bench.runtime.block_on(started(contender, quiet))));
         let Some(spread) = Spread::of(values.collect::<Vec<_>>().into_iter()) else { continue };
         findings.said.push(format!("{what}, {}: {} {unit}", contender.name, spread.words(1)));
