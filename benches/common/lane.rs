@@ -107,7 +107,12 @@ impl Lane {
 
     pub fn label(&mut self, leaving: &Leaving) -> Vec<Rc<Labelled>> {
         let blocks = leaving.blocks.iter();
-        blocks.map(|block| self.labels.label(block.resource.body(), Known::default())).collect()
+        blocks
+            .map(|block| {
+                let resource = &block.resource;
+                self.labels.label_named(resource.bytes_id, resource.body(), Known::default())
+            })
+            .collect()
     }
 
     /// Into the open batch.
