@@ -15,6 +15,8 @@ pub struct Figure {
     /// Items answered OK, and requests told to come again.
     pub sent: u64,
     pub later: u64,
+    /// Requests not sent, as too many were on their way.
+    pub held_back: u64,
     pub seen: Seen,
     /// Whole traces of so many; none where nobody joins.
     pub traces: Option<u64>,
