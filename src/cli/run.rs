@@ -43,7 +43,7 @@ fn cores() -> usize {
 }
 
 /// Threads for sockets: the cores that lanes leave free; at least one for each lane, and no more than lanes can
-/// take from. A thread more than there are cores costs a tenth of all (`cargo bench --bench journey`), because
+/// take from. A thread more than there are cores costs a tenth of all (`cargo bench --bench peers`), because
 /// threads then take turns.
 fn io_threads(cores: usize, lanes: usize) -> usize {
     let lanes = lanes.max(1);

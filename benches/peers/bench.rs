@@ -1,0 +1,41 @@
+//! What a run of the bench is given: how much and how often.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+pub struct Bench {
+    pub runtime: Runtime,
+    /// Times that every row is run; those that last a minute once.
+    pub rounds: usize,
+    /// Items of a measurement at full speed, at most.
+    pub items: u64,
+    /// How long a measurement at a steady rate takes.
+    pub steady: Duration,
+    /// How long "for a minute" is.
+    pub minute: Duration,
+}
+
+impl Bench {
+    /// As the environment says.
+    pub fn new() -> Self {
+        Self {
+            // The load and the sink share the cores with what they measure.
+            runtime: tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap(),
+            rounds: variable("ROUNDS", 3),
+            items: variable("ITEMS", 2_000_000),
+            steady: Duration::from_secs(variable("STEADY", 10)),
+            minute: Duration::from_secs(variable("MINUTE", 60)),
+        }
+    }
+}
+
+fn variable<T: FromStr>(name: &str, usual: T) -> T {
+    let Ok(text) = std::env::var(name) else { return usual };
+    text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number"))
+}

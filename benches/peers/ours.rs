@@ -1,0 +1,51 @@
+//! Spandrel with what every row needs, and what each row says beside it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::caller::Transport;
+use crate::contender::ten_rules;
+use crate::load::Load;
+use crate::program::{Program, free_port};
+use crate::sink::{ENVIRONMENT, RELEASE};
+
+/// The program that is measured.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_spandrel");
+
+/// Its configuration: `more` is what the row says, in YAML, in which `TEN` stands for ten rules.
+fn configuration(load: &Load, address: SocketAddr, sink: SocketAddr, more: &str) -> String {
+    let protocol = match load.transport {
+        Transport::Grpc => "grpc",
+        Transport::Http => "http/protobuf",
+    };
+    let compression = if load.gzip { "gzip" } else { "none" };
+    let other = free_port();
+    let more = more.replace("TEN", &ten_rules());
+    format!(
+        "receive: {{grpc: '{address}', http: '{other}'}}\n\
+         upstreams: {{default: {{endpoint: 'http://{sink}', protocol: {protocol}, compression: {compression}, \
+         retry: {{max: 2s}}}}}}\n\
+         environment: {ENVIRONMENT}\nrelease: {RELEASE}\nadmin: 'off'\n{more}\n"
+    )
+}
+
+/// Started with these variables, perhaps not listening yet.
+pub fn spawn(load: &Load, sink: SocketAddr, more: &str, variables: &[(&str, &str)]) -> Program {
+    spawn_by(load, sink, more, |file| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--config").arg(file).envs(variables.iter().copied());
+        command
+    })
+}
+
+/// Started in another way, which is given the configuration's path.
+pub fn spawn_by(
+    load: &Load,
+    sink: SocketAddr,
+    more: &str,
+    command: impl FnOnce(&Path) -> Command,
+) -> Program {
+    let address = free_port();
+    Program::start(address, "spandrel.yaml", &configuration(load, address, sink, more), command)
+}
