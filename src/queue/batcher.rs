@@ -71,6 +71,10 @@ pub struct BlockKey {
     pub scope: u64,
 }
 
+/// In a batch of more blocks than these none waits for spans that follow its last ones in their request: each would
+/// keep its request meanwhile ([`Rope::put_next`]).
+const WAITING_MAX: usize = 16;
+
 /// Room a span needs in a batch besides its own bytes: a tag and its length.
 pub const ITEM_OVERHEAD: usize = 6;
 /// The same for a resource or scope block.
@@ -282,6 +286,9 @@ impl Place<'_> {
             }
         }
         self.open.len += items.len() - before;
+        if self.open.scope_at.len() > WAITING_MAX {
+            items.settle();
+        }
     }
 
     /// Appends Span messages as `pen` lays them down, until there are no more or the batch is full.

@@ -14,6 +14,8 @@ const CHUNK: usize = 64 * 1024;
 /// A run is shared only if it is at least this part of its buffer, so that what is kept stays in proportion to what
 /// is counted.
 const RUN_SHARE: usize = 4;
+/// In a larger buffer no run waits for more: it would keep all of it meanwhile, and nobody pays for that.
+const RUN_WHOLE_MAX: usize = 256 * 1024;
 
 /// A sequence of byte pieces with a known total length.
 #[derive(Clone, Debug, Default)]
@@ -44,14 +46,14 @@ impl Rope {
 
     /// Appends by copying.
     pub fn put(&mut self, bytes: &[u8]) {
-        self.settle_run();
+        self.settle();
         self.copy(bytes);
         self.len += bytes.len();
     }
 
     /// Appends both by copying, side by side.
     pub fn put_both(&mut self, first: &[u8], second: &[u8]) {
-        self.settle_run();
+        self.settle();
         self.make_room(first.len() + second.len());
         self.tail.extend_from_slice(first);
         self.tail.extend_from_slice(second);
@@ -60,7 +62,8 @@ impl Rope {
 
     /// Appends `lead` and the part of `whole` at `at`, which begins behind a `lead` of its own whenever there is just
     /// room for one behind the part before it: so do the items of a message. Parts in a row are copied or shared
-    /// together.
+    /// together; a row that is not at its end keeps its buffer, of a quarter of a mebibyte at most, until
+    /// [`Rope::settle`].
     pub fn put_next(&mut self, whole: &Bytes, at: Range, lead: &[u8]) {
         let (from, to) = (at.at as usize, at.at as usize + at.len as usize);
         self.len += lead.len() + to - from;
@@ -71,10 +74,13 @@ impl Rope {
             run.to = to;
             return;
         }
-        self.settle_run();
+        self.settle();
         match from.checked_sub(lead.len()) {
             Some(from) if whole.get(from..).is_some_and(|bytes| bytes.starts_with(lead)) => {
                 self.run = Some(Run { whole: whole.clone(), from, to });
+                if whole.len() > RUN_WHOLE_MAX {
+                    self.settle();
+                }
             }
             _ => {
                 self.copy(lead);
@@ -83,7 +89,8 @@ impl Rope {
         }
     }
 
-    fn settle_run(&mut self) {
+    /// Waits no longer for more of a row.
+    pub fn settle(&mut self) {
         let Some(Run { whole, from, to }) = self.run.take() else { return };
         let Some(bytes) = whole.get(from..to) else { return };
         if bytes.len() < KEEP_SLICE_MIN || bytes.len() < whole.len() / RUN_SHARE {
@@ -133,7 +140,7 @@ impl Rope {
 
     /// Makes every byte a shared piece, so that clones copy nothing.
     pub fn seal(&mut self) {
-        self.settle_run();
+        self.settle();
         self.seal_tail();
     }
 
@@ -191,6 +198,19 @@ mod tests {
         check(4, [3, 1, 2], 1);
         // Copied, shared, copied.
         check(400, [5].into_iter().chain(10..300).chain([2]), 3);
+    }
+
+    #[test]
+    fn a_run_that_waits_keeps_no_large_buffer() {
+        let put_one = |count| {
+            let (whole, mut rope) = (items(100, count), Rope::default());
+            rope.put_next(&whole, Range { at: 2, len: 100 }, &[0x12, 100]);
+            (whole.is_unique(), rope.into_pieces().concat().len())
+        };
+        assert_eq!(
+            (put_one(RUN_WHOLE_MAX / 102), put_one(RUN_WHOLE_MAX / 102 + 1)),
+            ((false, 102), (true, 102))
+        );
     }
 
     #[test]
