@@ -75,7 +75,14 @@ fn attribute(rest: &[u8]) -> Option<(&[u8], &[u8])> {
         [0x4a, len @ 0..=0x7f, tail @ ..] => tail.split_at_checked(usize::from(*len))?,
         _ => len_field(rest, 0x4a)?,
     };
-    (short_text(attribute) || key_value(attribute)).then_some((attribute, tail))
+    key_value(attribute).then_some((attribute, tail))
+}
+
+/// Whether a KeyValue is a key and a scalar in the one way encoders write it. Nine in ten fields of a
+/// request are in such attributes; every other shape, good or bad, is for the tables to judge.
+#[inline(always)]
+pub fn key_value(key_value: &[u8]) -> bool {
+    short_text(key_value) || number(key_value) || wide_text(key_value)
 }
 
 /// Whether a KeyValue is a key and a text, both ASCII, with lengths of one byte: what most attributes are.
@@ -96,25 +103,19 @@ fn short_text(key_value: &[u8]) -> bool {
 const TEXT_LENS: u32 = u32::from_le_bytes([0, 2, 0, 4]);
 const TEXT_TAGS: u32 = u32::from_le_bytes([0x12, 0, 0x0a, 0]);
 
-/// Whether a KeyValue is a key and a scalar in the one way encoders write it. Nine in ten fields of a
-/// request are in such attributes; every other shape, good or bad, is for the tables to judge.
+/// Whether it is an ASCII key and a number or a boolean, with lengths of one byte.
 #[inline(always)]
-pub fn key_value(key_value: &[u8]) -> bool {
-    let [0x0a, key_len @ 0..=0x7f, rest @ ..] = key_value else { return wide_text(key_value) };
+fn number(key_value: &[u8]) -> bool {
+    let [0x0a, key_len @ 0..=0x7f, rest @ ..] = key_value else { return false };
     let Some((key, [0x12, value_len, value @ ..])) = rest.split_at_checked(usize::from(*key_len)) else {
         return false;
     };
-    if value.len() != usize::from(*value_len) {
-        return wide_text(key_value);
-    }
-    let text = match value {
-        // One look for key and text: without any high bit the lengths are of one byte, too.
-        [0x0a, text_len, text @ ..] if text.len() == usize::from(*text_len) => key_value,
-        [0x10 | 0x18, number @ ..] if is_varint(number) => key,
-        [0x21, double @ ..] if double.len() == 8 => key,
-        _ => return wide_text(key_value),
+    let is_number = match value {
+        [0x10 | 0x18, number @ ..] => is_varint(number),
+        [0x21, double @ ..] => double.len() == 8,
+        _ => false,
     };
-    utf8::is_ascii(text) || wide_text(key_value)
+    is_number && value.len() == usize::from(*value_len) && utf8::is_ascii(key)
 }
 
 /// One varint and nothing else.
