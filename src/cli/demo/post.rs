@@ -3,20 +3,21 @@
 use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
 use super::play::{Export, Way};
 use crate::cli::channel::Channel;
+use crate::model::Stream;
 use crate::wire::{Signal, json};
 
 /// A request of the play is some kilobytes.
 const REQUEST_MAX: usize = 1 << 20;
-const ANSWER_MAX: u64 = 64 << 10;
 
 /// Sends `export` to `to`, in its service's way.
 ///
@@ -27,26 +28,27 @@ pub async fn post(to: SocketAddr, export: &Export) -> Result<(), String> {
     let protobuf = || json::to_protobuf(Signal::Traces, &text, REQUEST_MAX).map_err(|e| e.to_string());
     match export.service.way() {
         Way::Grpc => grpc(to, &protobuf()?).await,
-        Way::Protobuf => http1(to, "application/x-protobuf", &protobuf()?).await,
-        Way::Json => http1(to, "application/json", &text).await,
+        Way::Protobuf => http1(to, "application/x-protobuf", protobuf()?).await,
+        Way::Json => http1(to, "application/json", text).await,
     }
 }
 
-/// By hand, as little as it is (RFC 9112).
-async fn http1(to: SocketAddr, content_type: &str, body: &[u8]) -> Result<(), String> {
-    let mut socket = TcpStream::connect(to).await.map_err(said)?;
-    let (path, length) = (Signal::Traces.http_path(), body.len());
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {to}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\
-         connection: close\r\n\r\n"
-    );
-    socket.write_all(&[head.as_bytes(), body].concat()).await.map_err(said)?;
-    let mut answer = Vec::new();
-    socket.take(ANSWER_MAX).read_to_end(&mut answer).await.map_err(said)?;
-    let answer = String::from_utf8_lossy(&answer);
-    match answer.split_once(' ') {
-        Some((_, status)) if status.starts_with("200 ") => Ok(()),
-        _ => Err(answer.into_owned()),
+async fn http1(to: SocketAddr, content_type: &str, body: Vec<u8>) -> Result<(), String> {
+    let socket = Stream::new(TcpStream::connect(to).await.map_err(said)?);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(said)?;
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(Signal::Traces.http_path())
+        .header(header::HOST, to.to_string())
+        .header(header::CONTENT_TYPE, content_type)
+        .body(Full::new(Bytes::from(body)))
+        .map_err(said)?;
+    let (head, body) = sender.send_request(request).await.map_err(said)?.into_parts();
+    let answer = body.collect().await.map_err(said)?.to_bytes();
+    match head.status {
+        StatusCode::OK => Ok(()),
+        status => Err(format!("{status}: {}", String::from_utf8_lossy(&answer))),
     }
 }
 
