@@ -117,7 +117,7 @@ pub fn put_items_of(request: &Bytes, first: usize, at: Range, out: &mut Rope) {
 /// Bytes from the end of an item to the body of the next, of `len` bytes, if nothing stands between them.
 /// No tag and length is shorter, so one that takes so many is written as [`put_item`] would.
 pub fn gap_before(len: usize) -> usize {
-    1 + varint::len(len as u64)
+    len_field_len(2, len) - len
 }
 
 /// As [`put_item`], sharing the bytes of a large item.
