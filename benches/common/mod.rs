@@ -4,6 +4,7 @@
 
 #![allow(dead_code, unused_imports, reason = "a toolbox: not every bench uses every tool")]
 
+pub mod baseline;
 mod content;
 pub mod lane;
 mod records;

@@ -16,7 +16,6 @@
     reason = "a bench that can not go on stops, saying why"
 )]
 
-mod baseline;
 mod callgrind;
 #[path = "../common/mod.rs"]
 mod common;
@@ -25,6 +24,7 @@ mod meter;
 mod rules;
 mod wire;
 
+use common::baseline;
 use meter::Meter;
 
 /// As the program itself.

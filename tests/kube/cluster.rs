@@ -126,6 +126,7 @@ impl Cluster {
                  pod-security.kubernetes.io/enforce: restricted}",
             ),
             ("bare", "{spandrel.dev/environment: test}"),
+            ("mistyped", "{spandrel.dev/inject: enable}"),
             (OBSERVABILITY, "{pod-security.kubernetes.io/enforce: restricted}"),
         ] {
             let namespace = format!(

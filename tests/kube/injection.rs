@@ -243,7 +243,8 @@ fn a_label_that_is_neither_yes_nor_no_is_said() {
         pod["spec"].as_object_mut().expect("a spec").retain(|key, _| key == "containers");
         pod["spec"]["containers"] = json!([{"name": "app", "image": "orders:1"}]);
         pod["metadata"]["namespace"] = namespace.into();
-        pod["metadata"]["labels"] = json!({"spandrel.dev/inject": label});
+        pod["metadata"]["labels"] =
+            if label.is_empty() { json!({}) } else { json!({"spandrel.dev/inject": label}) };
         let pod = cluster.would_store(&pod.to_string()).expect("a pod");
         let remark = pod["metadata"]["annotations"][REMARK].as_str().unwrap_or_default().to_owned();
         (!pod["spec"]["initContainers"].is_null(), remark)
@@ -257,6 +258,9 @@ fn a_label_that_is_neither_yes_nor_no_is_said() {
     assert_eq!(of("enable", "shop"), (true, odd("pod", "enable")), "its namespace says yes");
     assert_eq!(of("enable", "bare"), (false, format!("not injected; {}", odd("pod", "enable"))));
     assert_eq!(of("false", "shop"), (false, String::new()));
+    let of_namespace = odd("namespace", "enable");
+    assert_eq!(of("", "mistyped"), (false, format!("not injected; {of_namespace}")));
+    assert_eq!(of("enabled", "mistyped"), (true, of_namespace), "its own label says yes");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the steps cost when somebody last wrote it down: `baseline.tsv`, instructions a span by step.
+//! What the steps cost when somebody last wrote it down: `benches/instructions/baseline.tsv`, instructions a span by step.
 //!
 //! The numbers are of one compiler and one kind of processor; elsewhere record them first, then compare.
 
