@@ -34,6 +34,11 @@ pub fn steps() -> Vec<Step> {
             let body = request();
             move || _ = black_box(walked(&body, Detail::Spans))
         }),
+        // The same where no span has the attributes of the one before.
+        step("wire/walk_differing", {
+            let body = differing(&request());
+            move || _ = black_box(walked(&body, Detail::Spans))
+        }),
         // What passing on needs.
         step("wire/walk_blocks", {
             let body = request();
@@ -69,6 +74,15 @@ fn step(name: &'static str, mut once: impl FnMut() + 'static) -> Step {
 
 fn request() -> Bytes {
     Content::Flat(SPANS).templates()[0].fresh(1)
+}
+
+/// Every span names another thread.
+fn differing(body: &Bytes) -> Bytes {
+    const THREAD: &[u8] = b"http-nio-8080-exec-";
+    let mut body = body.to_vec();
+    let threads: Vec<usize> = (0..body.len()).filter(|at| body[*at..].starts_with(THREAD)).collect();
+    threads.iter().zip((b'0'..=b'9').cycle()).for_each(|(at, digit)| body[at + THREAD.len()] = digit);
+    body.into()
 }
 
 fn walked(body: &Bytes, detail: Detail) -> Index {

@@ -21,6 +21,7 @@ pub mod noted;
 pub mod patch;
 mod plain;
 pub mod record;
+mod repeat;
 pub mod reply;
 pub mod rope;
 mod schema;

@@ -13,6 +13,7 @@ use super::attr::Attr;
 use super::check::{self, Broken};
 use super::fields::{self, Payload, between};
 use super::record::RecordView;
+use super::repeat::{Repeats, Run};
 use super::schema::{self, Table};
 use super::{Fault, Malformed, Signal, SpanId, TraceId, index, noted, plain};
 
@@ -56,6 +57,7 @@ struct Walker<'a> {
     /// Pieces of the block and of the scope that are open.
     block: Pieces,
     scope: Pieces,
+    repeats: Repeats<'a>,
     cuts: Option<Vec<Range>>,
     place: Place,
 }
@@ -120,6 +122,7 @@ impl<'a> Walker<'a> {
             index: Index::default(),
             block: Pieces::default(),
             scope: Pieces::default(),
+            repeats: Repeats::default(),
             cuts,
             place: Place::default(),
         }
@@ -262,7 +265,7 @@ impl<'a> Walker<'a> {
 
     /// Checks a Span and reads what the index keeps; of repeated fields the last (conformance P04).
     #[inline(always)]
-    fn span_entry(&self, span: &'a [u8]) -> Result<SpanEntry, Broken> {
+    fn span_entry(&mut self, span: &'a [u8]) -> Result<SpanEntry, Broken> {
         let mut entry = SpanEntry {
             trace: TraceId::NONE,
             span: SpanId::NONE,
@@ -280,8 +283,24 @@ impl<'a> Walker<'a> {
         };
         let mut name = &[][..];
         let mut rest = span;
-        while !rest.is_empty() {
-            if plain::span_field(&mut rest, &mut entry, &mut name, self.limits.depth) {
+        let mut run = None;
+        while let Some(&tag) = rest.first() {
+            if tag == plain::ATTRIBUTE && self.limits.depth > 0 {
+                let from = rest;
+                let known = self.repeats.of(name, entry.kind);
+                if run.is_none()
+                    && let Some(behind) = known.behind(rest)
+                {
+                    (rest, run) = (behind, Some(*known));
+                    entry.noted |= known.noted;
+                    continue;
+                }
+                if plain::attributes(&mut rest, &mut entry.noted) {
+                    run.get_or_insert(Run { fields: between(from, rest), noted: entry.noted });
+                    continue;
+                }
+            }
+            if plain::span_fields(&mut rest, &mut entry, &mut name) {
                 continue;
             }
             let field = check::field(&mut rest, &schema::SPAN, self.limits.depth)?;
@@ -299,6 +318,9 @@ impl<'a> Walker<'a> {
                 (16, Payload::Fixed32(flags)) => entry.flags = flags,
                 _ => {}
             }
+        }
+        if let Some(run) = run {
+            *self.repeats.of(name, entry.kind) = run;
         }
         if !name.is_empty() {
             entry.name = self.range(name);

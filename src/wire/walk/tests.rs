@@ -371,3 +371,36 @@ fn g15_a_string_by_index_is_taken_and_remembered() {
     assert_eq!(accepts(span(&by_index)).items, 1);
     assert!(crate::wire::strindex_seen());
 }
+
+/// Attributes as they come in all shapes, good and bad.
+const ATTRIBUTES: [&[u8]; 8] = [
+    b"\x4a\x1d\x0a\x0bhttp.method\x12\x0e\x0a\x0cPOST or GET.",
+    b"\x4a\x1d\x0a\x0bhttp.method\x12\x0e\x0a\x0cPOST or PUT.",
+    b"\x4a\x0c\x0a\x07user.id\x12\x01\x18",
+    b"\x4a\x0e\x0a\x07user.id\x12\x03\x0a\x01x",
+    b"\x4a\x09\x0a\x03int\x12\x02\x18\x01",
+    b"\x4a\x0a\x0a\x02ar\x12\x04\x2a\x02\x0a\x00",
+    b"\x4a\x08\x0a\x01k\x12\x03\x0a\x01\xff",
+    "\x4a\x0b\x0a\x01k\x12\x06\x0a\x04über".as_bytes(),
+];
+
+proptest::proptest! {
+    /// What stood in a span before is a shortcut and nothing else.
+    #[test]
+    fn a_span_is_read_among_others_as_by_itself(
+        all in proptest::collection::vec(proptest::collection::vec(0_usize..ATTRIBUTES.len(), 0..6), 1..12),
+    ) {
+        let bodies: Vec<Vec<u8>> = all.iter().map(|some| {
+            let attributes: Vec<&[u8]> = some.iter().map(|nth| ATTRIBUTES[*nth]).collect();
+            span(&[&attributes.concat()[..], b"\x30\x03"].concat())
+        }).collect();
+        let together = spans(&request(&bodies));
+        let alone: Vec<Index> = bodies.iter().map(|body| spans(&request(std::slice::from_ref(body)))).collect();
+        let seen = |index: &Index| -> Vec<_> {
+            index.spans.iter().map(|entry| (entry.body.len, entry.kind, entry.noted)).collect()
+        };
+        proptest::prop_assert_eq!(seen(&together), alone.iter().flat_map(seen).collect::<Vec<_>>());
+        let refused: u64 = alone.iter().map(|index| index.refused.items).sum();
+        proptest::prop_assert_eq!(together.refused.items, refused);
+    }
+}
