@@ -12,16 +12,18 @@ use std::rc::Rc;
 
 use super::Settings;
 use super::alarms::Alarms;
+use super::leaving;
 use super::ledger::Ledger;
 use super::table::Table;
-use super::trace::{Record, Trace};
+use super::trace::{Marks, Record, Trace};
 use super::whole;
 use crate::model::Time;
 use crate::wire::TraceId;
-use crate::wire::walk::SpanEntry;
 
-/// Spans of a request looked at together: what they need stays well within a processor's own cache.
-pub(super) const SPANS: usize = 128;
+/// Runs of a request looked at together: what their traces need stays well within a processor's own cache.
+pub(super) const RUNS: usize = 128;
+/// Spans of a trace that leaves, looked at together.
+const SPANS: usize = 128;
 /// Traces that leave, looked at together.
 const TRACES: usize = 16;
 
@@ -41,25 +43,14 @@ pub(super) struct Glance {
 }
 
 impl Glance {
-    /// Looks at the traces that get these spans.
-    pub fn at_arrivals(
-        &mut self,
-        table: &Table,
-        ledger: &Ledger,
-        spans: &[SpanEntry],
-        mine: impl Fn(TraceId) -> bool,
-    ) {
+    /// Looks at the traces with these ids, which get spans.
+    pub fn at_arrivals(&mut self, table: &Table, ledger: &Ledger, ids: impl Iterator<Item = TraceId>) {
         self.slots.clear();
         let mut seen = 0;
-        let mut last = TraceId::NONE;
-        for entry in spans {
-            if entry.trace == last || !mine(entry.trace) {
-                continue;
-            }
-            last = entry.trace;
-            match table.seat(last) {
+        for id in ids {
+            match table.seat(id) {
                 Some(slot) => self.slots.push(slot),
-                None => seen += ledger.glance(last),
+                None => seen += ledger.glance(id),
             }
         }
         let traces = self.slots.iter().filter_map(|&slot| table.get(slot));
@@ -88,8 +79,9 @@ impl Glance {
         let mut seen: u64 = traces().map(grows).sum();
         for trace in traces().filter(|trace| trace.last + whole::quiet_for(trace, settings) <= now) {
             seen += u64::from(table.seat(trace.id).is_some()) + ledger.glance(trace.id);
-            // Spans that lie in their requests mostly go out from there, unread.
-            seen += leaves(trace, settings.context || trace.pins.is_empty());
+            // Spans that lie in their requests go out from there, unread, unless more is to be said on them.
+            let stamped = settings.context && trace.marks.has(Marks::NOTED);
+            seen += leaves(trace, stamped || trace.pins.is_empty());
         }
         self.seen = self.seen.wrapping_add(seen);
     }
@@ -103,10 +95,11 @@ fn grows(trace: &Trace) -> u64 {
     trace.last_request + u64::from(end) + (lists + blocks + trace.charged) as u64
 }
 
-/// Reads what is read when a trace leaves: its records and, if they are read or copied, its spans.
-fn leaves(trace: &Trace, spans_too: bool) -> u64 {
-    let most = if spans_too { LINES_MAX } else { 0 };
+/// Reads what is read when a trace leaves: its records and, if they are copied, its spans.
+fn leaves(trace: &Trace, copied: bool) -> u64 {
     let record = |record: &Record| {
+        let shared = record.place.len >= leaving::SHARED_MIN && !record.marks.has(Marks::CLAIMS);
+        let most = if copied && !shared { LINES_MAX } else { 0 };
         let lines = trace.body(record.place).iter().step_by(LINE).take(most);
         u64::from(record.after_ms) + lines.map(|byte| u64::from(*byte)).sum::<u64>()
     };

@@ -123,9 +123,19 @@ pub(super) struct Habit {
     trace: u64,
     #[serde(skip)]
     moment: Option<Moment>,
-    /// See [`Habit::is_steady`].
+    /// What every span of this shape had, in many traces, if they all had the same.
     #[serde(skip)]
-    steady: bool,
+    usual: Option<Usual>,
+}
+
+/// What spans had that all had the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Usual {
+    remote: u32,
+    all: u32,
+    /// The longest any child was late.
+    lag_ms: u32,
+    local_late: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +159,12 @@ impl Habit {
         }
         self.count_late(tally);
         let (remote, all) = (Bounds(tally.remote, tally.remote), Bounds(tally.all, tally.all));
-        if self.steady && self.now.remote == remote && self.now.all == all {
+        if let Some(usual) = self.usual
+            && (self.now.remote, self.now.all) == (remote, all)
+        {
+            if self.now.lag_ms > usual.lag_ms || self.now.local_late && !usual.local_late {
+                self.weigh();
+            }
             return;
         }
         (self.now.remote, self.now.all) = (self.now.remote.and(remote), self.now.all.and(all));
@@ -169,21 +184,23 @@ impl Habit {
 
     /// Whether every span of this shape, in many traces, had the same children.
     pub fn is_steady(&self) -> bool {
-        self.steady
+        self.usual.is_some()
     }
 
     /// Whether a span has just the children that all had, none of them later than any before, so that it
     /// teaches nothing.
     pub fn is_usual(&self, tally: &Tally) -> bool {
-        let known = self.known();
-        let later = tally.lag.is_some_and(|lag| lag > Duration::from_millis(known.lag_ms.into()))
-            || (tally.local_late && !known.local_late);
-        self.steady && !later && (tally.remote, tally.all) == (known.remote.1, known.all.1)
+        self.usual.is_some_and(|usual| {
+            let later = tally.lag.is_some_and(|lag| lag > Duration::from_millis(usual.lag_ms.into()))
+                || (tally.local_late && !usual.local_late);
+            !later && (tally.remote, tally.all) == (usual.remote, usual.all)
+        })
     }
 
     fn weigh(&mut self) {
-        let Epoch { seen, remote, all, .. } = self.known();
-        self.steady = seen >= STEADY_MIN && remote.0 == remote.1 && all.0 == all.1;
+        let Epoch { seen, remote, all, lag_ms, local_late, .. } = self.known();
+        let steady = seen >= STEADY_MIN && remote.0 == remote.1 && all.0 == all.1;
+        self.usual = steady.then_some(Usual { remote: remote.1, all: all.1, lag_ms, local_late });
     }
 
     /// Begins a moment, and with enough of them an epoch, when the last is over.

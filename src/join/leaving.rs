@@ -100,7 +100,9 @@ pub enum SpanBytes<'a> {
 }
 
 /// From here on sharing a span's bytes costs less than copying them.
-const SHARED_MIN: u32 = 16 * 1024;
+pub(super) const SHARED_MIN: u32 = 4 * 1024;
+/// A span is shared if its request is no larger than so many of it: what is kept stays in proportion to what is counted.
+const SHARED_OF: usize = 32;
 
 impl std::ops::Deref for SpanBytes<'_> {
     type Target = [u8];
@@ -192,7 +194,9 @@ impl Leaving {
     fn bytes(&self, place: Place) -> SpanBytes<'_> {
         let bytes = self.held.body(place);
         match place.pin().and_then(|pin| self.held.pins.get(pin)) {
-            Some(pin) if place.len >= SHARED_MIN => SpanBytes::Shared(pin.request.slice_ref(bytes)),
+            Some(pin) if place.len >= SHARED_MIN && pin.request.len() / SHARED_OF <= bytes.len() => {
+                SpanBytes::Shared(pin.request.slice_ref(bytes))
+            }
             _ => SpanBytes::Copied(bytes),
         }
     }
@@ -275,7 +279,7 @@ pub(super) fn let_go(
     let repairs = Repairs {
         orphans: order.orphans,
         cycles: order.cycles,
-        zero_parents: count(trace.records.iter().filter(|r| r.marks.has(Marks::ZERO_PARENT))),
+        zero_parents: zero_parents(&trace),
         ..trace.repairs
     };
     let root_known = trace.roots > 0 || trace.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
@@ -309,8 +313,12 @@ pub(super) fn let_go(
     (leaving, farewell)
 }
 
-fn count<'a>(records: impl Iterator<Item = &'a Record>) -> u32 {
-    u32::try_from(records.count()).unwrap_or(u32::MAX)
+fn zero_parents(trace: &Trace) -> u32 {
+    if !trace.marks.has(Marks::ZERO_PARENT) {
+        return 0;
+    }
+    let all = trace.records.iter().filter(|record| record.marks.has(Marks::ZERO_PARENT));
+    u32::try_from(all.count()).unwrap_or(u32::MAX)
 }
 
 /// Blocks and spans of a trace that leaves; kept empty with what it is held in, for the next.
@@ -394,6 +402,14 @@ fn said(trace: &Trace, order: &Order, root: Option<&Record>, has: &mut [Has]) ->
         let Some(record) = trace.records.get(at as usize) else { continue };
         if !record.marks.has(Marks::NOTED) {
             continue;
+        }
+        if let Some(known) = record.has() {
+            if let Some(place) = has.get_mut(at as usize) {
+                *place = known;
+            }
+            if !record.marks.has(Marks::CLAIMS) {
+                continue;
+            }
         }
         if encoded.0 != record.block {
             let scope = trace.blocks.get(record.block as usize).map(|(_, scope)| scope.body());

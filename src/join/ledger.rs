@@ -227,7 +227,8 @@ impl Ledger {
         }
         let first = self.forgotten + self.spans.len() as u64;
         if known {
-            before.iter().copied().chain(spans).for_each(|gone| self.spans.push(gone));
+            self.spans.extend(before.iter().copied());
+            self.spans.extend(spans);
         }
         let spans = known.then_some((first, count as u32));
         let turn = self.turn.wrapping_add(self.entries.len() as u32);

@@ -40,7 +40,6 @@ mod tests;
 mod trace;
 mod whole;
 
-use std::iter::Peekable;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -49,7 +48,7 @@ use bytes::Bytes;
 
 use crate::model::{Destination, Draw, Origin, Reason, TenantKey, Time};
 use crate::semantics::events::Event;
-use crate::wire::index::{NoteEntry, SpanEntry};
+use crate::wire::index::{NoteEntry, Run, SpanEntry};
 use crate::wire::{Index, TraceId};
 
 pub use heads::{Head, Kind};
@@ -93,6 +92,8 @@ pub struct Join {
     order: Order,
     tallies: Tallies,
     glance: Glance,
+    /// Some runs of the request being taken; kept empty between requests.
+    runs: Vec<(TraceId, Run)>,
     /// Requests taken so far.
     requests: u64,
     /// Bytes charged for open traces.
@@ -135,6 +136,7 @@ impl Join {
             order: Order::default(),
             tallies: Tallies::default(),
             glance: Glance::default(),
+            runs: Vec::new(),
             requests: 0,
             held: 0,
             owed: 0,
@@ -164,27 +166,26 @@ impl Join {
         self.requests += 1;
         let origin = self.origins.intern(origin);
         self.request_heads.begin(index);
-        let wanted =
-            index.spans.iter().filter(|entry| mine(entry.trace)).map(|entry| entry.body.len as usize);
-        let pin = pins::is_worth(wanted.sum(), body).then(|| (self.pins.pin(body), Rc::new(body.clone())));
+        let wanted = index.runs(&mine).map(|(_, run)| bytes_of(index.of_run(run))).sum();
+        let pin = pins::is_worth(wanted, body).then(|| (self.pins.pin(body), Rc::new(body.clone())));
         let shared = pin.as_ref().map(|(id, body)| (*id, body));
         let request = Request { now, origin: &origin, body, index, pin: shared };
-        let mut taken = 0;
-        for some in index.spans.chunks(glance::SPANS) {
-            self.glance.at_arrivals(&self.table, &self.ledger, some, &mine);
-            let mut spans = some.iter().peekable();
-            while let Some(first) = spans.peek() {
-                let id = first.trace;
-                if !mine(id) {
-                    spans.next();
-                    continue;
-                }
-                let slot = self.seat(now, &origin, id);
-                taken += self.take_run(slot, request, &mut spans);
+        let (mut taken, mut runs, mut some) = (0, index.runs(&mine), std::mem::take(&mut self.runs));
+        loop {
+            some.clear();
+            some.extend(runs.by_ref().take(glance::RUNS));
+            if some.is_empty() {
+                break;
+            }
+            self.glance.at_arrivals(&self.table, &self.ledger, some.iter().map(|(id, _)| *id));
+            for (id, run) in &some {
+                let slot = self.seat(now, &origin, *id);
+                taken += self.take_run(slot, request, index.of_run(*run));
                 self.rouse(now, slot);
                 self.settle_cost(slot);
             }
         }
+        self.runs = some;
         self.request_heads.end();
         if let Some((pin, _)) = pin {
             self.pins.release(pin);
@@ -402,41 +403,31 @@ impl Join {
         trace
     }
 
-    /// Takes spans as long as they are of one trace, the one at `slot`; at least one.
-    fn take_run<'i>(
-        &mut self,
-        slot: u32,
-        request: Request<'i>,
-        spans: &mut Peekable<impl Iterator<Item = &'i SpanEntry>>,
-    ) -> u64 {
+    /// Takes spans that stand side by side, of the trace at `slot`.
+    fn take_run(&mut self, slot: u32, request: Request<'_>, run: &[SpanEntry]) -> u64 {
         let Request { body, index, .. } = request;
-        let Some(mut entry) = spans.next() else { return 0 };
         let Some(trace) = self.table.get_mut(slot) else { return 0 };
         let arrival = trace.arrive(request.now, request.origin);
         let pin = request.pin.map(|(pin, shared)| trace.pin(pin, shared, &mut self.pins));
-        let (mut taken, mut scope, mut block) = (0, None, 0);
-        loop {
+        for some in run.chunk_by(|one, next| one.scope == next.scope) {
+            let scope = some.first().map_or(0, |first| first.scope);
             let heads = self.request_heads.of(
                 &mut self.heads,
                 &self.shapes,
                 (body, index),
-                entry.scope,
+                scope,
                 request.origin.caller.as_ref(),
             );
-            if scope != Some(entry.scope) {
-                scope = Some(entry.scope);
-                block = trace.block_index(&heads.resource, &heads.scope);
-            }
-            let shape = self.shapes.of(heads, entry.name_key, entry.kind, || entry.name.of(body));
-            trace.steady &= self.shapes.is_steady(shape);
-            let incoming = Incoming { request: body, entry, block, shape, arrival, pin };
-            trace.add(incoming, &mut self.spares, &self.hasher);
-            taken += 1;
-            match spans.next_if(|next| next.trace == entry.trace) {
-                Some(next) => entry = next,
-                None => return taken,
+            let block = trace.block_index(&heads.resource, &heads.scope);
+            let context = self.settings.context;
+            for entry in some {
+                let shape = self.shapes.of(heads, entry.name_key, entry.kind, || entry.name.of(body));
+                trace.steady &= self.shapes.is_steady(shape);
+                let incoming = Incoming { request: body, entry, block, shape, arrival, pin, context };
+                trace.add(incoming, &mut self.spares, &self.hasher);
             }
         }
+        run.len() as u64
     }
 
     fn keep_note(&mut self, now: Time, origin: &Arc<Origin>, entry: &NoteEntry, body: &Bytes) {
@@ -548,4 +539,8 @@ impl Join {
         self.tallies.trim();
         Some(leaving)
     }
+}
+
+fn bytes_of(spans: &[SpanEntry]) -> usize {
+    spans.iter().map(|entry| entry.body.len as usize).sum()
 }

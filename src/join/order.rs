@@ -24,7 +24,6 @@ pub(super) struct Order {
     next_sibling: Vec<u32>,
     /// The result: records in the order they leave.
     ranked: Vec<u32>,
-    placed: Vec<bool>,
     /// Spans that are part of a ring.
     pub cycles: u32,
     /// Spans whose named parent is not here and has not left before.
@@ -81,8 +80,6 @@ impl Order {
             list.clear();
             list.resize(count, NONE);
         }
-        self.placed.clear();
-        self.placed.resize(count, false);
         self.sorted.clear();
         let rank = |(record, at): (&Record, u32)| (record.start, u64::from_be_bytes(record.id.0), at);
         self.sorted.extend(records.iter().zip(0..).map(rank));
@@ -100,6 +97,10 @@ impl Order {
     fn walk_from_tops(&mut self, records: &[Record]) {
         for roots in [true, false] {
             for nth in 0..self.sorted.len() {
+                // Mostly all hang on the roots, and those are the first.
+                if self.ranked.len() == records.len() {
+                    return;
+                }
                 let (_, _, top) = self.sorted[nth];
                 let is_root = records[top as usize].parent.is_none();
                 if self.parent[top as usize] == NONE && is_root == roots {
@@ -113,7 +114,6 @@ impl Order {
     fn walk(&mut self, top: u32) {
         let mut at = top;
         loop {
-            self.placed[at as usize] = true;
             self.ranked.push(at);
             if self.first_child[at as usize] != NONE {
                 at = self.first_child[at as usize];
@@ -135,13 +135,16 @@ impl Order {
         let mut trail = vec![NONE; self.sorted.len()];
         let mut place = vec![0u32; self.sorted.len()];
         self.sorted.iter().zip(0..).for_each(|(&(_, _, at), nth)| place[at as usize] = nth);
+        let (mut placed, mut seen) = (vec![false; self.sorted.len()], 0);
         for nth in 0..self.sorted.len() {
+            self.ranked[seen..].iter().for_each(|&at| placed[at as usize] = true);
+            seen = self.ranked.len();
             let (_, _, mut at) = self.sorted[nth];
-            while !self.placed[at as usize] && trail[at as usize] == NONE {
+            while !placed[at as usize] && trail[at as usize] == NONE {
                 trail[at as usize] = nth as u32;
                 at = self.parent[at as usize];
             }
-            if self.placed[at as usize] || trail[at as usize] != nth as u32 {
+            if placed[at as usize] || trail[at as usize] != nth as u32 {
                 continue;
             }
             let (first, length) = self.ring_through(at, &place);

@@ -43,6 +43,24 @@ impl<T> Ring<T> {
         self.chunks.push_back(chunk);
     }
 
+    /// Pushes all of them.
+    pub fn extend(&mut self, mut items: impl ExactSizeIterator<Item = T>) {
+        while items.len() > 0 {
+            let some = match self.chunks.back_mut().filter(|last| last.len() < CHUNK) {
+                Some(last) => {
+                    let some = items.len().min(CHUNK - last.len());
+                    last.extend(items.by_ref().take(some));
+                    some
+                }
+                None => {
+                    self.chunks.push_back(VecDeque::with_capacity(CHUNK));
+                    0
+                }
+            };
+            self.len += some;
+        }
+    }
+
     pub fn first(&self) -> Option<&T> {
         self.chunks.front()?.front()
     }
@@ -123,6 +141,20 @@ mod tests {
                 assert_eq!(ring.get_mut(at), plain.get_mut(at));
             }
         }
+    }
+
+    #[test]
+    fn many_are_pushed_as_they_would_be_one_by_one() {
+        let (mut ring, mut pushed) = (Ring::default(), Ring::default());
+        for count in [1, 0, CHUNK - 1, 2, 3 * CHUNK, CHUNK - 2, 5] {
+            ring.extend(0..count);
+            (0..count).for_each(|n| pushed.push(n));
+            assert_eq!((ring.len(), ring.bytes_with(1)), (pushed.len(), pushed.bytes_with(1)));
+        }
+        while let Some(item) = pushed.pop() {
+            assert_eq!(ring.pop(), Some(item));
+        }
+        assert_eq!(ring.pop(), None);
     }
 
     #[test]

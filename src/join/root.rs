@@ -62,7 +62,9 @@ fn speaker(trace: &Trace, order: &Order) -> Option<u32> {
 
 fn marks(trace: &Trace, at: u32) -> Has {
     match trace.records.get(at as usize) {
-        Some(record) if record.marks.has(Marks::NOTED) => Claims::of(trace.body(record.place)).has,
+        Some(record) if record.marks.has(Marks::NOTED) => {
+            record.has().unwrap_or_else(|| Claims::of(trace.body(record.place)).has)
+        }
         _ => Has::NONE,
     }
 }

@@ -123,16 +123,22 @@ impl Shapes {
         name: impl FnOnce() -> &'n [u8],
     ) -> ShapeId {
         let key = (heads.shape_key ^ name_key.rotate_left(8)).wrapping_add(kind.into());
-        let place = (key % RECENT as u64) as usize;
-        if let Some(&(known, shape)) = self.recent.get(place)
-            && known == key
-            && self.get(shape).is_some()
-        {
-            return shape;
+        // A name has two places, so that two that fall into one do not drive each other out.
+        let places = [(key % RECENT as u64) as usize, (key % RECENT as u64) as usize ^ 1];
+        for place in places {
+            if let Some(&(known, shape)) = self.recent.get(place)
+                && known == key
+                && self.get(shape).is_some()
+            {
+                return shape;
+            }
         }
         let shape = self.of_name(heads, name(), kind);
-        if let Some(recent) = self.recent.get_mut(place) {
-            *recent = (key, shape);
+        let mut recent = (key, shape);
+        for place in places {
+            if let Some(held) = self.recent.get_mut(place) {
+                std::mem::swap(held, &mut recent);
+            }
         }
         shape
     }

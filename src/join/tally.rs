@@ -33,7 +33,7 @@ impl Tallies {
             let Some(parent) = order.parent_of(at).filter(|&parent| parent != at) else { continue };
             let Some(span) = trace.records.get(parent as usize) else { continue };
             let Some(tally) = self.each.get_mut(parent as usize) else { continue };
-            let remote = resource(trace, child) != resource(trace, span);
+            let remote = child.block != span.block && resource(trace, child) != resource(trace, span);
             tally.all += 1;
             tally.remote += u32::from(remote);
             if child.request > span.request {
@@ -96,7 +96,8 @@ pub(super) fn gone<'a>(trace: &'a Trace, tallies: &'a Tallies) -> impl ExactSize
         Gone {
             id: record.id,
             shape: record.shape,
-            arrived: Gone::instant(arrived(trace, record)),
+            // As `arrived`, to the millisecond.
+            arrived: Gone::instant(trace.first).wrapping_add(record.after_ms),
             process: resource(trace, record) as u32,
             len: record.place.len,
             all: u16::try_from(tally.all).unwrap_or(u16::MAX),

@@ -19,6 +19,7 @@ use super::pins::{self, Pin, PinId, Pins};
 use super::shapes::ShapeId;
 use super::spares::Spares;
 use crate::model::{Repairs, TenantKey, Time};
+use crate::semantics::claims::{Claims, Has};
 use crate::semantics::roots;
 use crate::wire::block::gap_before;
 use crate::wire::walk::{Range, SpanEntry};
@@ -87,7 +88,23 @@ pub(super) struct Record {
     pub after_ms: u32,
     /// Index into the trace's origins.
     pub origin: u16,
+    /// What it has of its own, if it was [`Marks::READ`].
+    has: Has,
     pub marks: Marks,
+}
+
+impl Record {
+    /// What it has of its own, if that was read when it came.
+    pub fn has(&self) -> Option<Has> {
+        self.marks.has(Marks::READ).then_some(self.has)
+    }
+
+    /// Reads the span for what it claims: its bytes have just been walked, and will have gone cold when it leaves.
+    fn read(&mut self, body: &[u8]) {
+        let claims = Claims::of(body);
+        let more = if claims.is_nothing() { Marks::READ } else { Marks::READ.with(Marks::CLAIMS) };
+        (self.has, self.marks) = (claims.has, self.marks.with(more));
+    }
 }
 
 /// Yes-or-no facts about a span, one bit each.
@@ -103,6 +120,10 @@ impl Marks {
     pub const NOBODYS: Self = Self(8);
     /// It may claim something of its trace (`wire::noted`).
     pub const NOTED: Self = Self(16);
+    /// It was read for what it claims …
+    pub const READ: Self = Self(32);
+    /// … and claims something of its trace.
+    pub const CLAIMS: Self = Self(64);
 
     pub fn of(entry: &SpanEntry) -> Self {
         const SERVER: u8 = 2;
@@ -138,6 +159,8 @@ pub(super) struct Incoming<'a> {
     pub arrival: Arrival,
     /// Index into the trace's pins, if the request is pinned.
     pub pin: Option<u32>,
+    /// What spans claim of their traces is wanted.
+    pub context: bool,
 }
 
 /// What spans that come together have in common.
@@ -175,6 +198,8 @@ pub(super) struct Trace {
     pub repairs: Repairs,
     /// Spans without a parent.
     pub roots: u32,
+    /// What any of its spans is marked with, or a copy that was not kept.
+    pub marks: Marks,
     /// What left of this trace before.
     pub earlier: Option<Box<Earlier>>,
     /// Came after its trace had left whole: goes on at once.
@@ -210,6 +235,7 @@ impl Trace {
             origins: SmallVec::new(),
             repairs: Repairs::default(),
             roots: 0,
+            marks: Marks::default(),
             earlier: None,
             late: false,
             steady: true,
@@ -236,7 +262,7 @@ impl Trace {
         (self.id, self.tenant, self.scope, self.first, self.last) = (id, tenant, scope, now, now);
         (self.alarm, self.late, self.steady) = (Time(u64::MAX), false, true);
         (self.requests, self.last_request, self.roots, self.charged) = (0, 0, 0, 0);
-        self.repairs = Repairs::default();
+        (self.repairs, self.marks) = (Repairs::default(), Marks::default());
     }
 
     /// Bytes it really takes, besides the requests it has pinned.
@@ -324,6 +350,7 @@ impl Trace {
             request: self.requests,
             after_ms: arrival.after_ms,
             origin: arrival.origin,
+            has: Has::NONE,
             marks: arrival.marks.with(Marks::of(entry)),
         };
         let body = entry.body.of(incoming.request);
@@ -331,6 +358,10 @@ impl Trace {
             self.repairs.duplicates += 1;
             return;
         }
+        if incoming.context && entry.noted {
+            record.read(body);
+        }
+        self.marks = self.marks.with(record.marks);
         let known = if self.id_bits & id_bit(entry.span) == 0 { None } else { self.find(entry.span) };
         match known {
             Some(at) => self.collapse(at, record, body, incoming, spares),

@@ -160,7 +160,8 @@ impl Journey {
     /// Gives spans to the join. A request of very many is taken in parts, each trace in one of them, and
     /// what has to leave leaves in between: a million traces of one span take far more than their bytes.
     fn hold(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
-        let coming = request.index.spans.iter().filter(|entry| mine(entry.trace)).count() as u64;
+        let runs = request.index.runs(&mine).map(|(_, run)| request.index.of_run(run).len() as u64);
+        let coming: u64 = runs.sum();
         // In hand before anything is done with them, so that a panic while they are taken loses none uncounted.
         self.in_hand[Signal::Traces as usize] += coming;
         let parts = request.index.spans.len().div_ceil(PART_SPANS).clamp(1, PARTS_MAX) as u64;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
+use smallvec::SmallVec;
 
 use super::{Batch, Budget};
 use crate::join::{LeavingSpan, SpanBytes, Stretch, StretchBytes};
@@ -75,6 +76,9 @@ pub struct BlockKey {
 /// keep its request meanwhile ([`Rope::put_next`]).
 const WAITING_MAX: usize = 16;
 
+/// Blocks of a batch that are compared one by one before all are looked through.
+const FIRST: usize = 8;
+
 /// Room a span needs in a batch besides its own bytes: a tag and its length.
 pub const ITEM_OVERHEAD: usize = 6;
 /// The same for a resource or scope block.
@@ -89,6 +93,8 @@ struct Open {
     resources: Vec<(BlockHead, Vec<ScopeBlock>)>,
     resource_at: HashMap<(u64, u64), usize, RandomState>,
     scope_at: HashMap<BlockKey, (usize, usize), RandomState>,
+    /// The first of them: mostly all there are, and found at a glance.
+    first: SmallVec<[(BlockKey, (usize, usize)); FIRST]>,
     /// At least what the finished body will measure.
     len: usize,
     items: u64,
@@ -160,10 +166,7 @@ impl Batcher {
     ) -> Place<'_> {
         let full_at = self.settings.bytes;
         let open = self.open(now, Signal::Traces, way);
-        let at = match open.scope_at.get(&key) {
-            Some(&at) => at,
-            None => open.new_block(key, heads()),
-        };
+        let at = open.at(key).unwrap_or_else(|| open.new_block(key, heads()));
         Place { open, at, full_at }
     }
 
@@ -208,6 +211,7 @@ impl Batcher {
             resources: Vec::new(),
             resource_at: HashMap::default(),
             scope_at: HashMap::default(),
+            first: SmallVec::new(),
             len: 0,
             items: 0,
             notes: 0,
@@ -226,6 +230,11 @@ impl Batcher {
 }
 
 impl Open {
+    fn at(&self, key: BlockKey) -> Option<(usize, usize)> {
+        let first = self.first.iter().find(|(known, _)| *known == key).map(|(_, at)| *at);
+        first.or_else(|| self.scope_at.get(&key).copied().filter(|_| self.first.len() == FIRST))
+    }
+
     fn new_block(&mut self, key: BlockKey, (resource, scope): (BlockHead, BlockHead)) -> (usize, usize) {
         self.len += scope.first.len() + scope.rest.len() + BLOCK_OVERHEAD;
         let at = *self.resource_at.entry(key.resource).or_insert_with(|| {
@@ -237,6 +246,9 @@ impl Open {
         scopes.push(ScopeBlock { head: scope, items: Rope::default() });
         let place = (at, scopes.len() - 1);
         self.scope_at.insert(key, place);
+        if self.first.len() < FIRST {
+            self.first.push((key, place));
+        }
         place
     }
 

@@ -177,6 +177,11 @@ impl<'a> Claims<'a> {
         })
     }
 
+    /// Whether it claims nothing of its trace.
+    pub fn is_nothing(&self) -> bool {
+        self.texts.iter().all(Option::is_none) && self.tags.is_none() && !self.has.has(Has::METADATA)
+    }
+
     fn read(&mut self, key: &[u8], key_value: &'a [u8]) {
         // Most keys of most spans are told apart here.
         if !crate::wire::noted::begins(key) {

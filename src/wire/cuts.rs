@@ -54,7 +54,7 @@ pub fn put_item(item: Item<'_>, cuts: &[Range], tail: &[u8], fields: &[Bytes], o
     let mut from = 0;
     let put = |part: &[u8], out: &mut Rope| match item {
         Item::Plain(_) => out.put(part),
-        Item::Shared(whole) => out.put_part(whole, part),
+        Item::Shared(whole) => out.put_part_of_item(whole, part),
     };
     for cut in cuts {
         put(body.get(from..cut.at as usize).unwrap_or_default(), out);

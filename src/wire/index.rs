@@ -152,7 +152,32 @@ pub struct Index {
     pub pieces: Vec<Range>,
 }
 
+/// Spans of one trace that stand side by side in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    from: u32,
+    len: u32,
+}
+
 impl Index {
+    /// The spans of the traces that `mine` says, in runs; of each trace in a row it is asked once.
+    pub fn runs(&self, mine: impl Fn(TraceId) -> bool) -> impl Iterator<Item = (TraceId, Run)> {
+        let mut from = 0;
+        let all = self.spans.chunk_by(|one, next| one.trace == next.trace).map(move |run| {
+            let at = from;
+            // A request is shorter than 4 GiB.
+            let len = run.len() as u32;
+            from += len;
+            (run.first().map_or(TraceId::NONE, |first| first.trace), Run { from: at, len })
+        });
+        all.filter(move |(trace, _)| mine(*trace))
+    }
+
+    /// The spans of a run.
+    pub fn of_run(&self, run: Run) -> &[SpanEntry] {
+        self.spans.get(run.from as usize..(run.from + run.len) as usize).unwrap_or_default()
+    }
+
     /// Heap bytes taken, for the byte budget.
     pub fn heap_bytes(&self) -> usize {
         self.resources.capacity() * size_of::<ResourceEntry>()

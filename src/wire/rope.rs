@@ -9,6 +9,8 @@ use super::index::Range;
 
 /// At or above this size a slice is kept as it is; below, copying is cheaper than one more piece.
 const KEEP_SLICE_MIN: usize = 16 * 1024;
+/// The same of a part of an item that is itself a slice, and of what another rope has laid down: it is held anyway.
+const KEEP_PART_MIN: usize = 4 * 1024;
 /// Small pieces gather in chunks of this size.
 const CHUNK: usize = 64 * 1024;
 /// A run is shared only if it is at least this part of its buffer, so that what is kept stays in proportion to what
@@ -115,7 +117,11 @@ impl Rope {
 
     /// Appends without copying when the slice is large enough to be worth a piece of its own.
     pub fn put_bytes(&mut self, bytes: Bytes) {
-        if bytes.len() < KEEP_SLICE_MIN {
+        self.put_or_keep(bytes, KEEP_SLICE_MIN);
+    }
+
+    fn put_or_keep(&mut self, bytes: Bytes, keep_min: usize) {
+        if bytes.len() < keep_min {
             return self.put(&bytes);
         }
         self.seal();
@@ -131,10 +137,18 @@ impl Rope {
         self.put_bytes(whole.slice_ref(part));
     }
 
+    /// Appends a part of an item that is a slice of `whole`; shares it when it is of some size.
+    pub fn put_part_of_item(&mut self, whole: &Bytes, part: &[u8]) {
+        if part.len() < KEEP_PART_MIN {
+            return self.put(part);
+        }
+        self.put_or_keep(whole.slice_ref(part), KEEP_PART_MIN);
+    }
+
     /// Appends another rope, sharing its pieces.
     pub fn append(&mut self, other: Rope) {
         for piece in other.into_pieces() {
-            self.put_bytes(piece);
+            self.put_or_keep(piece, KEEP_PART_MIN);
         }
     }
 
@@ -198,6 +212,22 @@ mod tests {
         check(4, [3, 1, 2], 1);
         // Copied, shared, copied.
         check(400, [5].into_iter().chain(10..300).chain([2]), 3);
+    }
+
+    #[test]
+    fn parts_of_items_are_shared_where_they_are_of_some_size() {
+        let whole = Bytes::from(vec![7; KEEP_SLICE_MIN]);
+        let (mut inner, mut rope) = (Rope::default(), Rope::default());
+        for len in [10, KEEP_PART_MIN, KEEP_PART_MIN - 1] {
+            inner.put(b"lead");
+            inner.put_part_of_item(&whole, &whole[..len]);
+        }
+        rope.put(b"head");
+        rope.append(inner);
+        let pieces = rope.into_pieces();
+        let shared = |piece: &&Bytes| whole.as_ptr_range().contains(&piece.as_ptr());
+        assert_eq!(pieces.iter().filter(shared).count(), 1);
+        assert_eq!(pieces.concat().len(), 4 + 3 * 4 + 10 + 2 * KEEP_PART_MIN - 1);
     }
 
     #[test]

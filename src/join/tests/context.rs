@@ -67,6 +67,21 @@ fn nobody_asks_where_nobody_wants_to_know() {
 }
 
 #[test]
+fn what_spans_claim_is_known_if_it_is_wanted_when_they_leave() {
+    let spans = [span(1, 1, 0).says("user.id", "ann"), span(1, 2, 1).says("session.id", "s")];
+    for (came, leaves) in [(false, true), (true, true), (true, false)] {
+        let mut join = Join::new(settings(), 1);
+        join.find_out(came, came);
+        give(&mut join, ms(0), &Origin::anonymous(), &spans);
+        join.find_out(leaves, leaves);
+        let (_, leaving) = run(&mut join, ms(60_000)).remove(0);
+        let said = [Text::User, Text::Session].map(|which| text(&leaving, which).is_some());
+        let has: Vec<bool> = leaving.spans(&leaving.blocks[0]).map(|span| !span.has.is_none()).collect();
+        assert_eq!((said, has), ([leaves; 2], vec![leaves; 2]), "wanted when they came: {came}");
+    }
+}
+
+#[test]
 fn a_phantom_parent_of_a_span_given_by_hand_is_taken_away() {
     let leaving = leave(&[span(1, 5, 99).named("pay").marked_root(), span(1, 6, 5)]);
     assert_eq!(mends(&leaving), [(5, Mend { parent: parent(99, 0), unmark: false })]);

@@ -198,6 +198,21 @@ fn a_large_span_stays_a_slice_and_its_request_is_charged() {
 }
 
 #[test]
+fn a_span_is_shared_with_a_request_that_is_in_proportion() {
+    // Spans of one trace, of so many bytes each: whether the first goes out as a slice.
+    let shares = |bytes: usize, spans: u64| {
+        let mut join = Join::new(settings(), 1);
+        let all: Vec<Span> =
+            (1..=spans).map(|id| span(1, id, id - 1).says("fill", "y".repeat(bytes))).collect();
+        give(&mut join, ms(0), &nobody(), &all);
+        let (_, leaving) = run(&mut join, ms(10_000)).remove(0);
+        let first = leaving.spans(&leaving.blocks[0]).next().map(|span| span.bytes);
+        matches!(first, Some(crate::join::SpanBytes::Shared(_)))
+    };
+    assert!(shares(5_000, 20) && !shares(5_000, 40) && !shares(3_000, 20));
+}
+
+#[test]
 fn a_trace_that_waits_copies_its_spans_out_of_a_request_that_is_mostly_others() {
     let mut join = Join::new(settings(), 1);
     // Thirty traces of one request; the root of every second one is still to come.
