@@ -12,6 +12,7 @@ use super::entries::{Entries, Which};
 use super::index::Index;
 use super::map::Map;
 use super::names::{Names, Number};
+use super::registers::Register;
 use super::slots::{LEN, Nests, Slot, slots};
 use super::value::Value;
 use super::wholes::Wholes;
@@ -85,6 +86,37 @@ impl<'a> Draft<'a> {
         draft.index.fill();
         draft.entries.fill(&draft.index);
         draft
+    }
+
+    /// Of a message that somebody has gone through.
+    #[inline(always)]
+    pub fn known(
+        index: Index<'a>,
+        names: &'a Names,
+        named: impl Iterator<Item = (Number, Register<'a>)>,
+    ) -> Self {
+        let entries = Entries::known(names, named);
+        Self { index, entries, scalars: SmallVec::new(), any: None, whole: Wholes::default() }
+    }
+
+    /// It was written to field by field and key by key.
+    pub fn is_simple(&self) -> bool {
+        self.any.is_none() && self.whole.all().next().is_none() && self.entries.are_simple()
+    }
+
+    /// How many fields and how many keys were written.
+    pub fn written(&self) -> (usize, usize) {
+        (self.scalars.len(), self.entries.len())
+    }
+
+    /// What comes behind the message, in that order: whether it is a key, and its place among what was written.
+    pub fn behind(&self) -> impl Iterator<Item = (bool, usize)> {
+        let is_new = |(_, (place, raw)): &(usize, &(Place, Raw<'a>))| match place.within {
+            0 => *raw != Raw::Absent && self.index.last_of(place.field).is_none(),
+            _ => self.messages(place.field).next().is_none(),
+        };
+        let fields = self.scalars.iter().enumerate().filter(is_new).map(|(nth, _)| (false, nth));
+        fields.chain(self.entries.behind(&self.index).map(|nth| (true, nth)))
     }
 
     /// The message as it came.

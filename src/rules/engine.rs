@@ -14,6 +14,7 @@ use super::mistake::Mistake;
 use super::names;
 use super::program::{Condition, Statement};
 use super::reader::Reader;
+use super::recall::{Division, Recalling};
 use super::scene::Scene;
 use super::spots::{self, Home};
 use super::table::Tables;
@@ -29,7 +30,9 @@ pub(super) const STATEMENTS_MAX: usize = 4096;
 /// Compiled once, run on every item. Shared freely between threads.
 #[derive(Debug, Default)]
 pub struct Rules {
-    groups: Vec<Ready>,
+    pub(super) groups: Vec<Ready>,
+    /// For what is remembered of earlier items.
+    pub(super) divisions: Vec<Division>,
     /// Where each statement was written, by its number.
     pub(super) parts: Vec<Part>,
     pub(super) reads: Reads,
@@ -132,7 +135,13 @@ impl Rules {
         }
         let mut statements = rules.groups.iter().flat_map(|group| &group.statements);
         rules.samples = statements.any(|(_, statement)| statement.editor.name == "sample");
-        if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let contexts = [Context::Span, Context::Log].into_iter();
+        rules.divisions =
+            contexts.filter_map(|context| Division::of(context, &rules.groups, &rules.names)).collect();
+        Ok(rules)
     }
 
     /// Whether any rule looks at the items of `signal`.
@@ -206,6 +215,11 @@ impl Rules {
         self.apply(Context::Scope, scope, frame)
     }
 
+    /// The same as [`Rules::apply_item`] for items that come one behind the other.
+    pub fn recalling(&self, signal: Signal) -> Recalling<'_> {
+        Recalling::of(self, signal, self.divisions.iter().find(|of| of.context.signal() == Some(signal)))
+    }
+
     /// What becomes of the body of a Span, LogRecord or Metric. Profiles have no rules.
     pub fn apply_item<'a>(&'a self, signal: Signal, item: &'a [u8], frame: Frame<'a>) -> Outcome {
         match signal {
@@ -262,7 +276,7 @@ impl Rules {
 }
 
 /// A failed statement whose group says that nothing may run behind it.
-struct Stop;
+pub(super) struct Stop;
 
 impl Ready {
     /// Whether it makes no difference if `next` is a part of it.
@@ -276,7 +290,7 @@ impl Ready {
     }
 
     #[inline]
-    fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
+    pub fn run<'a>(&'a self, scene: &mut Scene<'a>, outcome: &mut Outcome) -> Result<(), Stop> {
         scene.current = None;
         scene.forget();
         self.run_on(scene, outcome)
@@ -311,18 +325,29 @@ impl Ready {
         if !meant {
             return Ok(());
         }
-        for (number, statement) in &self.statements {
-            match statement.run(scene) {
-                Ok(false) => continue,
-                Ok(true) if outcome.matched.last() != Some(number) => outcome.matched.push(*number),
-                Ok(true) => {}
-                Err(trouble) => self.failed(*number, trouble, outcome)?,
-            }
-            if scene.inner().map_or(scene.dropped, |inner| inner.dropped) {
+        for statement in &self.statements {
+            if self.step(statement, scene, outcome)? && scene.inner().map_or(scene.dropped, |i| i.dropped) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// One of its statements; says whether that did something.
+    #[inline]
+    pub fn step<'a>(
+        &'a self,
+        (number, statement): &'a (u32, Statement),
+        scene: &mut Scene<'a>,
+        outcome: &mut Outcome,
+    ) -> Result<bool, Stop> {
+        match statement.run(scene) {
+            Ok(false) => return Ok(false),
+            Ok(true) if outcome.matched.last() != Some(number) => outcome.matched.push(*number),
+            Ok(true) => {}
+            Err(trouble) => self.failed(*number, trouble, outcome)?,
+        }
+        Ok(true)
     }
 
     fn failed(&self, number: u32, trouble: Trouble, outcome: &mut Outcome) -> Result<(), Stop> {

@@ -63,6 +63,28 @@ impl<'a> Entries<'a> {
         Self { registers: Registers::of(names), written: Vec::new(), maps: SmallVec::new() }
     }
 
+    /// Of a message of which this is known.
+    #[inline(always)]
+    pub fn known(names: &'a Names, named: impl Iterator<Item = (Number, Register<'a>)>) -> Self {
+        let registers = Registers::known(names, named);
+        Self { registers, written: Vec::new(), maps: SmallVec::new() }
+    }
+
+    /// No list was taken apart.
+    pub fn are_simple(&self) -> bool {
+        self.maps.is_empty()
+    }
+
+    /// The places, among those that were written, of those that come behind the message.
+    pub fn behind(&self, index: &Index<'a>) -> impl Iterator<Item = usize> {
+        let came = |written: &Written<'a>| match written.number {
+            Some(number) => self.registers.get(number).last != 0,
+            None => index.key_values(written.field, &written.key).next().is_some(),
+        };
+        let is_new = move |(_, written): &(usize, &Written<'a>)| written.value.is_some() && !came(written);
+        self.written.iter().enumerate().filter(is_new).map(|(nth, _)| nth)
+    }
+
     /// Notes what stands in the message under the named keys.
     pub fn fill(&mut self, index: &Index<'a>) {
         self.registers.fill(index);

@@ -8,13 +8,15 @@ use crate::wire::attr::Attr;
 /// Field numbers whose last field is found without a search.
 const DIRECT: usize = 17;
 
+/// Of the low numbers: one more than the place of the last field that has it.
+pub type Last = [u32; DIRECT];
+
 #[derive(Clone, Debug)]
 pub struct Index<'a> {
     base: &'a [u8],
     /// All fields, in their order.
     fields: SmallVec<[Slot; 24]>,
-    /// Of the low numbers: one more than the place of the last field that has it.
-    last: [u32; DIRECT],
+    last: Last,
 }
 
 impl<'a> Index<'a> {
@@ -31,6 +33,22 @@ impl<'a> Index<'a> {
             }
             slot
         }));
+    }
+
+    /// Of a message that somebody has gone through.
+    #[inline(always)]
+    pub fn known(base: &'a [u8], fields: impl Iterator<Item = Slot>, last: Last) -> Self {
+        Self { base, fields: fields.collect(), last }
+    }
+
+    pub fn last_places(fields: impl Iterator<Item = Slot>) -> Last {
+        let mut last = [0; DIRECT];
+        for (behind, slot) in (1..).zip(fields) {
+            if let Some(last) = last.get_mut(slot.number() as usize) {
+                *last = behind;
+            }
+        }
+        last
     }
 
     /// The message as it came.

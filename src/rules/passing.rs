@@ -80,6 +80,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
         };
         let mut parts = Parts::of(begun, block.len());
         let routes = !self.rules.routes().is_nowhere();
+        let mut rules = self.rules.recalling(self.signal);
         for slot in items() {
             let item = slot.body(block);
             let frame = Frame {
@@ -91,7 +92,7 @@ impl<Random: FnMut() -> u128, See: FnMut(&[u8], &Outcome)> Passing<'_, Random, S
                 random: (self.random)(),
                 ..Frame::default()
             };
-            let mut outcome = self.rules.apply_item(self.signal, item, frame);
+            let mut outcome = rules.apply_item(item, frame);
             (self.see)(item, &outcome);
             ruled.troubles.append(&mut outcome.troubles);
             if outcome.dropped || outcome.sampled_out {

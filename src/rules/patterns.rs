@@ -6,9 +6,9 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ahash::RandomState;
 use regex::{Regex, RegexBuilder};
 
+use super::hash::Hash;
 use super::map::utf8;
 
 /// Bytes a compiled pattern may take. A counted repetition of a counted repetition wants more.
@@ -24,20 +24,14 @@ const KNOWN_LEN_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Pattern {
     regex: Regex,
-    seeds: [u64; 2],
-    /// Hashes of texts, the last bit of each being the verdict. The hash is seeded anew for each pattern, so two
-    /// texts have the same with a chance of one in 2^63, whoever chose them.
+    hash: Hash,
+    /// Hashes of texts, the last bit of each being the verdict.
     known: [[AtomicU64; WAYS]; SETS],
 }
 
 impl Pattern {
     pub fn of(regex: Regex) -> Self {
-        let hasher = RandomState::new();
-        Self {
-            regex,
-            seeds: [1_u8, 2].map(|nth| hasher.hash_one(nth) | 1),
-            known: [const { [const { AtomicU64::new(0) }; WAYS] }; SETS],
-        }
+        Self { regex, hash: Hash::new(), known: [const { [const { AtomicU64::new(0) }; WAYS] }; SETS] }
     }
 
     pub fn is_match(&self, text: &str) -> bool {
@@ -46,7 +40,7 @@ impl Pattern {
 
     /// The same of what should be UTF-8.
     pub fn is_match_bytes(&self, text: &[u8]) -> bool {
-        let hash = if text.len() > KNOWN_LEN_MAX { 0 } else { self.hash(text) };
+        let hash = if text.len() > KNOWN_LEN_MAX { 0 } else { self.hash.of(text) };
         // Zero is what is there before anything is.
         let Some(set) = self.known.get(hash as usize / 2 % SETS).filter(|_| hash > 1) else {
             return self.regex.is_match(&utf8(text));
@@ -63,34 +57,6 @@ impl Pattern {
         let place = free.or_else(|| set.get((hash >> 32) as usize % WAYS));
         place.into_iter().for_each(|known| known.store(hash & !1 | u64::from(verdict), Ordering::Relaxed));
         verdict
-    }
-}
-
-impl Pattern {
-    /// Sixteen bytes at a time, multiplied with each other: texts are short.
-    fn hash(&self, text: &[u8]) -> u64 {
-        let [start, factor] = self.seeds;
-        let mix = |hash: u64, bytes: &[u8; 16]| {
-            let (low, high) =
-                (u128::from_le_bytes(*bytes) as u64, (u128::from_le_bytes(*bytes) >> 64) as u64);
-            let product = u128::from(hash ^ low ^ start) * u128::from(high ^ factor);
-            product as u64 ^ (product >> 64) as u64
-        };
-        let (whole, rest) = text.as_chunks::<16>();
-        let hash = whole.iter().fold(text.len() as u64, mix);
-        match (text.last_chunk::<16>(), text.first_chunk::<8>(), text.last_chunk::<8>()) {
-            _ if rest.is_empty() => hash,
-            // The last sixteen, some of them for the second time.
-            (Some(last), ..) => mix(hash, last),
-            (None, Some(first), Some(last)) => {
-                let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-                mix(hash, &(u128::from(first) | u128::from(last) << 64).to_le_bytes())
-            }
-            _ => {
-                let bytes = rest.iter().fold(0, |all: u128, byte| all << 8 | u128::from(*byte));
-                mix(hash, &bytes.to_le_bytes())
-            }
-        }
     }
 }
 

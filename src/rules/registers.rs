@@ -36,6 +36,19 @@ impl<'a> Registers<'a> {
         Self { names, all: SmallVec::new() }
     }
 
+    /// Of a message of which this is known.
+    #[inline(always)]
+    pub fn known(names: &'a Names, named: impl Iterator<Item = (Number, Register<'a>)>) -> Self {
+        let mut all = SmallVec::new();
+        all.resize(names.len(), Register::default());
+        for (number, register) in named {
+            if let Some(place) = all.get_mut(usize::from(number)) {
+                *place = register;
+            }
+        }
+        Self { names, all }
+    }
+
     /// Notes what stands in the message under the named keys.
     pub fn fill(&mut self, index: &Index<'a>) {
         let names = self.names;

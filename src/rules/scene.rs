@@ -68,11 +68,16 @@ const POINTS: u32 = 1;
 
 impl<'a> Scene<'a> {
     pub fn of(context: Context, item: &'a [u8], frame: Frame<'a>, names: &'a Tables) -> Self {
+        Self::about(context, Draft::of(item, names.of(context)), frame, names)
+    }
+
+    #[inline(always)]
+    pub fn about(context: Context, item: Draft<'a>, frame: Frame<'a>, names: &'a Tables) -> Self {
         Self {
             frame,
             context,
             names,
-            item: Draft::of(item, names.of(context)),
+            item,
             around: Default::default(),
             inners: None,
             current: None,
@@ -84,6 +89,16 @@ impl<'a> Scene<'a> {
             route: None,
             drawn: Cell::new(0),
         }
+    }
+
+    /// Something was said about the item as a whole.
+    pub fn decided(&self) -> bool {
+        self.dropped || self.threshold.is_some() || self.route.is_some()
+    }
+
+    /// That, or it was changed otherwise than field by field and key by key.
+    pub fn goes_further(&self) -> bool {
+        self.decided() || self.recast.is_some() || self.inners.is_some() || !self.item.is_simple()
     }
 
     /// How many events or points there are for `context` to look at.

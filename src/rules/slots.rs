@@ -42,6 +42,17 @@ impl Slot {
         self.start as usize..self.end as usize
     }
 
+    /// Where what it carries begins.
+    #[inline]
+    pub fn body_at(&self) -> u32 {
+        self.body
+    }
+
+    #[inline]
+    pub fn end(&self) -> u32 {
+        self.end
+    }
+
     #[inline]
     pub fn body<'a>(&self, message: &'a [u8]) -> &'a [u8] {
         message.get(self.body as usize..self.end as usize).unwrap_or_default()
@@ -106,6 +117,10 @@ impl Iterator for Slots<'_> {
             }
             [tag @ 8..0x80, ..0x80, ..] if tag & 7 == 0 => (u32::from(tag), 2, 0),
             [tag @ 8..0x80, ..] if tag & 7 == 1 => (u32::from(tag), 1, 8),
+            // A span's flags.
+            [low @ 0x80..=0xff, high @ 1..0x80, ..] if low & 7 == 5 => {
+                (u32::from(low & 0x7f) | u32::from(high) << 7, 2, 4)
+            }
             _ => self.measured(rest)?,
         };
         let (field, rest) = rest.split_at_checked(head + len)?;

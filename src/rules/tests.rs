@@ -9,6 +9,7 @@ mod lambdas;
 mod messages;
 mod paths;
 mod properties;
+mod recall;
 mod roads;
 mod shapes;
 mod xml;

@@ -99,6 +99,7 @@ pub fn apply(
     // Of each span that was looked at, the nearest that is kept: itself, or one above it.
     let mut kept: Vec<Option<usize>> = vec![None; members.len()];
     let mut threshold = None;
+    let mut recalling = rules.recalling(Signal::Traces);
     for at in parents_first(&parents) {
         let (Some(member), Some(fated)) = (members.get(at), ruled.spans.get_mut(at)) else { continue };
         let above = parents.get(at).copied().flatten().and_then(|parent| kept.get(parent).copied().flatten());
@@ -116,7 +117,7 @@ pub fn apply(
         let outcome = if member.dropped {
             Outcome { dropped: true, ..Outcome::default() }
         } else {
-            rules.apply_item(Signal::Traces, member.span, frame)
+            recalling.apply_item(member.span, frame)
         };
         threshold = threshold.max(outcome.threshold);
         if !outcome.dropped {

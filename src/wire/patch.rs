@@ -37,6 +37,12 @@ impl Patch {
         self.edits.is_empty()
     }
 
+    /// Each stretch and what comes in its place, in the order of the message.
+    pub fn stretches(&self) -> impl Iterator<Item = (Range<usize>, &[u8])> {
+        let new = |edit: &Edit| self.bytes.get(edit.new.clone()).unwrap_or_default();
+        self.edits.iter().map(move |edit| (edit.gone.clone(), new(edit)))
+    }
+
     /// Makes room for so many stretches and new bytes.
     pub fn reserve(&mut self, edits: usize, bytes: usize) {
         self.edits.reserve(edits);

@@ -67,7 +67,12 @@ pub fn group(context: Option<Context>, statements: &[&str]) -> Group {
 
 #[track_caller]
 pub fn rules(context: Option<Context>, statements: &[&str]) -> Rules {
-    match Rules::compile(&[group(context, statements)]) {
+    rules_of(&[group(context, statements)])
+}
+
+#[track_caller]
+pub fn rules_of(groups: &[Group]) -> Rules {
+    match Rules::compile(groups) {
         Ok(rules) => rules,
         Err(mistakes) => {
             let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
@@ -89,7 +94,13 @@ pub fn run(rules: &Rules, span: &Span) -> Span {
     let bytes = span.encode_to_vec();
     let outcome = rules.apply_item(Signal::Traces, &bytes, frame());
     assert_eq!(outcome.troubles, [], "{outcome:?}");
-    Span::decode(outcome.edits.apply(&bytes).as_slice()).expect("a span")
+    let after = outcome.edits.apply(&bytes);
+    // When it comes again, too.
+    let mut recalling = rules.recalling(Signal::Traces);
+    for _ in 0..3 {
+        assert_eq!(recalling.apply_item(&bytes, frame()).edits.apply(&bytes), after);
+    }
+    Span::decode(after.as_slice()).expect("a span")
 }
 
 pub fn span() -> Span {
