@@ -10,6 +10,8 @@ use super::{records, spans};
 pub enum Content {
     /// So many spans of one service, each 10 a trace.
     Flat(u16),
+    /// The same, but of values that vary as in a service at work, in many requests before one comes again.
+    Varied(u16),
     /// Traces of 12 spans over 3 services, 4 spans each; a request of 100 spans from each service in turn, with all
     /// that it did for 25 traces.
     Services,
@@ -30,9 +32,12 @@ impl Content {
         match self {
             Content::Metrics => Signal::Metrics,
             Content::Logs => Signal::Logs,
-            Content::Flat(_) | Content::Services | Content::Scattered | Content::Llm | Content::Orphans => {
-                Signal::Traces
-            }
+            Content::Flat(_)
+            | Content::Varied(_)
+            | Content::Services
+            | Content::Scattered
+            | Content::Llm
+            | Content::Orphans => Signal::Traces,
         }
     }
 
@@ -40,6 +45,7 @@ impl Content {
     pub fn templates(self) -> Vec<Template> {
         match self {
             Content::Flat(spans) => vec![spans::flat(spans)],
+            Content::Varied(spans) => spans::varied(spans),
             Content::Services => spans::services(),
             Content::Scattered => spans::scattered(),
             Content::Llm => vec![spans::llm()],
@@ -52,7 +58,7 @@ impl Content {
     /// Spans of each trace; 0 where traces are never whole, or there are none.
     pub fn trace_spans(self) -> usize {
         match self {
-            Content::Flat(_) | Content::Llm => 10,
+            Content::Flat(_) | Content::Varied(_) | Content::Llm => 10,
             Content::Services | Content::Scattered => spans::TRACE_SPANS,
             Content::Orphans | Content::Metrics | Content::Logs => 0,
         }

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
 
-use super::template::{Template, span_mark, trace_mark};
+use super::template::{self, Template, span_mark, trace_mark};
 
 /// Spans of one trace over three services.
 pub const TRACE_SPANS: usize = 12;
@@ -85,6 +85,74 @@ fn span(trace: u16, nth: u16, parent: Option<u16>, name: &str, kind: i32) -> Spa
 pub fn flat(spans: u16) -> Template {
     let one = |n: u16| span(n / 10, n % 10, (!n.is_multiple_of(10)).then_some(0), "GET /v1/orders/{id}", 3);
     request("orders", (0..spans).map(one).collect())
+}
+
+/// Requests of the same spans in which values vary as they do in a service at work: nothing that an order has its own
+/// of comes twice (its URL, its user, its statement), the rest is drawn from what a few services say. A quarter are
+/// calls to a database, some of the others failed, and not all have all attributes.
+pub fn varied(spans: u16) -> Vec<Template> {
+    (0..VARIED).map(|nth| request("orders", (0..spans).map(|n| varied_span(nth, n)).collect())).collect()
+}
+
+/// Requests before the same come again.
+const VARIED: u64 = 64;
+
+fn varied_span(request: u64, n: u16) -> Span {
+    let mut state = request << 16 | u64::from(n);
+    let mut draw = |of: u64| {
+        state = template::mix(state);
+        state % of
+    };
+    let (order, user, host) = (draw(90_000_000), draw(9_000_000), draw(6));
+    let server = format!(
+        "{}.internal.example.com",
+        ["orders", "stock", "users", "mail", "pay", "search"][host as usize]
+    );
+    let method = ["GET", "GET", "GET", "POST", "PUT", "DELETE"][draw(6) as usize];
+    let status = [200, 200, 200, 200, 200, 201, 204, 302, 404, 422, 500, 503][draw(12) as usize];
+    let path = ["orders", "baskets", "items", "users"][draw(4) as usize];
+    let agent =
+        format!("{}/{}.{}", ["okhttp", "okhttp", "axios", "curl"][draw(4) as usize], draw(4), draw(9));
+    let thread = text("thread.name", &format!("http-nio-8080-exec-{}", draw(200)));
+    let attributes = if draw(4) == 0 {
+        let statement = format!("SELECT id, state FROM {path} WHERE customer = {user} AND id = {order}");
+        vec![
+            text("db.system.name", "postgresql"),
+            text("db.namespace", path),
+            text("db.query.text", &statement),
+            text("server.address", &server),
+            number("server.port", 5432),
+            number("db.response.returned_rows", draw(60) as i64),
+            thread,
+            text("enduser.id", &format!("customer-{user}")),
+        ]
+    } else {
+        let mut all = vec![
+            text("http.request.method", method),
+            text("url.full", &format!("https://{server}/v1/{path}/{order}")),
+            text("server.address", &server),
+            number("server.port", 443),
+            number("http.response.status_code", status),
+            text("network.protocol.version", "1.1"),
+            text("user_agent.original", &agent),
+            thread,
+        ];
+        if draw(3) > 0 {
+            all.push(text("enduser.id", &format!("customer-{user}")));
+        }
+        if draw(3) == 0 {
+            all.push(number("http.response.body.size", draw(100_000) as i64));
+        }
+        all
+    };
+    let start = 1_795_347_879_000_000_000 + draw(1_000_000_000);
+    Span {
+        attributes,
+        start_time_unix_nano: start,
+        end_time_unix_nano: start + draw(900_000_000),
+        status: Some(Status { code: if status >= 500 { 2 } else { 0 }, ..Status::default() }),
+        ..span(n / 10, n % 10, (!n.is_multiple_of(10)).then_some(0), "GET /v1/orders/{id}", 3)
+    }
 }
 
 /// Three requests, one a service, of the same 25 traces: what a service did for a trace comes together.

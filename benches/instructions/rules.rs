@@ -17,27 +17,37 @@ use crate::meter::Meter;
 const TEN: &str = include_str!("../rules/ten.ottl");
 const IDLE: &str = "drop() where span.name == \"GET /healthz\"";
 const SPANS: u16 = 100;
-/// Requests of a run.
+/// Requests of a run; more where the first of them are spent on getting to know what comes.
 const TIMES: u64 = 10;
+const VARIED_TIMES: u64 = 40;
 
 pub fn steps() -> Vec<Step> {
     let ten = || compiled(TEN.lines());
     let idle = || compiled(std::iter::repeat_n(IDLE, 10));
     vec![
-        step("rules/pass", ten(), pass),
-        step("rules/pass_idle", idle(), pass),
-        step("rules/joined", ten(), joined),
-        step("rules/joined_idle", idle(), joined),
+        step("rules/pass", ten(), pass, FLAT),
+        step("rules/pass_idle", idle(), pass, FLAT),
+        step("rules/pass_varied", ten(), pass, VARIED),
+        step("rules/joined", ten(), joined, FLAT),
+        step("rules/joined_idle", idle(), joined, FLAT),
+        step("rules/joined_varied", ten(), joined, VARIED),
     ]
 }
 
-fn step(name: &'static str, rules: Rules, once: fn(&Rules, &[u8], &mut Meter)) -> Step {
-    let body: Bytes = Content::Flat(SPANS).templates()[0].fresh(1);
+const FLAT: Content = Content::Flat(SPANS);
+const VARIED: Content = Content::Varied(SPANS);
+
+fn step(name: &'static str, rules: Rules, once: fn(&Rules, &[u8], &mut Meter), content: Content) -> Step {
+    let bodies: Vec<Bytes> = content.templates().iter().map(|template| template.fresh(1)).collect();
+    let times = if content == VARIED { VARIED_TIMES } else { TIMES };
+    let mut next = 0;
     let run = move |meter: &mut Meter| {
-        let block = messages(&body, 1).next().unwrap_or_default();
-        (0..TIMES).for_each(|_| once(&rules, block, meter));
+        for _ in 0..times {
+            once(&rules, messages(&bodies[next], 1).next().unwrap_or_default(), meter);
+            next = (next + 1) % bodies.len();
+        }
     };
-    Step { name, spans: u64::from(SPANS) * TIMES, run: Box::new(run) }
+    Step { name, spans: u64::from(SPANS) * times, run: Box::new(run) }
 }
 
 fn compiled<'a>(statements: impl Iterator<Item = &'a str>) -> Rules {
