@@ -21,9 +21,16 @@ const SETTLES: Duration = Duration::from_secs(1);
 /// Runs until SIGTERM or SIGINT, then drains. SIGHUP has the configuration read again. `settled` is called
 /// once the start is over.
 pub fn run(plan: Plan, standing: Standing, settled: fn()) -> ExitCode {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().thread_name("io").worker_threads(io_threads(cores(), plan.lanes));
-    let runtime = match builder.build() {
+    let mut builder = match io_threads(cores(), plan.lanes) {
+        // The thread that waits for the end can as well do it: then nothing is handed from one to another.
+        1 => tokio::runtime::Builder::new_current_thread(),
+        several => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.thread_name("io").worker_threads(several);
+            builder
+        }
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => return fail(format!("can't start the runtime: {cause}")),
     };

@@ -84,16 +84,16 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
     let (scoring, poster) = start_scores(&plan, &budget, &meters, clock, &give_up)?.unzip();
     exporters.extend(poster);
     let watchers = Watchers::new(meters.clone(), plan.recent);
-    let (lanes, queues) = Lanes::new(plan.lanes, LANE_DEPTH);
+    let (lanes, inboxes) = Lanes::new(plan.lanes, LANE_DEPTH);
     let (lanes_give_up, eager) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let pulses: Vec<_> = queues.iter().map(|_| Pulse::new(clock.now())).collect();
+    let pulses: Vec<_> = inboxes.iter().map(|_| Pulse::new(clock.now())).collect();
     let reloads = Reloads::of(&plan, standing, &meters, clock);
     let mut threads = Vec::new();
-    for (number, work) in queues.into_iter().enumerate() {
+    for (number, inbox) in inboxes.into_iter().enumerate() {
         let lane = Lane {
             number,
             lanes: plan.lanes,
-            work,
+            inbox,
             clock,
             pulse: pulses[number].clone(),
             live: reloads.live.clone(),

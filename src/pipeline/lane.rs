@@ -8,25 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::TryRecvError;
 
 use super::journey::Journey;
 use super::live::Live;
 use super::shelf::{self, Outlet};
 use crate::follow::Followed;
 use crate::model::{Clock, Time};
-use crate::queue::Lanes;
 use crate::queue::lanes::Work;
+use crate::queue::pace::Pace;
+use crate::queue::{Inbox, Lanes};
 use crate::telemetry::Meters;
 use crate::wire::Signal;
 
-/// Longest sleep, so that a lane looks at the budget now and then.
-const NAP: Duration = Duration::from_millis(250);
 /// How long to wait for a full outbox before trying again.
 const FULL_NAP: Duration = Duration::from_millis(5);
-/// How long a lane that was just busy lets requests gather. Whoever offers one need not wake it, and what it
-/// works on at once it waits for once; of the moment a trace is held it is a hundredth.
-const GATHER: Duration = Duration::from_micros(500);
 /// Requests taken before looking at what is due, and at what the join holds by then.
 const BURST: usize = 64;
 /// Items in them: a span of its own trace can take twenty times its bytes in the join.
@@ -55,7 +51,7 @@ impl Pulse {
 pub struct Lane {
     pub number: usize,
     pub lanes: usize,
-    pub work: Receiver<Work>,
+    pub inbox: Inbox,
     pub clock: Clock,
     pub pulse: Pulse,
     /// What may change between two turns.
@@ -69,11 +65,8 @@ pub struct Lane {
     pub outlets: Vec<Outlet>,
 }
 
-/// Whether the thread goes on.
-enum Next {
-    Go,
-    End,
-}
+/// The lane has been told to end.
+struct End;
 
 impl Lane {
     /// Runs until told to drain. `fresh` makes a journey with nothing in hand.
@@ -93,77 +86,69 @@ impl Lane {
     }
 
     fn work(&self, journey: &mut Journey) {
+        let mut pace = Pace::new(self.clock.now());
+        let mut taken = 0;
         loop {
             let now = self.clock.now();
             self.pulse.beat(now);
-            journey.keep_up(&self.live);
             if self.eager.load(Ordering::Relaxed) {
                 journey.flush(now);
             } else {
                 journey.advance(now);
             }
-            if let Next::End = self.turn(now, journey) {
-                return self.end(journey);
+            if journey.shelf.is_full() {
+                std::thread::sleep(FULL_NAP);
+                continue;
+            }
+            if self.inbox.is_empty() {
+                self.inbox.sleep(pace.rest(self.clock.now(), taken, journey.next_due()));
+                taken = 0;
+            }
+            journey.keep_up(&self.live);
+            match self.burst(journey) {
+                Ok(more) => taken += more,
+                Err(End) => return self.end(journey),
             }
         }
     }
 
-    /// Waits for work, or until something is due, and does a burst of it.
-    fn turn(&self, now: Time, journey: &mut Journey) -> Next {
-        if journey.shelf.is_full() {
-            std::thread::sleep(FULL_NAP);
-            return Next::Go;
-        }
-        let wait = journey.next_due().map_or(NAP, |due| due.since(now).min(NAP));
-        let first = match self.work.recv_timeout(wait) {
-            Ok(work) => work,
-            Err(RecvTimeoutError::Timeout) => return Next::Go,
-            Err(RecvTimeoutError::Disconnected) => return Next::End,
-        };
-        // Taken from the queue one by one: what is taken must be done.
-        let mut items = 0;
-        for work in std::iter::once(first).chain(self.work.try_iter().take(BURST)) {
+    /// Does what waits, but not so much at once that what is due waits long. Returns how many it took.
+    fn burst(&self, journey: &mut Journey) -> Result<usize, End> {
+        let (mut taken, mut items) = (0, 0);
+        while taken < BURST && items < BURST_ITEMS {
+            // Taken from the queue one by one: what is taken must be done.
+            let work = match self.inbox.take() {
+                Ok(work) => work,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err(End),
+            };
+            taken += 1;
             if let Work::Take(request) | Work::Note(request) = &work {
                 items += request.index.items;
             }
-            if let Next::End = self.step(work, journey) {
-                return Next::End;
-            }
-            if items >= BURST_ITEMS {
-                break;
-            }
+            self.step(work, journey)?;
         }
-        if self.work.is_empty() {
-            std::thread::sleep(GATHER);
-        }
-        Next::Go
+        Ok(taken)
     }
 
-    fn step(&self, work: Work, journey: &mut Journey) -> Next {
+    fn step(&self, work: Work, journey: &mut Journey) -> Result<(), End> {
         let now = self.clock.now();
         let mine = |trace| self.lanes == 1 || Lanes::of(trace, self.lanes) == self.number;
         match work {
-            Work::Take(request) => {
-                journey.take(now, &request, mine);
-                Next::Go
-            }
-            Work::Note(request) => {
-                journey.note(now, &request, mine);
-                Next::Go
-            }
-            Work::Show(limit, reply) => {
-                // Whoever asked may be gone.
-                let _ = reply.try_send(journey.show(now, limit));
-                Next::Go
-            }
-            Work::Drain => Next::End,
+            Work::Take(request) => journey.take(now, &request, mine),
+            Work::Note(request) => journey.note(now, &request, mine),
+            // Whoever asked may be gone.
+            Work::Show(limit, reply) => drop(reply.try_send(journey.show(now, limit))),
+            Work::Drain => return Err(End),
         }
+        Ok(())
     }
 
     /// Lets everything go, waiting for room in the outboxes until told to give up.
     fn end(&self, journey: &mut Journey) {
-        for work in self.work.try_iter() {
-            self.step(work, journey);
+        while let Ok(work) = self.inbox.take() {
+            // Told to end twice is told to end.
+            let _ = self.step(work, journey);
         }
         journey.drain(self.clock.now());
         while journey.shelf.is_full() && !self.give_up.load(Ordering::Acquire) {
@@ -191,6 +176,7 @@ mod tests {
     use super::super::tests::lane::plain;
     use super::*;
     use crate::model::Origin;
+    use crate::queue::inbox::inbox;
     use crate::queue::{Admitted, Budget, Outbox};
     use crate::wire::{Detail, Limits, Signals, walk};
 
@@ -228,16 +214,16 @@ mod tests {
             outbox: outbox.clone(),
         }];
         let [first, second, third] = requests;
-        let (give, work) = crossbeam_channel::unbounded();
+        let (inlet, inbox) = inbox(4);
         for request in [request(&budget, first), broken(&budget, second), request(&budget, third)] {
-            give.send(Work::Take(Arc::new(request))).unwrap();
+            inlet.offer(Work::Take(Arc::new(request)), false).unwrap();
         }
-        give.send(Work::Drain).unwrap();
+        inlet.end_with(Work::Drain);
         let (pulse, give_up) = (Pulse::new(clock.now()), Arc::default());
         let lane = Lane {
             number: 0,
             lanes,
-            work,
+            inbox,
             clock,
             pulse,
             live: Arc::new(Followed::fixed(Live::default())),

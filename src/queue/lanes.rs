@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, bounded};
 use thiserror::Error;
 
-use super::Admitted;
+use super::inbox::{Inbox, Inlet, inbox};
+use super::{Admitted, pace};
 use crate::join::HeldTrace;
 use crate::wire::{Index, Signal, TraceId};
 
@@ -16,8 +17,8 @@ pub struct Busy;
 
 /// More than there are threads that offer.
 const OFFERS_AT_ONCE: usize = 64;
-/// Requests waiting for a lane above which it is behind: a millisecond's work or two.
-const BEHIND: usize = 32;
+/// Requests waiting for a lane above which it is behind: some milliseconds' work, and twice what wakes it.
+const BEHIND: usize = 2 * pace::MANY;
 
 /// What a lane is asked to do.
 #[derive(Debug)]
@@ -34,14 +35,14 @@ pub enum Work {
 /// The sending side of all lanes.
 #[derive(Clone, Debug)]
 pub struct Lanes {
-    senders: Arc<[Sender<Work>]>,
+    inlets: Arc<[Inlet]>,
 }
 
 impl Lanes {
-    /// `count` lanes with room for `depth` requests each, and the receiving ends for their threads.
-    pub fn new(count: usize, depth: usize) -> (Self, Vec<Receiver<Work>>) {
-        let (senders, receivers) = (0..count.max(1)).map(|_| bounded(depth)).unzip::<_, _, Vec<_>, Vec<_>>();
-        (Self { senders: senders.into() }, receivers)
+    /// `count` lanes with room for `depth` requests each, and what their threads take them from.
+    pub fn new(count: usize, depth: usize) -> (Self, Vec<Inbox>) {
+        let (inlets, inboxes) = (0..count.max(1)).map(|_| inbox(depth)).unzip::<_, _, Vec<_>, Vec<_>>();
+        (Self { inlets: inlets.into() }, inboxes)
     }
 
     /// The lane that owns a trace. The low half of a trace id is the random one (W3C Trace Context
@@ -58,73 +59,74 @@ impl Lanes {
     /// [`Busy`] when one of them is full. Lanes that had taken it keep it: the caller will send it
     /// again, and the join collapses what came twice.
     pub fn offer(&self, request: Admitted) -> Result<(), Busy> {
-        let (request, lanes) = (Arc::new(request), self.senders.len());
+        let lanes = self.inlets.len();
+        let paid = &request.reservation;
+        let now = pace::is_large(paid.bytes(), paid.budget().limit(), lanes);
+        let request = Arc::new(request);
         if lanes == 1 {
-            return self.give(0, Work::Take(request));
+            return self.give(0, Work::Take(request), now);
         }
         let Index { spans, notes, .. } = &request.index;
         if request.signal == Signal::Traces && !spans.is_empty() {
             let wanted = self.owners(spans.iter().map(|span| span.trace));
-            return self.give_all(&wanted, |_| Work::Take(request.clone()));
+            return self.give_all(&wanted, |_| Work::Take(request.clone()), now);
         }
         // Nothing to keep together: spread by arrival.
         let any = usize::try_from(request.arrived.0 % lanes as u64).unwrap_or(0);
         if notes.is_empty() {
-            return self.give(any, Work::Take(request));
+            return self.give(any, Work::Take(request), now);
         }
         let mut wanted = self.owners(notes.iter().map(|note| note.trace));
         wanted[any] = true;
-        self.give_all(&wanted, |lane| match lane == any {
+        let work = |lane| match lane == any {
             true => Work::Take(request.clone()),
             false => Work::Note(request.clone()),
-        })
+        };
+        self.give_all(&wanted, work, now)
     }
 
     /// By lane, whether it owns one of these traces.
     fn owners(&self, traces: impl Iterator<Item = TraceId>) -> Vec<bool> {
-        let lanes = self.senders.len();
+        let lanes = self.inlets.len();
         let mut wanted = vec![false; lanes];
         traces.for_each(|trace| wanted[Self::of(trace, lanes)] = true);
         wanted
     }
 
     /// Gives to all lanes that are wanted, or, if one of them is nearly full, to none.
-    fn give_all(&self, wanted: &[bool], work: impl Fn(usize) -> Work) -> Result<(), Busy> {
+    fn give_all(&self, wanted: &[bool], work: impl Fn(usize) -> Work, now: bool) -> Result<(), Busy> {
         let mut wanted = (0..wanted.len()).filter(|&lane| wanted[lane]);
         if wanted.clone().any(|lane| self.is_nearly_full(lane)) {
             return Err(Busy);
         }
-        wanted.try_for_each(|lane| self.give(lane, work(lane)))
+        wanted.try_for_each(|lane| self.give(lane, work(lane), now))
     }
 
     /// Every lane is full: whatever comes now will be refused, so it need not be read.
     pub fn is_full(&self) -> bool {
-        self.senders.iter().all(Sender::is_full)
+        self.inlets.iter().all(Inlet::is_full)
     }
 
     /// More wait than the lanes will have done in a moment.
     pub fn are_behind(&self) -> bool {
-        self.len() >= BEHIND * self.senders.len()
+        self.len() >= BEHIND * self.inlets.len()
     }
 
     /// Looks at every lane before giving to any, with room for the offers other threads make meanwhile.
     fn is_nearly_full(&self, lane: usize) -> bool {
-        let lane = &self.senders[lane];
-        lane.len() + OFFERS_AT_ONCE >= lane.capacity().unwrap_or(usize::MAX)
+        self.inlets[lane].room() <= OFFERS_AT_ONCE
     }
 
-    fn give(&self, lane: usize, work: Work) -> Result<(), Busy> {
-        self.senders[lane].try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => Busy,
-        })
+    fn give(&self, lane: usize, work: Work, now: bool) -> Result<(), Busy> {
+        self.inlets[lane].offer(work, now)
     }
 
     /// Asks every lane what it holds; blocks until all have answered, so never call it on a lane or
     /// an async worker. A lane that is gone or full says nothing.
     pub fn held(&self, limit: usize) -> Vec<HeldTrace> {
-        let (reply, answers) = bounded(self.senders.len());
-        self.senders.iter().for_each(|lane| {
-            let _ = lane.try_send(Work::Show(limit, reply.clone()));
+        let (reply, answers) = bounded(self.inlets.len());
+        self.inlets.iter().for_each(|lane| {
+            let _ = lane.offer(Work::Show(limit, reply.clone()), true);
         });
         drop(reply);
         answers.iter().flatten().take(limit).collect()
@@ -132,15 +134,12 @@ impl Lanes {
 
     /// Tells every lane to let go and end, after what it was given before. Blocks while one is full.
     pub fn drain(&self) {
-        self.senders.iter().for_each(|lane| {
-            // A lane that is gone has nothing to let go of.
-            let _ = lane.send(Work::Drain);
-        });
+        self.inlets.iter().for_each(|lane| lane.end_with(Work::Drain));
     }
 
     /// Requests waiting in all lanes.
     pub fn len(&self) -> usize {
-        self.senders.iter().map(Sender::len).sum()
+        self.inlets.iter().map(Inlet::waiting).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -193,7 +192,8 @@ mod tests {
     fn what_has_no_trace_is_spread_over_the_lanes() {
         let (lanes, queues) = Lanes::new(2, 8);
         (0..4).for_each(|n| lanes.offer(request(Signal::Metrics, n)).unwrap());
-        assert_eq!(queues.iter().map(Receiver::len).collect::<Vec<_>>(), [2, 2]);
+        let waiting = |queue: &Inbox| std::iter::from_fn(|| queue.take().ok()).count();
+        assert_eq!(queues.iter().map(waiting).collect::<Vec<_>>(), [2, 2]);
     }
 
     #[test]
@@ -206,8 +206,9 @@ mod tests {
         };
         logs.index.notes = [3, 4, 7].map(note).to_vec();
         lanes.offer(logs).unwrap();
-        let did =
-            |queue: &Receiver<Work>| queue.try_iter().map(|work| matches!(work, Work::Take(_))).collect();
+        let did = |queue: &Inbox| {
+            std::iter::from_fn(|| queue.take().ok()).map(|work| matches!(work, Work::Take(_))).collect()
+        };
         let given: Vec<Vec<bool>> = queues.iter().map(did).collect();
         assert_eq!(given, [vec![true], vec![false], vec![]], "traces 4 and 7 are those of lane 1");
     }

@@ -146,7 +146,7 @@ impl Gate {
 
     /// A gate with a lane nobody empties, for tests and `probe`.
     pub fn alone(memory: usize, request_max: usize) -> Self {
-        let (lanes, _receivers) = crate::queue::Lanes::new(1, 1);
+        let (lanes, _inboxes) = crate::queue::Lanes::new(1, 1);
         let meters = Arc::new(crate::telemetry::Meters::new());
         let inner = Inner {
             lanes,

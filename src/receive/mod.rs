@@ -5,6 +5,7 @@
 //! waits for a queue: a full one is answered at once.
 
 mod admit;
+mod ahead;
 mod beyond;
 mod body;
 mod conn;

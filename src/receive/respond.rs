@@ -242,6 +242,8 @@ impl Body for Reply {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
+            // What ends in trailers is gRPC, whose messages say their length themselves: no `content-length`.
+            Kind::Piece { trailers: Some(_), .. } => SizeHint::default(),
             Kind::Piece { data, .. } => SizeHint::with_exact(data.len() as u64),
             Kind::Stream(body) => body.size_hint(),
         }

@@ -218,7 +218,8 @@ impl Server {
     async fn serve(&self, socket: Stream, watch: Arc<Watch>, from: Option<IpAddr>) {
         let origins = Origins::new(self.anonymous.clone(), from);
         let conn = Arc::new(Conn::new(self.gate.clone(), self.doors.clone(), origins, watch.clone()));
-        let service = service_fn(move |request| conn.clone().answer(request));
+        // Boxed: on its way to a task of its own it is moved five times, with all that an export may need.
+        let service = service_fn(move |request| Box::pin(conn.clone().answer(request)));
         let mut http = pin!(self.protocol.serve_connection(TokioIo::new(socket), service));
         let mut turns = Turns::new(watch.clone());
         let mut silence = Silence::new(watch, self.gate.timeouts, self.clock);

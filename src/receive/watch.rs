@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Timeouts;
+use super::ahead::Ahead;
 use crate::model::Time;
 
 /// The length of HTTP/2's connection preface.
@@ -56,7 +57,7 @@ impl Drop for InFlight<'_> {
 ///
 /// The scheduler runs what an answer wakes at once, which is the connection: every reply would be a write, a
 /// packet and a wake-up of the caller of its own. Whoever gives way once writes what has been answered by then
-/// together. Over HTTP/1 there is one request at a time, and nothing to give way to.
+/// together. Where nothing else is in flight, as always over HTTP/1, there is nothing to give way to.
 #[derive(Debug)]
 pub struct Turns {
     watch: Arc<Watch>,
@@ -73,7 +74,7 @@ impl Turns {
     /// Whether to let others run first: once after answers came, never twice in a row.
     pub fn gives_way(&mut self) -> bool {
         let answered = self.watch.ended.load(Relaxed);
-        let fresh = answered != self.answered && self.watch.http2.load(Relaxed);
+        let fresh = answered != self.answered && self.watch.in_flight.load(Relaxed) > 0;
         self.answered = answered;
         self.gave_way = fresh && !self.gave_way;
         self.gave_way
@@ -119,16 +120,17 @@ impl Patience {
     }
 }
 
-/// A socket that tells a [`Watch`] what it reads.
+/// A socket that tells a [`Watch`] what is read of it.
 #[derive(Debug)]
 pub struct Watched<S> {
     socket: S,
+    ahead: Ahead,
     watch: Arc<Watch>,
 }
 
 impl<S> Watched<S> {
     pub fn new(socket: S, watch: Arc<Watch>) -> Self {
-        Self { socket, watch }
+        Self { socket, ahead: Ahead::default(), watch }
     }
 }
 
@@ -139,7 +141,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.socket).poll_read(cx, buf);
+        let Self { socket, ahead, .. } = &mut *self;
+        let polled = ahead.poll_read(socket, cx, buf);
         if let Some(came) = buf.filled().get(before..)
             && !came.is_empty()
         {
@@ -212,24 +215,18 @@ mod tests {
     }
 
     #[test]
-    fn answers_over_http_2_are_given_way_to_once() {
+    fn answers_are_given_way_to_once_while_others_are_in_flight() {
         let watch = Arc::new(Watch::default());
         let mut turns = Turns::new(watch.clone());
-        watch.came(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let other = watch.begin();
         let mut answer = || {
             drop(watch.begin());
             turns.gives_way()
         };
         assert_eq!([answer(), answer(), answer()], [true, false, true]);
         assert!(!turns.gives_way(), "nothing was answered since");
-    }
-
-    #[test]
-    fn over_http_1_there_is_nobody_to_give_way_to() {
-        let watch = Arc::new(Watch::default());
-        watch.came(b"POST / HTTP/1.1\r\n\r\n");
-        drop(watch.begin());
-        assert!(!Turns::new(watch).gives_way());
+        drop(other);
+        assert!(!turns.gives_way(), "nobody else is to be answered");
     }
 
     #[test]

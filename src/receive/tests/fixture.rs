@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossbeam_channel::Receiver;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -16,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::model::Clock;
 use crate::queue::lanes::Work;
-use crate::queue::{Admitted, Budget, Lanes};
+use crate::queue::{Admitted, Budget, Inbox, Lanes};
 use crate::receive::{Inner, Listen, Settings, bind, serve};
 use crate::telemetry::Meters;
 use crate::wire::Signal;
@@ -47,7 +46,7 @@ impl Default for With {
 /// A running edge with two listeners.
 pub struct Edge {
     pub addresses: [SocketAddr; 2],
-    pub lane: Receiver<Work>,
+    pub lane: Inbox,
     pub budget: Arc<Budget>,
     pub meters: Arc<Meters>,
     pub stop: CancellationToken,
@@ -69,7 +68,7 @@ impl Edge {
             join: with.join,
             ..with.settings
         };
-        let (lanes, mut receivers) = Lanes::new(1, with.depth);
+        let (lanes, mut inboxes) = Lanes::new(1, with.depth);
         let (budget, meters) = (Budget::new(with.memory), Arc::new(Meters::new()));
         let inner = Inner {
             lanes,
@@ -90,7 +89,7 @@ impl Edge {
         let addresses = [addresses[0], addresses[1]];
         let stop = CancellationToken::new();
         let served = tokio::spawn(serve(bound, settings, inner, stop.clone()));
-        let lane = receivers.remove(0);
+        let lane = inboxes.remove(0);
         Self { addresses, lane, budget, meters, _stop: stop.clone().drop_guard(), stop, served }
     }
 
@@ -104,7 +103,7 @@ impl Edge {
             Work::Take(admitted) => Some(admitted),
             Work::Note(_) | Work::Show(..) | Work::Drain => None,
         };
-        self.lane.try_iter().filter_map(admitted).collect()
+        std::iter::from_fn(|| self.lane.take().ok()).filter_map(admitted).collect()
     }
 
     /// The value of `name{labels}` now.

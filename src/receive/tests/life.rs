@@ -37,7 +37,7 @@ async fn a_unix_socket_is_served_and_a_stale_file_replaced_but_a_live_one_is_not
     let refused = bind(&settings).await.unwrap_err().to_string();
     assert!(refused.ends_with("another process listens on it: stop it, or choose another path"), "{refused}");
 
-    let (lanes, _receivers) = Lanes::new(1, 8);
+    let (lanes, _inboxes) = Lanes::new(1, 8);
     let meters = std::sync::Arc::new(Meters::new());
     let inner = Inner {
         lanes,
