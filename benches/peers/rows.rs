@@ -4,7 +4,7 @@
 
 use crate::bench::Bench;
 use crate::caller::Transport::{Grpc, Http};
-use crate::common::Content::{self, Flat, Llm, Logs, Metrics, Scattered, Services};
+use crate::common::Content::{self, Flat, Llm, Logs, Metrics, Scattered, Services, Varied};
 use crate::contender::{Contender, Peer};
 use crate::load::{Load, Pace};
 use crate::mark::{Mark, Verdict};
@@ -75,6 +75,15 @@ pub const ROWS: &[Row] = &[
         ),
     },
     Row {
+        name: "varied",
+        what: "gRPC → gRPC, same, of spans whose values differ as in a service at work",
+        how: beside(
+            full(Varied(100), 1),
+            &[LABEL, NGINX, COLLECTOR],
+            &[Mark::Of(Peer::Collector, 1.0 / 5.0)],
+        ),
+    },
+    Row {
         name: "http",
         what: "HTTP → HTTP, same",
         how: beside(
@@ -122,6 +131,15 @@ pub const ROWS: &[Row] = &[
             full(Flat(100), 2),
             &[LABEL, TEN_RULES, COLLECTOR, COLLECTOR_RULES],
             &[Mark::More(0.5), Mark::MoreOf(0.25)],
+        ),
+    },
+    Row {
+        name: "rules-varied",
+        what: "ten rules, of spans whose values differ as in a service at work",
+        how: beside(
+            full(Varied(100), 2),
+            &[LABEL, TEN_RULES, COLLECTOR, COLLECTOR_RULES],
+            &[Mark::MoreOf(0.25)],
         ),
     },
     Row {
