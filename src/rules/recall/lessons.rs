@@ -53,7 +53,11 @@ pub type Reads = SmallVec<[u32; 2]>;
 pub struct Lessons {
     /// Where they read: places among the fields. `None`: what they come to is not to be known.
     reads: Option<Reads>,
-    known: HashTable<Known>,
+    known: Vec<Known>,
+    /// Where they stand there, by their hashes.
+    places: HashTable<u32>,
+    /// Of the item before: the next mostly says the same.
+    last: u32,
     odds: Odds,
     bytes: usize,
 }
@@ -107,7 +111,7 @@ impl Learnt {
 
 impl Lessons {
     pub fn of(reads: Option<Reads>) -> Self {
-        Self { reads, known: HashTable::new(), odds: Odds::default(), bytes: 0 }
+        Self { reads, known: Vec::new(), places: HashTable::new(), last: 0, odds: Odds::default(), bytes: 0 }
     }
 
     pub fn are_about(&self, reads: &Reads) -> bool {
@@ -124,41 +128,44 @@ impl Lessons {
         kept: &mut usize,
         learn: impl FnOnce() -> Lesson,
     ) -> Option<&Lesson> {
-        let Self { reads: Some(reads), known, odds, bytes } = self else { return None };
+        let Self { reads: Some(reads), known, places, last, odds, bytes } = self else { return None };
         if !odds.are_good() {
             return None;
         }
         if known.len() >= KNOWN_MAX {
             *kept = kept.saturating_sub(std::mem::take(bytes));
-            *known = HashTable::new();
+            (*known, *places) = (Vec::new(), HashTable::new());
         }
         let values = || reads.iter().map(|place| value(*place));
-        let hash = hash.of_all(values());
-        let is = |known: &Known| known.hash == hash && says(&known.said, values());
         let mut grow = |by: usize| {
             *bytes += by;
             *kept += by;
         };
-        match known.entry(hash, is, |known| known.hash) {
-            Entry::Occupied(known) => {
-                odds.note(true);
-                let known = known.into_mut();
-                if matches!(known.lesson, Lesson::Noted) {
-                    known.lesson = learn();
-                    grow(known.lesson.bytes());
+        if known.get(*last as usize).is_none_or(|known| !says(&known.said, values())) {
+            let hash = hash.of_all(values());
+            let of = |place: &u32| known.get(*place as usize);
+            let is = |place: &u32| of(place).is_some_and(|it| it.hash == hash && says(&it.said, values()));
+            match places.entry(hash, is, |place| of(place).map_or(0, |known| known.hash)) {
+                Entry::Occupied(place) => *last = *place.get(),
+                Entry::Vacant(place) => {
+                    odds.note(false);
+                    let said = said(values());
+                    if said.len() <= SAID_MAX && !odds.are_bad() {
+                        grow(said.len() + 2 * (size_of::<Known>() + size_of::<u32>()));
+                        place.insert(known.len() as u32);
+                        known.push(Known { hash, said, lesson: Lesson::Noted });
+                    }
+                    return None;
                 }
-                Some(&known.lesson)
-            }
-            Entry::Vacant(place) => {
-                odds.note(false);
-                let said = said(values());
-                if said.len() <= SAID_MAX && !odds.are_bad() {
-                    grow(said.len() + 2 * size_of::<Known>());
-                    place.insert(Known { hash, said, lesson: Lesson::Noted });
-                }
-                None
             }
         }
+        odds.note(true);
+        let known = known.get_mut(*last as usize)?;
+        if matches!(known.lesson, Lesson::Noted) {
+            known.lesson = learn();
+            grow(known.lesson.bytes());
+        }
+        Some(&known.lesson)
     }
 }
 
