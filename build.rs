@@ -1,22 +1,9 @@
-//! Generates the inspection API's types and service from `proto/`, in Rust alone: no protoc needed. The
-//! compiled file is kept beside them, for reflection to show. And says how the image's binary is linked.
+//! Says how the image's binary is linked.
 
-use std::path::PathBuf;
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed=proto");
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
     // The image's binary: what places it in memory takes half a megabyte, packed a few kilobytes.
     if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl") {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
-    let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_imports(true).include_source_info(true).open_file("spandrel/v1/inspection.proto")?;
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    std::fs::write(out.join("inspection.bin"), compiler.encode_file_descriptor_set())?;
-    let files = compiler.file_descriptor_set();
-    tonic_prost_build::configure()
-        .build_transport(false)
-        .bytes(".spandrel.v1.JoinedTrace")
-        .compile_fds(files)?;
-    Ok(())
 }

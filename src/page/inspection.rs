@@ -11,14 +11,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::Summary;
 use super::admin::{Sources, StatusInfo};
 use super::proto::inspection_server::{Inspection, InspectionServer};
 use super::proto::{
     JoinedTrace, SignalCounts, StatusRequest, StatusResponse, Upstream, WatchRequest, WatchResponse,
 };
-use super::watch::{Kind, Looking};
-use super::{Summary, Watchers};
 use crate::telemetry::Meters;
+use crate::watch::{Kind, Looking, Watchers};
 use crate::wire::Signal;
 
 /// The service, to be put among the admin port's routes. Watches end when `stop` fires.

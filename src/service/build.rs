@@ -10,25 +10,26 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::journey::Journey;
-use super::keep::{self, PAGE};
-use super::lane::{Lane, Pulse};
 use super::reload::Reloads;
-use super::ruler::Ruler;
-use super::scoring::Scoring;
-use super::shelf::{Outlet, Shelf};
-use super::tally::LaneMeters;
 use super::watch;
 use crate::config::{Plan, Standing};
 use crate::export::{self, SetupError};
 use crate::join::Join;
 use crate::model::{Clock, Relay};
-use crate::page::{Watchers, admin};
+use crate::page::admin;
+use crate::pipeline::journey::Journey;
+use crate::pipeline::keep::{self, PAGE};
+use crate::pipeline::lane::{Lane, Pulse};
+use crate::pipeline::ruler::Ruler;
+use crate::pipeline::scoring::Scoring;
+use crate::pipeline::shelf::{Outlet, Shelf};
+use crate::pipeline::tally::LaneMeters;
 use crate::queue::batcher::Batcher;
 use crate::queue::{Budget, Lanes, Outbox};
 use crate::receive::{self, BindError, Listen};
 use crate::rules::memo::Memo;
 use crate::telemetry::Meters;
+use crate::watch::Watchers;
 use crate::wire::{Signal, Signals};
 
 /// Requests a lane's queue holds; their bytes are bounded by the budget.
