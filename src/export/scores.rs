@@ -26,7 +26,7 @@ use super::read::{self, FAILURE_MAX};
 use super::retry::Backoff;
 use super::target::Target;
 use super::{Settings, SetupError};
-use crate::model::Clock;
+use crate::model::{Clock, background};
 use crate::queue::Budget;
 use crate::queue::scores::{Score, Scores, count};
 use crate::semantics::Dialect;
@@ -69,7 +69,7 @@ pub fn scores(
         failing: false,
     };
     let (scores, queue) = Scores::new(budget, meters);
-    Ok(Some((scores, tokio::spawn(poster.run(queue, give_up)))))
+    Ok(Some((scores, background(poster.run(queue, give_up)))))
 }
 
 /// The one who posts.

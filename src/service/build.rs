@@ -15,7 +15,7 @@ use super::watch;
 use crate::config::{Plan, Standing};
 use crate::export::{self, SetupError};
 use crate::join::Join;
-use crate::model::{Clock, Relay};
+use crate::model::{Clock, Relay, background};
 use crate::page::admin;
 use crate::pipeline::journey::Journey;
 use crate::pipeline::keep::{self, PAGE};
@@ -127,14 +127,14 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
         stop: stop.clone(),
     };
     if plan.memory_follows {
-        tokio::spawn(watch::follow_memory(budget.clone(), plan.recent, stop.clone()));
+        background(watch::follow_memory(budget.clone(), plan.recent, stop.clone()));
     }
     let drain = plan.drain;
     let watch = watch::start(&plan, state, watchers).await?;
     let relay = relay(&plan, &meters)?;
     let noting = reloads.noting.clone();
     let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay, noting };
-    let edge = tokio::spawn(receive::serve(bound, plan.receive, inner, stop.clone()));
+    let edge = background(receive::serve(bound, plan.receive, inner, stop.clone()));
     let admin = watch.admin();
     let following = reloads.start(stop.clone());
     Ok(Running {
@@ -168,7 +168,7 @@ fn start_exporters(
     let bytes_max = if plan.upstreams.len() > 1 { budget.limit() / 2 } else { usize::MAX };
     if plan.upstreams.is_empty() {
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
-        let keeper = tokio::spawn(keep::settle_here(outbox.clone(), meters.clone()));
+        let keeper = background(keep::settle_here(outbox.clone(), meters.clone()));
         let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, default: true, outbox };
         return Ok((vec![here], vec![keeper]));
     }
@@ -281,7 +281,7 @@ impl Running {
     pub async fn drain(self) -> LeftOver {
         let deadline = tokio::time::sleep(self.drain);
         let (give_up, lanes_give_up) = (self.give_up.clone(), self.lanes_give_up.clone());
-        let alarm = tokio::spawn(async move {
+        let alarm = background(async move {
             deadline.await;
             lanes_give_up.store(true, Ordering::Release);
             give_up.cancel();

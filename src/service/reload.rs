@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Look, Plan, SourceState, Standing};
 use crate::follow::{Followed, Looked, Reading};
-use crate::model::{Clock, Interest, Noting, Time};
+use crate::model::{Clock, Interest, Noting, Time, background};
 use crate::pipeline::live::Live;
 use crate::telemetry::Meters;
 
@@ -71,7 +71,7 @@ impl Reloads {
     pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
         let this = self.clone();
         this.taken();
-        tokio::spawn(self.live.clone().follow(stop, move |looked| {
+        background(self.live.clone().follow(stop, move |looked| {
             let outcome = match looked {
                 Looked::Fresh => {
                     this.taken();

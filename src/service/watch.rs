@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::reload::Reloads;
 use crate::config::{Plan, found};
 use crate::join::{HeldTrace, WaitsFor};
-use crate::model::Clock;
+use crate::model::{Clock, background};
 use crate::page::admin::{Admin, BindError, Shows, Sources, StatusInfo};
 use crate::page::console::{Console, Form};
 use crate::page::counted;
@@ -75,7 +75,7 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
         let Some(listen) = listen else { continue };
         let admin = Admin::bind(listen, shows).await?;
         let address = admin.address();
-        *port = Some((address, tokio::spawn(admin.serve(sources.clone(), close_admin.clone()))));
+        *port = Some((address, background(admin.serve(sources.clone(), close_admin.clone()))));
     }
     let [admin, probes] = ports;
     // The first lookers of a new process always find room.
