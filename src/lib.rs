@@ -1,6 +1,6 @@
 //! Spandrel: OTLP in, whole and labelled traces out.
 //!
-//! The modules stand in layer order, of two packages (`hot.rs`, `cold.rs`); a file imports only from layers below its own
+//! The modules stand in layer order, of three packages (`hot.rs`, `edge.rs`, `cold.rs`); a file imports only from layers below its own
 //! (`tests/it/tidy.rs` reads the `use crate::` lines and says which one goes up).
 //!
 //! A span's journey, in the words of the modules that carry it:
@@ -35,9 +35,9 @@ pub use spandrel_hot::watch;
 // L5: the lanes, and the journey on them.
 pub use spandrel_hot::pipeline;
 // L6: the edges. They never see each other.
-pub use spandrel_cold::export;
 pub use spandrel_cold::page;
-pub use spandrel_cold::receive;
+pub use spandrel_edge::export;
+pub use spandrel_edge::receive;
 // L7: the user's file -> a checked plan.
 pub use spandrel_cold::config;
 // L8: everything put together, and followed while it runs.

@@ -214,7 +214,7 @@ fn module(path: &Path) -> Option<&str> {
     let mut parts = path.strip_prefix("src").ok()?.components();
     let first = parts.next()?.as_os_str().to_str()?;
     match first {
-        "lib.rs" | "main.rs" | "hot.rs" | "cold.rs" => None,
+        "lib.rs" | "main.rs" | "hot.rs" | "edge.rs" | "cold.rs" => None,
         _ => Some(first.strip_suffix(".rs").unwrap_or(first)),
     }
 }
