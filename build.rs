@@ -1,22 +1,41 @@
-//! Generates the inspection API's types and service from `proto/`, in Rust alone: no protoc needed. The
-//! compiled file is kept beside them, for reflection to show. And says how the image's binary is linked.
+//! Says how the program is linked.
 
+use std::env::{var, var_os};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed=proto");
+/// Functions that came out alike are there once. lld can, which Rust links with on x86-64 unless told otherwise.
+const FOLD: &str = "-Wl,--icf=all";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
     // The image's binary: what places it in memory takes half a megabyte, packed a few kilobytes.
-    if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl") {
+    if var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl") {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
-    let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_imports(true).include_source_info(true).open_file("spandrel/v1/inspection.proto")?;
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    std::fs::write(out.join("inspection.bin"), compiler.encode_file_descriptor_set())?;
-    let files = compiler.file_descriptor_set();
-    tonic_prost_build::configure()
-        .build_transport(false)
-        .bytes(".spandrel.v1.JoinedTrace")
-        .compile_fds(files)?;
-    Ok(())
+    if can_link_with(FOLD) {
+        println!("cargo::rustc-link-arg-bins={FOLD}");
+    }
+}
+
+/// Tried on a program that does nothing, with the linker and the flags that the real one gets.
+fn can_link_with(argument: &str) -> bool {
+    let (Some(rustc), Ok(target), Some(out)) = (var_os("RUSTC"), var("TARGET"), var_os("OUT_DIR")) else {
+        return false;
+    };
+    let out = PathBuf::from(out);
+    let source = out.join("nothing.rs");
+    if std::fs::write(&source, "fn main() {}").is_err() {
+        return false;
+    }
+    let mut command = Command::new(rustc);
+    command.arg(source).arg("-o").arg(out.join("nothing")).args(["--target", &target]);
+    if let Ok(linker) = var("RUSTC_LINKER") {
+        command.arg(format!("-Clinker={linker}"));
+    }
+    command.args(
+        var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default().split('\u{1f}').filter(|flag| !flag.is_empty()),
+    );
+    command.arg(format!("-Clink-arg={argument}"));
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }

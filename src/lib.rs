@@ -1,6 +1,6 @@
 //! Spandrel: OTLP in, whole and labelled traces out.
 //!
-//! The modules stand in layer order; a file imports only from layers below its own
+//! The modules stand in layer order, of three packages (`hot.rs`, `edge.rs`, `cold.rs`); a file imports only from layers below its own
 //! (`tests/it/tidy.rs` reads the `use crate::` lines and says which one goes up).
 //!
 //! A span's journey, in the words of the modules that carry it:
@@ -15,28 +15,32 @@
 //! `telemetry` has counted each of these steps.
 
 // L0: bytes <-> views. No I/O, no clock, no async, no panic on any input.
-pub mod wire;
+pub use spandrel_hot::wire;
 // L1: nouns.
-pub mod model;
+pub use spandrel_hot::model;
 // L1, above them: what we say about ourselves.
-pub mod telemetry;
+pub use spandrel_hot::telemetry;
 // L1, beside it: files that change under us.
-pub mod follow;
+pub use spandrel_hot::follow;
 // L2: what spans mean.
-pub mod semantics;
+pub use spandrel_hot::semantics;
 // L2, above it: what the user wants changed.
-pub mod rules;
+pub use spandrel_hot::rules;
 // L3: the join. Pure: `now` is passed in.
-pub mod join;
+pub use spandrel_hot::join;
 // L4: bounded queues between the parts.
-pub mod queue;
-// L5: the edges. They never see each other.
-pub mod export;
-pub mod page;
-pub mod receive;
-// L6: the user's file -> a checked plan.
-pub mod config;
-// L7: everything put together.
-pub mod pipeline;
-// L8: the commands.
-pub mod cli;
+pub use spandrel_hot::queue;
+// L4, beside them: what leaves, for whoever looks.
+pub use spandrel_hot::watch;
+// L5: the lanes, and the journey on them.
+pub use spandrel_hot::pipeline;
+// L6: the edges. They never see each other.
+pub use spandrel_cold::page;
+pub use spandrel_edge::export;
+pub use spandrel_edge::receive;
+// L7: the user's file -> a checked plan.
+pub use spandrel_cold::config;
+// L8: everything put together, and followed while it runs.
+pub use spandrel_cold::service;
+// L9: the commands.
+pub use spandrel_cold::cli;

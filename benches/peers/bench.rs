@@ -1,9 +1,12 @@
 //! What a run of the bench is given: how much and how often.
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+
+use crate::ours;
 
 pub struct Bench {
     pub runtime: Runtime,
@@ -20,6 +23,8 @@ pub struct Bench {
 impl Bench {
     /// As the environment says.
     pub fn new() -> Self {
+        // Before anything is measured: it is built now.
+        LazyLock::force(&ours::PROGRAM);
         Self {
             // The load and the sink share the cores with what they measure.
             runtime: tokio::runtime::Builder::new_multi_thread()

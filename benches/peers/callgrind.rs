@@ -98,9 +98,9 @@ fn named(known: &mut HashMap<String, String>, value: &str) -> String {
 
 /// The stage a file belongs to; none for the tools of everybody.
 fn stage_of(file: &str) -> Option<String> {
-    if let Some(path) =
-        file.strip_prefix(env!("CARGO_MANIFEST_DIR")).and_then(|path| path.strip_prefix("/src/"))
-    {
+    // As the packages name them: `<root>/packages/hot/../../src/wire/walk.rs`.
+    let own = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).and_then(|path| path.split_once("/src/"));
+    if let Some((_, path)) = own {
         let stage = path.split('/').next().unwrap_or_default();
         return Some(format!("`src/{}`", stage.trim_end_matches(".rs")));
     }

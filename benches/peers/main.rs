@@ -8,8 +8,8 @@
 //! cargo bench --bench peers -- profile            # where instructions go, by stage, under callgrind
 //! ```
 //!
-//! It builds the Collector first, once, by its own builder through Go's modules (ten minutes, cold), and takes nginx
-//! from the distribution; what is not there is left out and said. A number without a delivery count is not a number:
+//! It builds the program as its users do, and the Collector, once, by its own builder through Go's modules (ten
+//! minutes, cold), and takes nginx from the distribution; what is not there is left out and said. A number without a delivery count is not a number:
 //! the sink counts every item, looks for the labels, and checks that joined traces came whole. Times on a shared
 //! machine wander; the ratios of one round are what to read.
 

@@ -1,8 +1,9 @@
 //! Spandrel with what every row needs, and what each row says beside it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::caller::Transport;
 use crate::contender::ten_rules;
@@ -10,8 +11,18 @@ use crate::load::Load;
 use crate::program::{Program, free_port};
 use crate::sink::{ENVIRONMENT, RELEASE};
 
-/// The program that is measured.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_spandrel");
+/// The program that is measured: built by itself, as its users build it, but with line tables. Beside it stands one
+/// that Cargo built with the benches, and so with what their dependencies ask of its own.
+pub static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--profile", "bench", "--locked", "--bin", "spandrel", "--target-dir"])
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.is_ok_and(|status| status.success()), "the program can be built");
+    target.join("release/spandrel")
+});
 
 /// Its configuration: `more` is what the row says, in YAML, in which `TEN` stands for ten rules.
 fn configuration(load: &Load, address: SocketAddr, sink: SocketAddr, more: &str) -> String {
@@ -33,7 +44,7 @@ fn configuration(load: &Load, address: SocketAddr, sink: SocketAddr, more: &str)
 /// Started with these variables, perhaps not listening yet.
 pub fn spawn(load: &Load, sink: SocketAddr, more: &str, variables: &[(&str, &str)]) -> Program {
     spawn_by(load, sink, more, |file| {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&*PROGRAM);
         command.arg("--config").arg(file).envs(variables.iter().copied());
         command
     })

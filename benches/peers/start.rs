@@ -1,6 +1,5 @@
 //! What a program is before it has anything to do: how soon it answers, what it holds, how large its file is.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -83,7 +82,7 @@ pub fn size(_: &Bench, what: &'static str) -> Findings {
     const MOST: f64 = 10.0;
     let directory = tempfile::tempdir().unwrap();
     let bare = directory.path().join("spandrel");
-    let stripped = Command::new("strip").arg("-o").arg(&bare).arg(Path::new(ours::PROGRAM)).status();
+    let stripped = Command::new("strip").arg("-o").arg(&bare).arg(&*ours::PROGRAM).status();
     let mark = format!("≤ {MOST} MB");
     let verdict = match stripped {
         Ok(status) if status.success() => {

@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tonic::body::Body;
 use tower::Service;
 
-use crate::model::Stream;
 use crate::model::relay::Streamed;
+use crate::model::{Stream, background};
 
 /// For a connection to be made.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -47,7 +47,7 @@ impl Channel {
         let handshake = builder.handshake(TokioIo::new(socket)).await;
         let (sender, connection) = handshake.map_err(std::io::Error::other)?;
         // What it ends with, whoever called is told.
-        tokio::spawn(connection);
+        background(connection);
         Ok(Self(sender))
     }
 }

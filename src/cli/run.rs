@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::{Plan, Standing};
 use crate::export::Protocol;
 use crate::page::banner::{Banner, Forward, Written};
-use crate::pipeline::{self, Running};
 use crate::receive::Listen;
+use crate::service::{self, Running};
 use crate::wire::Signals;
 
 use super::fail;
@@ -38,7 +38,7 @@ pub fn run(plan: Plan, standing: Standing, settled: fn()) -> ExitCode {
         let banner = banner(&plan);
         // Before anything is begun: unheard, it would end the process.
         let Ok(hangup) = signal(SignalKind::hangup()) else { return fail("can't listen for signals") };
-        match pipeline::start(plan, Some(standing)).await {
+        match service::start(plan, Some(standing)).await {
             Ok(running) => until_told(running, banner, hangup, settled).await,
             Err(cause) => fail(cause),
         }

@@ -193,7 +193,8 @@ mod tests {
 
     use super::*;
     use crate::page::testing::{captured, sources, written};
-    use crate::page::{Admin, Shows, Watchers};
+    use crate::page::{Admin, Shows};
+    use crate::watch::{self, Watchers};
 
     /// Standard output, as a channel of what is written.
     struct Out(mpsc::UnboundedSender<String>);
@@ -294,8 +295,8 @@ mod tests {
     async fn too_many_watching_is_said_and_final() {
         let watchers = watchers();
         let (address, _stop) = admin("127.0.0.1:0", &watchers).await;
-        let look = || watchers.look(crate::page::watch::Kind::Watch).unwrap();
-        let _all: Vec<_> = (0..crate::page::watch::LOOKERS_MAX).map(|_| look()).collect();
+        let look = || watchers.look(watch::Kind::Watch).unwrap();
+        let _all: Vec<_> = (0..watch::LOOKERS_MAX).map(|_| look()).collect();
         let ended = tail(&address, &Options::default()).ended.await.unwrap();
         assert!(matches!(ended, Err(End::Refused(why)) if why.contains("watching already")));
     }

@@ -25,7 +25,7 @@ use super::target::Target;
 use super::tls::{self, Secrets};
 use super::tunnel::{self, Proxy};
 use super::{Protocol, Settings, SetupError, Tls};
-use crate::model::Stream;
+use crate::model::{Stream, background};
 
 /// All addresses of a name, the TLS handshake and HTTP's together.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -216,7 +216,7 @@ impl Dialer {
         if !h2 {
             let handshake = http1::Builder::new().max_buf_size(H1_BUFFER_MAX).handshake(io).await;
             let (sender, connection) = handshake.map_err(failed)?;
-            tokio::spawn(async move {
+            background(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!("connection ended: {error}");
                 }
@@ -236,7 +236,7 @@ impl Dialer {
             .keep_alive_while_idle(false);
         let (sender, connection) = builder.handshake(io).await.map_err(failed)?;
         let every = self.ping_every.clone();
-        tokio::spawn(async move {
+        background(async move {
             if let Err(error) = connection.await {
                 tracing::debug!("connection ended: {error}");
                 calm_down(&error, &every);

@@ -29,6 +29,7 @@ use super::sender::{self, Upstream};
 use super::settle::Books;
 use super::target::Target;
 use super::{Gateways, Inner, Settings, SetupError};
+use crate::model::background;
 use crate::queue::{Batch, Outbox};
 use crate::wire::divide::{self, Part};
 use crate::wire::{Signal, TraceId};
@@ -194,7 +195,7 @@ impl Fleet {
     /// Hands batches to gateways until the outbox is closed and all is settled, or `give_up` fires.
     pub async fn run(mut self) {
         let (answers, mut answered) = mpsc::channel(1);
-        let asker = tokio::spawn(ask(self.names.clone(), self.inner.clock, answers));
+        let asker = background(ask(self.names.clone(), self.inner.clock, answers));
         let mut closed = false;
         while !(closed && self.is_done()) {
             let changed = self.shared.clone();
@@ -278,11 +279,11 @@ impl Fleet {
         let member = Member { at, fleet: self.shared.clone() };
         let upstream = Upstream::new(self.settings.clone(), inner, here)?.of_fleet(member, &at.to_string());
         let upstream = Arc::new(upstream);
-        let task = tokio::spawn(sender::run(upstream.clone(), self.give_up.clone()));
+        let task = background(sender::run(upstream.clone(), self.give_up.clone()));
         let (shared, retry, give_up) = (self.shared.clone(), self.settings.retry, self.give_up.clone());
         // Ends with the senders, which hold the only other handle to what it knocks with.
         let knocking = Arc::downgrade(&upstream);
-        tokio::spawn(give_up.run_until_cancelled_owned(async move {
+        background(give_up.run_until_cancelled_owned(async move {
             let mut backoff = Backoff::new(retry);
             while let Some(upstream) = knocking.upgrade() {
                 let is_down = shared.roll().down().any(|down| down == at);

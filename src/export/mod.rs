@@ -39,7 +39,7 @@ use std::time::Duration;
 use ::http::{HeaderName, HeaderValue, Uri};
 
 pub use relay::relay;
-pub use scores::{Scores, scores};
+pub use scores::scores;
 pub use tunnel::Proxy;
 
 use crate::wire::Signals;

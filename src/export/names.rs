@@ -16,6 +16,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use crate::model::background;
+
 /// Less than the 30 s in which a moved upstream is to be found.
 const ASK_EVERY: Duration = Duration::from_secs(20);
 /// With addresses at hand, a new answer is waited for no longer.
@@ -134,7 +136,7 @@ impl Names {
             state.asked = Some(Instant::now());
         }
         let names = self.clone();
-        tokio::spawn(async move {
+        background(async move {
             let asking = (names.resolver.0)(names.host.clone(), names.port);
             let answer = asking.await;
             let mut state = names.state();

@@ -1,7 +1,7 @@
 //! Posts scores to a vendor's server, one after the other, until each is taken, refused or given up.
 //!
-//! A score carries its own id, so that it may be posted again: it then replaces itself. Offering never waits; what
-//! does not fit, in number or in bytes, is lost and counted. Every score has one outcome (`spandrel_scores_total`).
+//! A score carries its own id, so that it may be posted again: it then replaces itself. They come out of
+//! `queue/scores.rs`. Every score has one outcome (`spandrel_scores_total`).
 //! The surprise: unlike a batch of OTLP, a score is tried again after any 5xx: REST has no rule against it.
 
 use std::collections::HashMap;
@@ -26,72 +26,17 @@ use super::read::{self, FAILURE_MAX};
 use super::retry::Backoff;
 use super::target::Target;
 use super::{Settings, SetupError};
-use crate::model::{Clock, Origin};
-use crate::queue::{Budget, Reservation};
+use crate::model::{Clock, background};
+use crate::queue::Budget;
+use crate::queue::scores::{Score, Scores, count};
 use crate::semantics::Dialect;
 use crate::telemetry::Meters;
 
-/// Scores that wait, and their bytes.
-const WAITING_MAX: usize = 4096;
-const WAITING_BYTES_MAX: usize = 4 << 20;
-/// What a score takes beside its body.
-const OVERHEAD: usize = size_of::<Score>() + 64;
 /// Callers whose project is remembered.
 const PROJECTS_MAX: usize = 1024;
 /// Where Langfuse takes scores, and where InteractiveAI says whose project a key is of.
 const LANGFUSE: &str = "/api/public/scores";
 const PROJECTS: &str = "/api/platform/v1/projects";
-
-/// Where lanes leave scores to be posted.
-#[derive(Clone, Debug)]
-pub struct Scores {
-    queue: mpsc::Sender<Score>,
-    /// What those that wait may take, and what the process may.
-    room: Arc<Budget>,
-    budget: Arc<Budget>,
-    meters: Arc<Meters>,
-}
-
-/// A score on its way.
-#[derive(Debug)]
-struct Score {
-    origin: Arc<Origin>,
-    body: Bytes,
-    since: Instant,
-    _paid: [Reservation; 2],
-}
-
-impl Scores {
-    /// Leaves a score of this caller's, as its server wants it.
-    pub fn offer(&self, origin: &Arc<Origin>, body: Vec<u8>) {
-        let outcome = match self.paid(OVERHEAD + body.len()) {
-            None => "queue_full",
-            Some(paid) => {
-                let score =
-                    Score { origin: origin.clone(), body: body.into(), since: Instant::now(), _paid: paid };
-                match self.queue.try_send(score) {
-                    Ok(()) => return,
-                    Err(mpsc::error::TrySendError::Full(_)) => "queue_full",
-                    Err(mpsc::error::TrySendError::Closed(_)) => "shutdown",
-                }
-            }
-        };
-        self.count(outcome);
-    }
-
-    /// Counts an evaluation that is no score.
-    pub fn count(&self, outcome: &str) {
-        count(&self.meters, outcome);
-    }
-
-    fn paid(&self, bytes: usize) -> Option<[Reservation; 2]> {
-        Some([self.room.try_reserve(bytes)?, self.budget.try_reserve(bytes)?])
-    }
-}
-
-fn count(meters: &Meters, outcome: &str) {
-    meters.scores.with_label_values(&[outcome]).inc();
-}
 
 /// Posts scores to the server behind an upstream until everybody who may offer some is gone and the queue is
 /// empty. When `give_up` fires, what is left is counted as lost with outcome `shutdown`.
@@ -111,7 +56,6 @@ pub fn scores(
     let Some(base) = upstream.base.clone() else { return Ok(None) };
     let target = Target::new(upstream)?;
     let dialer = Dialer::new(upstream, &target, Resolver::system())?;
-    let (give, queue) = mpsc::channel(WAITING_MAX);
     let poster = Poster {
         base,
         dialect,
@@ -124,9 +68,8 @@ pub fn scores(
         clock,
         failing: false,
     };
-    let room = Budget::new(WAITING_BYTES_MAX.min(budget.limit() / 16));
-    let scores = Scores { queue: give, room, budget: budget.clone(), meters: meters.clone() };
-    Ok(Some((scores, tokio::spawn(poster.run(queue, give_up)))))
+    let (scores, queue) = Scores::new(budget, meters);
+    Ok(Some((scores, background(poster.run(queue, give_up)))))
 }
 
 /// The one who posts.

@@ -10,8 +10,8 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
 use super::dial::DialError;
-use crate::model::Stream;
 use crate::model::relay::Streamed;
+use crate::model::{Stream, background};
 
 /// An answer to CONNECT longer than this is none.
 const ANSWER_MAX: usize = 16 << 10;
@@ -33,7 +33,7 @@ pub(super) async fn open(io: Stream, proxy: &Proxy, host: &str, port: u16) -> Re
     let failed = |error: hyper::Error| DialError::connect(format!("{at} opened no tunnel: {error}"));
     let handshake = http1::Builder::new().max_buf_size(ANSWER_MAX).handshake(TokioIo::new(io)).await;
     let (mut sender, connection) = handshake.map_err(failed)?;
-    tokio::spawn(connection.with_upgrades());
+    background(connection.with_upgrades());
     let request = ask(proxy, host, port).map_err(|error| DialError::connect(format!("{at}: {error}")))?;
     let answer = sender.send_request(request).await.map_err(failed)?;
     match answer.status().as_u16() {

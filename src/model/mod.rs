@@ -1,5 +1,6 @@
 //! The nouns everything above shares.
 
+pub mod background;
 pub mod caller;
 pub mod destination;
 pub mod every;
@@ -10,6 +11,7 @@ pub mod stream;
 pub mod time;
 pub mod trace;
 
+pub use background::background;
 pub use caller::{Caller, Interest, Noting};
 pub use destination::Destination;
 pub use every::Every;

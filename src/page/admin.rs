@@ -29,10 +29,11 @@ use tonic_reflection::server as reflection;
 use super::line::Line;
 use super::links::Links;
 use super::proto::DESCRIPTORS;
-use super::{Summary, Watchers, asked, inspection};
+use super::{Summary, asked, inspection};
 use crate::model::Stream;
 use crate::semantics::ids;
 use crate::telemetry::Meters;
+use crate::watch::Watchers;
 
 /// Connections open at once; more wait in the socket's own queue.
 const CONNECTIONS_MAX: usize = 64;

@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 
 use super::line::Line;
 use super::tree::{self, Paint};
-use super::watch::{Kind, TooMany, Watchers};
-use super::{Looking, Summary, why};
+use super::{Summary, why};
 use crate::telemetry::logs::no_colour_unset;
+use crate::watch::{Kind, Looking, TooMany, Watchers};
 
 /// How a trace is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,14 +7,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::JoinedTrace;
 use super::meaning::clip;
-use super::watch::{Kind, Looking, TooMany, Watchers};
 use crate::model::Reason;
 use crate::semantics::around::UNKNOWN_SERVICE;
 use crate::semantics::level::Level;
 use crate::semantics::rollup::{Row, Trace};
 use crate::telemetry::Meters;
+use crate::watch::{JoinedTrace, Kind, Looking, TooMany, Watchers};
 
 /// Sets of service, environment and model that are told apart; all others are `other`.
 pub const LABEL_SETS_MAX: usize = 1_000;

@@ -11,14 +11,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::Summary;
 use super::admin::{Sources, StatusInfo};
 use super::proto::inspection_server::{Inspection, InspectionServer};
 use super::proto::{
     JoinedTrace, SignalCounts, StatusRequest, StatusResponse, Upstream, WatchRequest, WatchResponse,
 };
-use super::watch::{Kind, Looking};
-use super::{Summary, Watchers};
+use crate::model::background;
 use crate::telemetry::Meters;
+use crate::watch::{Kind, Looking, Watchers};
 use crate::wire::Signal;
 
 /// The service, to be put among the admin port's routes. Watches end when `stop` fires.
@@ -47,7 +48,7 @@ impl Inspection for Inspect {
         let looking = watchers.look(Kind::Watch).map_err(|e| Status::resource_exhausted(e.to_string()))?;
         // One on its way: what waits longer waits in `looking`, which is bounded in bytes.
         let (tell, told) = mpsc::channel(1);
-        tokio::spawn(follow(looking, request.into_inner(), tell, self.stop.clone()));
+        background(follow(looking, request.into_inner(), tell, self.stop.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }
 }

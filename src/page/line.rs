@@ -220,12 +220,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::page::JoinedTrace;
     use crate::page::proto;
     use crate::page::testing::{called, captured, trace_of};
     use crate::page::{tree, why};
     use crate::semantics::claims::Has;
     use crate::semantics::rollup::Trace;
+    use crate::watch::JoinedTrace;
 
     /// `BLESS=1 cargo test` writes what there is now; read the difference before it is committed.
     fn check_golden(name: &str, trace: &JoinedTrace) {
@@ -233,7 +233,7 @@ mod tests {
         assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "one line");
         let object: serde_json::Value = serde_json::from_str(&line).unwrap();
         let now = format!("{}\n", serde_json::to_string_pretty(&object).unwrap());
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page/golden").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/page/golden").join(name);
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&path, &now).unwrap();
         }
@@ -242,7 +242,7 @@ mod tests {
 
     /// What a capture holds, as a trace that nothing was done to.
     fn capture(name: &str) -> JoinedTrace {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/captures");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/captures");
         let body = Bytes::from(std::fs::read(path.join(format!("{name}.http01.pb"))).unwrap());
         let read = Trace::read(&body, None);
         let (trace, spans) = (read.id, u32::try_from(read.observation_count).unwrap());

@@ -1,7 +1,7 @@
-//! What a person sees: joined traces as trees or JSON lines, the latest of them kept, and the admin port.
+//! What a person sees: joined traces as trees or JSON lines, and the admin port.
 //!
-//! Everything here is the cold path. Lanes only ask `Watchers::wanted` and call `Watchers::offer`;
-//! whoever looks pays for the looking, on its own thread or task.
+//! Everything here is the cold path: lanes leave traces in `watch`, and whoever looks pays for the looking, on its
+//! own thread or task.
 
 pub mod admin;
 mod asked;
@@ -9,25 +9,20 @@ pub mod banner;
 pub mod console;
 pub mod counted;
 pub mod inspection;
-pub mod joined;
 pub mod line;
 pub mod links;
 pub mod meaning;
 pub mod proto;
 pub mod provenance;
-pub mod recent;
 pub mod rows;
 pub mod scores;
 pub mod summary;
 #[cfg(test)]
 pub mod testing;
 pub mod tree;
-pub mod watch;
 mod when;
 pub mod why;
 
 pub use admin::{Admin, BindError, Shows, Sources};
 pub use console::{Console, Form};
-pub use joined::JoinedTrace;
 pub use summary::Summary;
-pub use watch::{Looking, Watchers};

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-use super::JoinedTrace;
 use super::meaning::{Reader, clip};
 use super::proto::{Fact, Provenance};
 use crate::rules::stamp::FORMER_PARENT;
 use crate::semantics::claims::{Has, METADATA, Text};
 use crate::semantics::context::{self, Said};
 use crate::semantics::{Content, SPAN_ATTRIBUTES, ids};
+use crate::watch::JoinedTrace;
 use crate::wire::SpanId;
 use crate::wire::attr::{self, Value};
 use crate::wire::index::{Index, SpanEntry};

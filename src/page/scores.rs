@@ -55,8 +55,8 @@ mod tests {
     use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
     use prost::Message;
 
-    use crate::page::JoinedTrace;
     use crate::page::testing::trace_of;
+    use crate::watch::JoinedTrace;
 
     fn check(event: &str, pairs: &[(&str, Any)], expect: Option<(Option<f64>, Option<&str>)>) {
         let pair = |(key, value): &(&str, Any)| KeyValue {

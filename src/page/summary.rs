@@ -12,10 +12,11 @@ use std::time::Duration;
 use super::meaning::{Reader, clip};
 use super::proto::{Observation, Properties, Provenance};
 use super::provenance::Done;
-use super::{JoinedTrace, provenance, scores};
+use super::{provenance, scores};
 use crate::model::{Reason, Repairs};
 use crate::semantics::around::{Around, UNKNOWN_SERVICE};
 use crate::semantics::rollup::{Row, Trace};
+use crate::watch::JoinedTrace;
 use crate::wire::span::Status;
 use crate::wire::{SpanId, TraceId};
 

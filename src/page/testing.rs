@@ -1,38 +1,20 @@
 //! Traces for the tests of this module.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::JoinedTrace;
 use super::admin::{Sources, StatusInfo};
 use super::links::Links;
-use super::watch::Watchers;
-use crate::model::{Reason, Repairs};
+use crate::model::Repairs;
 use crate::telemetry::Meters;
+use crate::watch::{JoinedTrace, Watchers};
 use crate::wire::TraceId;
 
-/// A trace whose id ends in `n`, with `len` bytes of nothing for a body.
-pub fn trace_of(n: u8, len: usize) -> JoinedTrace {
-    let mut id = [0; 16];
-    id[15] = n;
-    id[0] = 1;
-    JoinedTrace {
-        trace: TraceId(id),
-        reason: Reason::Complete,
-        held: Duration::from_millis(1_200),
-        quiet: Duration::from_micros(51_300),
-        left_unix_nano: 1_795_347_881_000_000_000,
-        spans: 0,
-        requests: 3,
-        repairs: Repairs::default(),
-        said: None,
-        given: Box::default(),
-        mended: 0,
-        body: Bytes::from(vec![0; len]),
-    }
-}
+#[path = "../watch/testing.rs"]
+mod one;
+
+pub use one::trace_of;
 
 /// The captured trace over three services (Python, Node, Python), its exports in one request.
 pub fn captured() -> JoinedTrace {

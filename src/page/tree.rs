@@ -321,7 +321,7 @@ mod tests {
     use super::*;
     use crate::page::testing::{captured, trace_of, written};
 
-    fn check(trace: &crate::page::JoinedTrace, expect: &str) {
+    fn check(trace: &crate::watch::JoinedTrace, expect: &str) {
         assert_eq!(render(&Summary::read(trace), Paint::PLAIN).trim_end(), expect.trim());
     }
 
@@ -406,7 +406,7 @@ or\u{fffd}[2Jphan\u{fffd}  trace 07070707070707070707070707070707  1 service, 3 
     #[test]
     fn a_body_that_is_nothing_shows_as_a_trace_without_spans() {
         check(
-            &crate::page::JoinedTrace { spans: 4, ..trace_of(1, 10) },
+            &crate::watch::JoinedTrace { spans: 4, ..trace_of(1, 10) },
             "
 (no name)  trace 01000000000000000000000000000001  0 services, 4 spans, 0 ns
   left complete, 51.3 ms after its last span; held 1.20 s; came in 3 requests

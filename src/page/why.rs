@@ -53,10 +53,10 @@ fn disputes(provenance: &Provenance) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::JoinedTrace;
     use crate::page::testing::called;
     use crate::semantics::claims::{Claims, Has};
     use crate::semantics::context::Builder;
+    use crate::watch::JoinedTrace;
     use crate::wire::SpanId;
     use crate::wire::attr::{Attr, Value};
 

@@ -12,7 +12,6 @@ use smallvec::SmallVec;
 
 use crate::join::{HeldTrace, Join, Leaving, LeavingBlock, LeavingSpan};
 use crate::model::{Clock, Destination, Reason, Time};
-use crate::page::{JoinedTrace, Watchers};
 use crate::queue::batcher::{self, Batcher, BlockKey, Pen, Way};
 use crate::queue::{Admitted, Reservation};
 use crate::rules::labels::Known;
@@ -20,6 +19,7 @@ use crate::rules::memo::{Labelled, Memo};
 use crate::rules::particulars;
 use crate::rules::stamp::{self, Stamp};
 use crate::semantics::claims::Has;
+use crate::watch::{JoinedTrace, Watchers};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
 use crate::wire::index::{Head, Range, ResourceEntry};
 use crate::wire::split;

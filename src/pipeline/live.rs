@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::journey::Journey;
 use super::ruler::{Ruler, Told};
-use crate::config::Plan;
 use crate::follow::Followed;
+use crate::join;
 use crate::model::Interest;
 use crate::rules::{Rules, labels, particulars, stamp};
 
@@ -33,16 +33,15 @@ struct Facts {
 }
 
 impl Live {
-    pub fn of(plan: &Plan) -> Self {
-        let facts = plan.join.as_ref().map(|join| Facts { context: join.context, named: join.named });
-        Self {
-            labels: plan.labels.clone(),
-            stamps: plan.stamps,
-            particulars: plan.particulars.clone(),
-            told: Ruler::nothing_told(&plan.rules),
-            rules: plan.rules.clone(),
-            facts: facts.unwrap_or_default(),
-        }
+    /// `join`: what it is started with, where traces are joined.
+    pub fn new(
+        (labels, stamps, particulars): (labels::Settings, stamp::Settings, particulars::Settings),
+        rules: Arc<Rules>,
+        join: Option<&join::Settings>,
+    ) -> Self {
+        let facts = join.map(|join| Facts { context: join.context, named: join.named });
+        let told = Ruler::nothing_told(&rules);
+        Self { labels, stamps, particulars, rules, told, facts: facts.unwrap_or_default() }
     }
 }
 

@@ -1,20 +1,15 @@
-//! Everything put together: the journey on one screen, start, drain, admin.
+//! The lanes: the journey on one screen, from admission to the outboxes.
 
-pub mod build;
 pub mod journey;
 pub mod keep;
 pub mod lane;
 pub mod live;
 mod noted;
-pub mod reload;
 mod ruled;
 pub mod ruler;
 pub mod scoring;
-mod shelf;
+pub mod shelf;
 pub mod tally;
 #[cfg(test)]
 mod tests;
-pub mod watch;
 mod write;
-
-pub use build::{LeftOver, Running, StartError, start};

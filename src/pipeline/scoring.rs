@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::export::Scores;
 use crate::join::{Leaving, Stray};
 use crate::model::Origin;
+use crate::queue::scores::Scores;
 use crate::rules::labels;
 use crate::semantics::Dialect;
 use crate::semantics::events::SPAN_EVENTS;

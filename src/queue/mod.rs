@@ -8,6 +8,7 @@ pub mod inbox;
 pub mod lanes;
 pub mod outbox;
 pub mod pace;
+pub mod scores;
 
 pub use admitted::Admitted;
 pub use batch::Batch;

@@ -2,9 +2,9 @@
 //!
 //! Langfuse's and InteractiveAI's SDKs make the same trace id of the same seed in every process, so that
 //! a score or a link can be made before the trace exists: the first 16 bytes of the seed's SHA-256; an
-//! observation's id is the first 8. The digest is aws-lc's, which TLS brings anyway: a pure function.
+//! observation's id is the first 8. The digest is ring's, which TLS brings anyway: a pure function.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use ring::digest::{SHA256, digest};
 
 use crate::wire::{SpanId, TraceId};
 

@@ -5,7 +5,7 @@
 //! guessed. The id is worked out of what is scored, by what name and when, so that the same evaluation is the same
 //! score however often it is sent. The one surprise: with a number, the label is not sent: a score has one value.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use ring::digest::{Context, SHA256};
 use serde::Serialize;
 
 use super::environment;

@@ -26,7 +26,7 @@ const NAME: &str = "backend.example.test";
 const NAME_SERVER: &str = "127.0.0.77";
 /// In a zone that the image has no file of.
 const NOON: &str = r#"Time("2025-07-01 12:00", "%Y-%m-%d %H:%M", "Pacific/Auckland")"#;
-const SIZE_MAX: u64 = 15_000_000;
+const SIZE_MAX: u64 = 10_200_000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, a container engine and musl"]

@@ -13,7 +13,7 @@ use tower::{Service, ServiceExt};
 
 use super::play::{Export, Way};
 use crate::cli::channel::Channel;
-use crate::model::Stream;
+use crate::model::{Stream, background};
 use crate::wire::{Signal, json};
 
 /// A request of the play is some kilobytes.
@@ -36,7 +36,7 @@ pub async fn post(to: SocketAddr, export: &Export) -> Result<(), String> {
 async fn http1(to: SocketAddr, content_type: &str, body: Vec<u8>) -> Result<(), String> {
     let socket = Stream::new(TcpStream::connect(to).await.map_err(said)?);
     let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(said)?;
-    tokio::spawn(connection);
+    background(connection);
     let request = Request::builder()
         .method(Method::POST)
         .uri(Signal::Traces.http_path())

@@ -3,8 +3,9 @@
 use ::http::HeaderValue;
 use tokio::net::TcpListener;
 
-use super::super::{Scores, scores};
+use super::super::scores;
 use super::*;
+use crate::queue::scores::Scores;
 use crate::semantics::Dialect;
 
 struct Posting {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Uri, Version};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -66,7 +66,7 @@ impl Authority {
     }
 
     fn acceptor_with(&self, (cert, key): (PathBuf, PathBuf), clients: bool, alpn: &[&str]) -> TlsAcceptor {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone());
         let builder = builder.with_safe_default_protocol_versions().unwrap();
         let builder = if clients {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::join::{self, Join, Scope};
 use crate::model::{Clock, Origin, Time};
-use crate::page::Watchers;
 use crate::pipeline::journey::Journey;
 use crate::pipeline::ruler::Ruler;
 use crate::pipeline::shelf::{Outlet, Shelf};
@@ -15,6 +14,7 @@ use crate::rules::memo::Memo;
 use crate::rules::{labels, particulars, stamp};
 use crate::semantics::Dialect;
 use crate::telemetry::Meters;
+use crate::watch::Watchers;
 use crate::wire::{Detail, Limits, Signal, Signals, walk};
 
 /// After this much silence every trace has left.

@@ -2,9 +2,9 @@
 
 use core::net::IpAddr;
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::{INT, TEXT, pure};
 use crate::rules::functions::{Converter, Given, Takes, may, must};

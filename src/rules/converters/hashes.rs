@@ -1,6 +1,6 @@
 //! Digests. The cryptographic ones are the TLS library's, which is built in anyway; MD5 it has not.
 
-use aws_lc_rs::digest;
+use ring::digest;
 use twox_hash::{XxHash3_64, XxHash3_128};
 
 use super::{TEXT, pure};

@@ -1,6 +1,6 @@
 //! Ids: from text or bytes, or new ones out of the randomness that the caller gives.
 
-use aws_lc_rs::digest;
+use ring::digest;
 
 use super::{ANY, pure};
 use crate::rules::functions::{Converter, Given, Parameter, must};

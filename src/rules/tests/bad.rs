@@ -9,7 +9,7 @@ use crate::rules::{Context, Rules};
 /// `# context`, the statement, `---`, the message.
 #[test]
 fn every_bad_rule_is_told_where_and_what() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rules/bad");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/rules/bad");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 40, "{} files", files.len());

@@ -86,7 +86,7 @@ fn size(trace: &JoinedTrace) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::testing::trace_of;
+    use crate::watch::testing::trace_of;
 
     #[test]
     fn the_oldest_goes_first_and_the_bound_holds() {

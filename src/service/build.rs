@@ -10,25 +10,26 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::journey::Journey;
-use super::keep::{self, PAGE};
-use super::lane::{Lane, Pulse};
 use super::reload::Reloads;
-use super::ruler::Ruler;
-use super::scoring::Scoring;
-use super::shelf::{Outlet, Shelf};
-use super::tally::LaneMeters;
 use super::watch;
 use crate::config::{Plan, Standing};
 use crate::export::{self, SetupError};
 use crate::join::Join;
-use crate::model::{Clock, Relay};
-use crate::page::{Watchers, admin};
+use crate::model::{Clock, Relay, background};
+use crate::page::admin;
+use crate::pipeline::journey::Journey;
+use crate::pipeline::keep::{self, PAGE};
+use crate::pipeline::lane::{Lane, Pulse};
+use crate::pipeline::ruler::Ruler;
+use crate::pipeline::scoring::Scoring;
+use crate::pipeline::shelf::{Outlet, Shelf};
+use crate::pipeline::tally::LaneMeters;
 use crate::queue::batcher::Batcher;
 use crate::queue::{Budget, Lanes, Outbox};
 use crate::receive::{self, BindError, Listen};
 use crate::rules::memo::Memo;
 use crate::telemetry::Meters;
+use crate::watch::Watchers;
 use crate::wire::{Signal, Signals};
 
 /// Requests a lane's queue holds; their bytes are bounded by the budget.
@@ -126,14 +127,14 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
         stop: stop.clone(),
     };
     if plan.memory_follows {
-        tokio::spawn(watch::follow_memory(budget.clone(), plan.recent, stop.clone()));
+        background(watch::follow_memory(budget.clone(), plan.recent, stop.clone()));
     }
     let drain = plan.drain;
     let watch = watch::start(&plan, state, watchers).await?;
     let relay = relay(&plan, &meters)?;
     let noting = reloads.noting.clone();
     let inner = receive::Inner { lanes: lanes.clone(), budget, meters: meters.clone(), clock, relay, noting };
-    let edge = tokio::spawn(receive::serve(bound, plan.receive, inner, stop.clone()));
+    let edge = background(receive::serve(bound, plan.receive, inner, stop.clone()));
     let admin = watch.admin();
     let following = reloads.start(stop.clone());
     Ok(Running {
@@ -167,7 +168,7 @@ fn start_exporters(
     let bytes_max = if plan.upstreams.len() > 1 { budget.limit() / 2 } else { usize::MAX };
     if plan.upstreams.is_empty() {
         let outbox = Outbox::new(OUTBOX_DEPTH, bytes_max);
-        let keeper = tokio::spawn(keep::settle_here(outbox.clone(), meters.clone()));
+        let keeper = background(keep::settle_here(outbox.clone(), meters.clone()));
         let here = Outlet { name: PAGE.to_owned(), signals: Signals::ALL, default: true, outbox };
         return Ok((vec![here], vec![keeper]));
     }
@@ -280,7 +281,7 @@ impl Running {
     pub async fn drain(self) -> LeftOver {
         let deadline = tokio::time::sleep(self.drain);
         let (give_up, lanes_give_up) = (self.give_up.clone(), self.lanes_give_up.clone());
-        let alarm = tokio::spawn(async move {
+        let alarm = background(async move {
             deadline.await;
             lanes_give_up.store(true, Ordering::Release);
             give_up.cancel();

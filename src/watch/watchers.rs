@@ -223,7 +223,7 @@ impl Drop for Looking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::testing::trace_of;
+    use crate::watch::testing::trace_of;
 
     fn watchers(recent_bytes: usize) -> Arc<Watchers> {
         Watchers::new(Arc::new(Meters::new()), recent_bytes)

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::live::Live;
 use crate::config::{Look, Plan, SourceState, Standing};
 use crate::follow::{Followed, Looked, Reading};
-use crate::model::{Clock, Interest, Noting, Time};
+use crate::model::{Clock, Interest, Noting, Time, background};
+use crate::pipeline::live::Live;
 use crate::telemetry::Meters;
 
 /// What lanes take from, and what is to be said of it.
@@ -41,7 +41,7 @@ struct Said {
 impl Reloads {
     /// What the plan says, for ever where nothing reads it again.
     pub fn of(plan: &Plan, standing: Option<Standing>, meters: &Arc<Meters>, clock: Clock) -> Self {
-        let (live, noting) = (Live::of(plan), Arc::new(Noting::default()));
+        let (live, noting) = (live(plan), Arc::new(Noting::default()));
         noting.note(live.interest());
         let said = Said { refused: plan.refused.clone(), ..Said::default() };
         let said = Arc::new(Mutex::new(said));
@@ -71,7 +71,7 @@ impl Reloads {
     pub fn start(&self, stop: CancellationToken) -> JoinHandle<()> {
         let this = self.clone();
         this.taken();
-        tokio::spawn(self.live.clone().follow(stop, move |looked| {
+        background(self.live.clone().follow(stop, move |looked| {
             let outcome = match looked {
                 Looked::Fresh => {
                     this.taken();
@@ -132,6 +132,12 @@ impl Reloads {
     }
 }
 
+/// What of a plan lanes take.
+fn live(plan: &Plan) -> Live {
+    let written = (plan.labels.clone(), plan.stamps, plan.particulars.clone());
+    Live::new(written, plan.rules.clone(), plan.join.as_ref())
+}
+
 impl Said {
     fn waiting(&self) -> String {
         match self.at_next_start.as_slice() {
@@ -159,7 +165,7 @@ impl Teller {
             change.map(|change| {
                 change.plan.notes.iter().for_each(|note| tracing::warn!("{note}"));
                 said.at_next_start = change.at_next_start;
-                let live = Live::of(&change.plan);
+                let live = live(&change.plan);
                 self.note(live.interest());
                 live
             })

@@ -10,20 +10,20 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::keep::PAGE;
-use super::lane::Pulse;
 use super::reload::Reloads;
-use super::shelf::Outlet;
 use crate::config::{Plan, found};
 use crate::join::{HeldTrace, WaitsFor};
-use crate::model::Clock;
-use crate::page::Watchers;
+use crate::model::{Clock, background};
 use crate::page::admin::{Admin, BindError, Shows, Sources, StatusInfo};
 use crate::page::console::{Console, Form};
 use crate::page::counted;
+use crate::pipeline::keep::PAGE;
+use crate::pipeline::lane::Pulse;
+use crate::pipeline::shelf::Outlet;
 use crate::queue::{Budget, Lanes};
 use crate::receive::Listen;
 use crate::telemetry::Meters;
+use crate::watch::Watchers;
 
 /// A lane that has not come round for this long is stuck.
 const STUCK: Duration = Duration::from_secs(30);
@@ -75,7 +75,7 @@ pub async fn start(plan: &Plan, state: State, watchers: Arc<Watchers>) -> Result
         let Some(listen) = listen else { continue };
         let admin = Admin::bind(listen, shows).await?;
         let address = admin.address();
-        *port = Some((address, tokio::spawn(admin.serve(sources.clone(), close_admin.clone()))));
+        *port = Some((address, background(admin.serve(sources.clone(), close_admin.clone()))));
     }
     let [admin, probes] = ports;
     // The first lookers of a new process always find room.
