@@ -1,7 +1,7 @@
 //! Spandrel: OTLP in, whole and labelled traces out.
 //!
-//! The modules stand in layer order, of three packages (`hot.rs`, `edge.rs`, `cold.rs`); a file imports only from layers below its own
-//! (`tests/it/tidy.rs` reads the `use crate::` lines and says which one goes up).
+//! The modules stand in layer order, of three packages (`hot.rs`, `edge.rs`, `cold.rs`); a file imports only from layers
+//! below its own (`tests/it/tidy.rs` reads the `use crate::` lines and says which one goes up).
 //!
 //! A span's journey, in the words of the modules that carry it:
 //! `receive` takes a request off a socket and makes it protobuf bytes;
