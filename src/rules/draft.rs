@@ -245,9 +245,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub fn any_mut(&mut self, field: u32) -> &mut Value<'a> {
-        let value = self.any(field);
-        &mut self.any.insert((field, value)).1
+    pub fn write_any(&mut self, field: u32, value: Value<'a>) {
+        self.any = Some((field, value));
     }
 
     /// Where the messages at `field` stand.

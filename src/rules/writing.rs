@@ -39,7 +39,13 @@ pub fn write<'a>(
             }
             return keys::set_in_map(draft.map_mut(field), keys, value);
         }
-        Spot::Any(field) => return keys::set(draft.any_mut(field), keys, value),
+        Spot::Any(field) => {
+            // What does not fit leaves it as it came.
+            let mut all = draft.any(field);
+            keys::set(&mut all, keys, value)?;
+            draft.write_any(field, all);
+            return Ok(());
+        }
         Spot::Message(..) | Spot::Part(..) | Spot::Messages(..) | Spot::PointsOf(_) | Spot::Numbers(..) => {
             return replace(draft, spot, keys, value);
         }
@@ -80,7 +86,7 @@ pub fn write<'a>(
         (Spot::KindText, Value::Str(text)) => (KIND, kind(&text)?),
         (Spot::KindName, Value::Str(text)) => (KIND, kind(text.strip_prefix("SPAN_KIND_").unwrap_or(&text))?),
         (Spot::AnyText(field), value @ Value::Str(_)) => {
-            *draft.any_mut(field) = value;
+            draft.write_any(field, value);
             return Ok(());
         }
         (spot, value) => return Err(Trouble::wanted(wanted(spot), &value)),

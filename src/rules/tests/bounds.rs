@@ -199,3 +199,13 @@ fn what_has_no_result_is_told() {
         (r#"time - Duration("2562047h") - Duration("2562047h")"#, "trouble: a time outside 1677 to 2262"),
     ]);
 }
+
+#[test]
+fn a_statement_that_fails_leaves_a_body_bit_for_bit_however_it_is_written() {
+    // An AnyValue of bytes, behind a field that nobody knows.
+    let record = [&[0x2a, 6][..], &[0x78, 1], &[0x3a, 2, 0xff, 0xfe]].concat();
+    let rules = rules(Some(Context::Log), &[r#"set(log.body["k"], 1)"#, r#"set(log.body[0]["k"], 1)"#]);
+    let outcome = rules.apply_item(Signal::Logs, &record, frame());
+    assert_eq!(outcome.troubles.len(), 2, "{outcome:?}");
+    assert!(outcome.edits.is_empty(), "{outcome:?}");
+}
