@@ -19,9 +19,8 @@ use crate::semantics::claims::{Claims, Has};
 use crate::semantics::context::{Builder, Said, encodes_metadata};
 use crate::semantics::roots::Mend;
 use crate::semantics::{SPAN_ATTRIBUTES, display_name, facts};
-use crate::wire::TraceId;
 use crate::wire::index::Range;
-use crate::wire::noted;
+use crate::wire::{TraceId, noted, rope};
 
 /// Facts about a trace, as its own spans state them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,8 +98,8 @@ pub enum SpanBytes<'a> {
     Shared(Bytes),
 }
 
-/// From here on sharing a span's bytes costs less than copying them.
-pub(super) const SHARED_MIN: u32 = 4 * 1024;
+/// From here on a span's bytes are shared, for a batch keeps such parts as they are.
+pub(super) const SHARED_MIN: u32 = rope::KEEP_PART_MIN as u32;
 /// A span is shared if its request is no larger than so many of it: what is kept stays in proportion to what is counted.
 const SHARED_OF: usize = 32;
 

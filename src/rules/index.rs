@@ -28,9 +28,7 @@ impl<'a> Index<'a> {
     pub fn fill(&mut self) {
         let last = &mut self.last;
         self.fields.extend((1..).zip(slots(self.base)).map(|(behind, slot)| {
-            if let Some(last) = last.get_mut(slot.number() as usize) {
-                *last = behind;
-            }
+            note(last, behind, slot);
             slot
         }));
     }
@@ -43,11 +41,7 @@ impl<'a> Index<'a> {
 
     pub fn last_places(fields: impl Iterator<Item = Slot>) -> Last {
         let mut last = [0; DIRECT];
-        for (behind, slot) in (1..).zip(fields) {
-            if let Some(last) = last.get_mut(slot.number() as usize) {
-                *last = behind;
-            }
-        }
+        (1..).zip(fields).for_each(|(behind, slot)| note(&mut last, behind, slot));
         last
     }
 
@@ -92,5 +86,13 @@ impl<'a> Index<'a> {
     /// The KeyValues of `key` in the list at `field`.
     pub fn key_values(&self, field: u32, key: &str) -> impl DoubleEndedIterator<Item = &Slot> {
         self.messages(field).filter(move |slot| Attr::key_of(slot.body(self.base)) == key.as_bytes())
+    }
+}
+
+/// The field at the place before `behind` is the last of its number so far.
+#[inline(always)]
+fn note(last: &mut Last, behind: u32, slot: Slot) {
+    if let Some(last) = last.get_mut(slot.number() as usize) {
+        *last = behind;
     }
 }

@@ -10,7 +10,7 @@ use super::index::Range;
 /// At or above this size a slice is kept as it is; below, copying is cheaper than one more piece.
 const KEEP_SLICE_MIN: usize = 16 * 1024;
 /// The same of a part of an item that is itself a slice, and of what another rope has laid down: it is held anyway.
-const KEEP_PART_MIN: usize = 4 * 1024;
+pub const KEEP_PART_MIN: usize = 4 * 1024;
 /// Small pieces gather in chunks of this size.
 const CHUNK: usize = 64 * 1024;
 /// A run is shared only if it is at least this part of its buffer, so that what is kept stays in proportion to what
