@@ -7,8 +7,8 @@ use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 use super::attached::Attached;
+use super::farewell::Farewell;
 use super::heads::Head;
-use super::ledger::Farewell;
 use super::order::Order;
 use super::origins::Shared;
 use super::root::Roots;

@@ -9,13 +9,17 @@
 //! trace to the one before it whose id falls into the same place, and ends where the ring does, so what is
 //! forgotten is nowhere taken out. Only a late span, which is rare, has what is remembered of its trace
 //! copied out and sorted.
+//!
+//! What is remembered is small, since a busy lane writes all of it again and again, past the processor's caches:
+//! numbers that are only compared are kept in as few bytes as tell them apart, and what many traces left with is
+//! there once (`farewell`).
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use ahash::RandomState;
 
-use super::Context;
-use super::origins::Shared;
+use super::farewell::{Farewell, Farewells};
 use super::ring::Ring;
 use super::shapes::ShapeId;
 use crate::model::{Destination, Draw, Reason, TenantKey, Time};
@@ -25,6 +29,7 @@ use crate::wire::{SpanId, TraceId};
 const REMEMBER: Duration = Duration::from_secs(600);
 /// Of a larger trace no span is remembered: any parent it names is taken to have left.
 const SPANS_MAX: usize = 1024;
+const TOO_MANY: u32 = u32::MAX;
 /// Traces there are chains for at first, and below which they are not made fewer.
 const ROOM_MIN: usize = 64;
 
@@ -35,16 +40,29 @@ pub(super) struct Gone {
     pub shape: ShapeId,
     /// See [`Gone::instant`].
     pub arrived: u32,
-    /// Whatever tells its process from others.
-    pub process: u32,
-    /// Length of its body: a copy sent twice has the same.
-    pub len: u32,
-    /// Its children so far, and those of them from other processes.
-    pub all: u16,
-    pub remote: u16,
+    /// Whatever tells its process from others of its trace.
+    pub process: u16,
+    /// See [`Gone::length`].
+    length: u16,
+    /// Its children so far, and those of them from other processes; of very many, so many.
+    pub all: u8,
+    pub remote: u8,
 }
 
 impl Gone {
+    /// A span of so many bytes that left with `all` children, `remote` of them from other processes.
+    pub fn new(
+        (id, shape): (SpanId, ShapeId),
+        arrived: u32,
+        process: u64,
+        len: usize,
+        (all, remote): (u32, u32),
+    ) -> Self {
+        let few = |count: u32| u8::try_from(count).unwrap_or(u8::MAX);
+        let (length, process) = (Self::length(len), process as u16);
+        Self { id, shape, arrived, process, length, all: few(all), remote: few(remote) }
+    }
+
     /// A time in four bytes: milliseconds, of which only differences mean anything.
     pub fn instant(time: Time) -> u32 {
         (time.0 / 1_000_000) as u32
@@ -54,20 +72,11 @@ impl Gone {
     pub fn lag_at(&self, time: Time) -> Duration {
         Duration::from_millis(u64::from(Self::instant(time).wrapping_sub(self.arrived)) + 1)
     }
-}
 
-/// What left of a trace, besides its spans.
-#[derive(Clone, Debug)]
-pub(super) struct Farewell {
-    pub context: Context,
-    pub origin: Shared,
-    pub reason: Reason,
-    /// Its root has left, or a part before it knew of one.
-    pub root_known: bool,
-    /// What sampling decided about it.
-    pub drawn: Option<Draw>,
-    /// Where rules sent it; unknown where none does.
-    pub routed: Option<Option<Destination>>,
+    /// What tells copies of a span from others that have its id: a copy sent twice is as long.
+    fn length(len: usize) -> u16 {
+        (len ^ len >> 16) as u16
+    }
 }
 
 /// What left of a trace, in all its parts so far: a copy of what the ledger remembers.
@@ -108,7 +117,7 @@ impl Earlier {
     /// Whether the very same span has left: a caller that got no answer sends again.
     pub fn had_copy(&self, id: SpanId, len: usize) -> bool {
         let gone = self.place(id).and_then(|at| self.spans().get(at));
-        gone.is_some_and(|gone| gone.len as usize == len)
+        gone.is_some_and(|gone| gone.length == Gone::length(len))
     }
 
     /// A span that has left, while it is remembered.
@@ -132,9 +141,11 @@ struct Entry {
     tenant: TenantKey,
     id: TraceId,
     left: Time,
-    farewell: Farewell,
-    /// The first of its spans, as the ring of spans counts, and how many; `None` when there were too many.
-    spans: Option<(u64, u32)>,
+    farewell: Rc<Farewell>,
+    /// The first of its spans, as the ring of spans counts, modulo 2^32.
+    first: u32,
+    /// How many; [`TOO_MANY`] are not remembered.
+    count: u32,
     /// The turn of the trace before it in its chain; of one that is forgotten when it is the chain's first.
     before: u32,
 }
@@ -146,11 +157,10 @@ pub(super) struct Ledger {
     /// modulo 2^32; `turn` is the first one's.
     entries: Ring<Entry>,
     turn: u32,
-    /// The spans of the entries, in the same order; `forgotten` came before them.
+    /// The spans of the entries, in the same order; `forgotten` came before them, modulo 2^32.
     spans: Ring<Gone>,
-    forgotten: u64,
-    /// Heap bytes of what the entries say of their traces.
-    said: usize,
+    forgotten: u32,
+    farewells: Farewells,
     /// Where the chains begin: the last turn of each. Of a trace remembered twice the later comes first.
     chains: Vec<u32>,
     traces_max: usize,
@@ -160,8 +170,8 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub fn new(traces_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
-        let (entries, spans, chains) = Default::default();
-        Self { entries, turn: 0, spans, forgotten: 0, said: 0, chains, traces_max, bytes_max, hasher }
+        let (entries, spans, chains, farewells) = Default::default();
+        Self { entries, turn: 0, spans, forgotten: 0, farewells, chains, traces_max, bytes_max, hasher }
     }
 
     /// Traces remembered; one that left in parts counts for each.
@@ -177,21 +187,24 @@ impl Ledger {
     /// nobody's; for a span of nobody's, the least tenant's.
     pub fn find(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<(TenantKey, Box<Earlier>)> {
         let entry = self.entry(now, tenant, id)?;
-        let earlier = Earlier { farewell: entry.farewell.clone(), spans: self.spans_of(entry) };
+        let spans = self.spans_of(entry).map(|spans| {
+            let mut spans: Vec<_> = spans.copied().collect();
+            spans.sort_unstable_by_key(|gone| gone.id);
+            spans
+        });
+        let earlier = Earlier { farewell: Farewell::clone(&entry.farewell), spans };
         Some((entry.tenant.max(tenant), Box::new(earlier)))
     }
 
     /// What its last part left with.
     pub fn farewell(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<&Farewell> {
-        self.entry(now, tenant, id).map(|entry| &entry.farewell)
+        self.entry(now, tenant, id).map(|entry| &*entry.farewell)
     }
 
     /// The shape of a span that has left, while it is remembered.
     pub fn gone(&self, now: Time, tenant: TenantKey, id: TraceId, span: SpanId) -> Option<ShapeId> {
-        let (first, count) = self.entry(now, tenant, id)?.spans?;
-        let from = (first - self.forgotten) as usize;
-        let mut spans = (from..from + count as usize).filter_map(|at| self.spans.get(at));
-        spans.find(|gone| gone.id == span).map(|gone| gone.shape)
+        let entry = self.entry(now, tenant, id)?;
+        self.spans_of(entry)?.find(|gone| gone.id == span).map(|gone| gone.shape)
     }
 
     fn entry(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<&Entry> {
@@ -221,34 +234,38 @@ impl Ledger {
         let before = earlier.map(Earlier::spans).unwrap_or_default();
         let count = before.len() + spans.len();
         let known = count <= SPANS_MAX && !earlier.is_some_and(Earlier::is_too_large);
-        let count = if known { count } else { 0 };
-        if self.traces_max == 0 || !self.make_room(now, count) {
+        if self.traces_max == 0 || !self.make_room(now, if known { count } else { 0 }) {
             return;
         }
-        let first = self.forgotten + self.spans.len() as u64;
+        let first = self.forgotten.wrapping_add(self.spans.len() as u32);
         if known {
             self.spans.extend(before.iter().copied());
             self.spans.extend(spans);
         }
-        let spans = known.then_some((first, count as u32));
+        let count = if known { count as u32 } else { TOO_MANY };
         let turn = self.turn.wrapping_add(self.entries.len() as u32);
-        self.said += said_bytes(&farewell);
+        let farewell = self.farewells.share(farewell);
         let chain = self.chain_of(id);
         let before = self.chains.get_mut(chain).map_or(turn, |last| std::mem::replace(last, turn));
-        self.entries.push(Entry { tenant, id, left: now, farewell, spans, before });
+        self.entries.push(Entry { tenant, id, left: now, farewell, first, count, before });
     }
 
     /// Notes what was decided about the trace that has just left, if it is remembered.
     pub fn drew(&mut self, of: (TenantKey, TraceId), draw: Draw) {
-        if let Some(last) = self.entries.last_mut().filter(|last| (last.tenant, last.id) == of) {
-            last.farewell.drawn = Some(draw);
-        }
+        self.amend(of, |farewell| farewell.drawn = Some(draw));
     }
 
     /// Notes where the trace that has just left was sent, if it is remembered.
     pub fn routed(&mut self, of: (TenantKey, TraceId), to: Option<Destination>) {
+        self.amend(of, |farewell| farewell.routed = Some(to));
+    }
+
+    fn amend(&mut self, of: (TenantKey, TraceId), change: impl FnOnce(&mut Farewell)) {
         if let Some(last) = self.entries.last_mut().filter(|last| (last.tenant, last.id) == of) {
-            last.farewell.routed = Some(to);
+            let mut farewell = Farewell::clone(&last.farewell);
+            change(&mut farewell);
+            let amended = self.farewells.share(farewell);
+            self.farewells.drop(std::mem::replace(&mut last.farewell, amended));
         }
     }
 
@@ -275,13 +292,10 @@ impl Ledger {
         self.hasher.hash_one(id) as usize & self.chains.len().wrapping_sub(1)
     }
 
-    fn spans_of(&self, entry: &Entry) -> Option<Vec<Gone>> {
-        let (first, count) = entry.spans?;
-        let from = (first - self.forgotten) as usize;
-        let spans = from..from + count as usize;
-        let mut spans: Vec<_> = spans.filter_map(|at| self.spans.get(at)).copied().collect();
-        spans.sort_unstable_by_key(|gone| gone.id);
-        Some(spans)
+    fn spans_of(&self, entry: &Entry) -> Option<impl Iterator<Item = &Gone>> {
+        let from = entry.first.wrapping_sub(self.forgotten) as usize;
+        let known = entry.count != TOO_MANY;
+        known.then(|| (from..from + entry.count as usize).filter_map(|at| self.spans.get(at)))
     }
 
     /// Forgets what is old, and what must make room for one more trace with `count` spans. Says whether
@@ -311,7 +325,7 @@ impl Ledger {
     /// What is taken once there are so many more traces and spans.
     fn bytes_with(&self, traces: usize, spans: usize) -> usize {
         let chains = self.chains_with(traces) * size_of::<u32>();
-        self.entries.bytes_with(traces) + self.spans.bytes_with(spans) + chains + self.said
+        self.entries.bytes_with(traces) + self.spans.bytes_with(spans) + chains + self.farewells.bytes()
     }
 
     /// Chains for so many more traces: those there are, or more.
@@ -325,11 +339,11 @@ impl Ledger {
 
     fn forget_oldest(&mut self) {
         let Some(entry) = self.entries.pop() else { return };
-        self.said -= said_bytes(&entry.farewell);
+        self.farewells.drop(entry.farewell);
         self.turn = self.turn.wrapping_add(1);
-        if let Some((_, count)) = entry.spans {
-            self.spans.drop_first(count as usize);
-            self.forgotten += u64::from(count);
+        if entry.count != TOO_MANY {
+            self.spans.drop_first(entry.count as usize);
+            self.forgotten = self.forgotten.wrapping_add(entry.count);
         }
         // After a burst: what is hardly used is given back.
         if self.chains.len() > chains_for(4 * self.entries.len()) {
@@ -351,10 +365,6 @@ impl Ledger {
     }
 }
 
-fn said_bytes(farewell: &Farewell) -> usize {
-    farewell.context.said.as_ref().map_or(0, |said| said.bytes())
-}
-
 /// A power of two, so that a place is a part of the hash; many, so that the chain of a new trace is nearly
 /// always empty: looking at an entry is waiting for memory.
 fn chains_for(traces: usize) -> usize {
@@ -366,6 +376,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::join::Context;
     use crate::model::Origin;
 
     const NOBODY: TenantKey = TenantKey::ANONYMOUS;

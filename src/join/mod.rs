@@ -15,6 +15,7 @@
 
 mod alarms;
 mod attached;
+mod farewell;
 mod glance;
 mod habit;
 mod heads;

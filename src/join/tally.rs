@@ -93,24 +93,19 @@ pub(super) fn settle_late(shapes: &mut Shapes, trace: &mut Trace) {
 pub(super) fn gone<'a>(trace: &'a Trace, tallies: &'a Tallies) -> impl ExactSizeIterator<Item = Gone> + 'a {
     trace.records.iter().enumerate().map(|(at, record)| {
         let tally = tallies.of(at as u32);
-        Gone {
-            id: record.id,
-            shape: record.shape,
-            // As `arrived`, to the millisecond.
-            arrived: Gone::instant(trace.first).wrapping_add(record.after_ms),
-            process: resource(trace, record) as u32,
-            len: record.place.len,
-            all: u16::try_from(tally.all).unwrap_or(u16::MAX),
-            remote: u16::try_from(tally.remote).unwrap_or(u16::MAX),
-        }
+        // As `arrived`, to the millisecond.
+        let arrived = Gone::instant(trace.first).wrapping_add(record.after_ms);
+        let len = record.place.len as usize;
+        let children = (tally.all, tally.remote);
+        Gone::new((record.id, record.shape), arrived, resource(trace, record), len, children)
     })
 }
 
 /// One more child for a span that has left.
 fn late_child(parent: &mut Gone, trace: &Trace, child: &Record) -> Tally {
-    let remote = parent.process != resource(trace, child) as u32;
+    let remote = parent.process != resource(trace, child) as u16;
     parent.all = parent.all.saturating_add(1);
-    parent.remote = parent.remote.saturating_add(u16::from(remote));
+    parent.remote = parent.remote.saturating_add(u8::from(remote));
     Tally {
         all: parent.all.into(),
         remote: parent.remote.into(),

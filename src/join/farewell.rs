@@ -1,0 +1,133 @@
+//! What traces left with, besides their spans: kept once for all that left with the same.
+//!
+//! Traces of one environment that leave whole leave with the same words; what a trace says of itself is its own. So
+//! only the last few are compared.
+
+use std::rc::Rc;
+
+use super::Context;
+use super::origins::Shared;
+use crate::model::{Destination, Draw, Reason};
+
+/// How many are held against the next.
+const RECENT: usize = 4;
+
+/// What left of a trace, besides its spans.
+#[derive(Clone, Debug)]
+pub(super) struct Farewell {
+    pub context: Context,
+    pub origin: Shared,
+    pub reason: Reason,
+    /// Its root has left, or a part before it knew of one.
+    pub root_known: bool,
+    /// What sampling decided about it.
+    pub drawn: Option<Draw>,
+    /// Where rules sent it; unknown where none does.
+    pub routed: Option<Option<Destination>>,
+}
+
+impl Farewell {
+    fn is_as(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.origin, &other.origin)
+            && (self.reason, self.root_known, self.drawn, self.routed)
+                == (other.reason, other.root_known, other.drawn, other.routed)
+            && self.context.said.is_none()
+            && self.context == other.context
+    }
+
+    fn cost(&self) -> usize {
+        /// Two counts stand before what is shared.
+        const COUNTS: usize = 16;
+        size_of::<Self>() + COUNTS + self.context.said.as_ref().map_or(0, |said| said.bytes())
+    }
+}
+
+/// The farewells one ledger holds.
+#[derive(Debug, Default)]
+pub(super) struct Farewells {
+    recent: [Option<Rc<Farewell>>; RECENT],
+    /// Which of them makes room next.
+    hand: usize,
+    bytes: usize,
+}
+
+impl Farewells {
+    /// Heap bytes of all that are held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The one that all share who left with the same.
+    pub fn share(&mut self, farewell: Farewell) -> Rc<Farewell> {
+        if let Some(known) = self.recent.iter().flatten().find(|known| known.is_as(&farewell)) {
+            return known.clone();
+        }
+        self.bytes += farewell.cost();
+        let shared = Rc::new(farewell);
+        let place = self.recent.get_mut(self.hand);
+        if let Some(old) = place.and_then(|place| place.replace(shared.clone())) {
+            self.drop(old);
+        }
+        self.hand = (self.hand + 1) % RECENT;
+        shared
+    }
+
+    /// Takes back what was shared.
+    pub fn drop(&mut self, farewell: Rc<Farewell>) {
+        if let Some(last) = Rc::into_inner(farewell) {
+            self.bytes -= last.cost();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Origin;
+
+    fn farewell(origin: &Shared, environment: &str) -> Farewell {
+        let context = Context { environment: Some(environment.into()), ..Context::default() };
+        Farewell {
+            context,
+            origin: origin.clone(),
+            reason: Reason::Complete,
+            root_known: true,
+            drawn: None,
+            routed: None,
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_is_there_once_and_the_books_close() {
+        let (mut farewells, origin) = (Farewells::default(), Rc::new(Origin::anonymous()));
+        let mut held = Vec::new();
+        for nth in 0..40 {
+            let known = farewell(&origin, ["production", "staging"][nth % 2]);
+            held.push(farewells.share(known));
+        }
+        let two = farewells.bytes();
+        assert!(Rc::ptr_eq(&held[0], &held[38]) && !Rc::ptr_eq(&held[0], &held[1]));
+        assert_eq!(two, 2 * held[0].cost());
+        for nth in 0..2 * RECENT {
+            held.push(farewells.share(farewell(&origin, &format!("preview-{nth}"))));
+        }
+        assert_eq!(farewells.bytes(), two + 2 * RECENT * held[0].cost());
+        held.into_iter().for_each(|one| farewells.drop(one));
+        assert_eq!(farewells.bytes(), two / 2 * RECENT, "but for the last few");
+    }
+
+    #[test]
+    fn what_another_decided_or_said_is_not_the_same() {
+        let (mut farewells, origin) = (Farewells::default(), Rc::new(Origin::anonymous()));
+        let first = farewells.share(farewell(&origin, "production"));
+        let others = [
+            Farewell { reason: Reason::Late, ..farewell(&origin, "production") },
+            Farewell { drawn: Some(Draw::Out), ..farewell(&origin, "production") },
+            Farewell { routed: Some(None), ..farewell(&origin, "production") },
+            farewell(&Rc::new(Origin::anonymous()), "production"),
+        ];
+        for other in others {
+            assert!(!Rc::ptr_eq(&first, &farewells.share(other)));
+        }
+    }
+}
