@@ -54,9 +54,14 @@ impl Attached {
         attached
     }
 
+    /// Whether no record has any.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
     /// The notes of a record, if it has any.
     pub fn own(&self, record: u32) -> Option<Own> {
-        if self.spans.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let found = self.spans.binary_search_by_key(&record, |own| own.record).ok()?;

@@ -150,8 +150,9 @@ impl Habit {
         self.now.and(self.before)
     }
 
-    /// A span of this shape has left with these children, in the `nth` trace that left.
-    pub fn observe(&mut self, now: Time, nth: u64, tally: &Tally) {
+    /// A span of this shape has left with these children, in the `nth` trace that left. Says whether anything else is
+    /// usual now.
+    pub fn observe(&mut self, now: Time, nth: u64, tally: &Tally) -> bool {
         self.enter(now);
         if self.trace != nth {
             self.trace = nth;
@@ -162,24 +163,22 @@ impl Habit {
         if let Some(usual) = self.usual
             && (self.now.remote, self.now.all) == (remote, all)
         {
-            if self.now.lag_ms > usual.lag_ms || self.now.local_late && !usual.local_late {
-                self.weigh();
-            }
-            return;
+            let is_later = self.now.lag_ms > usual.lag_ms || self.now.local_late && !usual.local_late;
+            return is_later && self.weigh();
         }
         (self.now.remote, self.now.all) = (self.now.remote.and(remote), self.now.all.and(all));
-        self.weigh();
+        self.weigh()
     }
 
     /// A child came after its trace had left: what was believed was wrong, and is mended at once. With
-    /// it the span has `tally` children.
-    pub fn correct(&mut self, now: Time, tally: &Tally) {
+    /// it the span has `tally` children. Says whether anything else is usual now.
+    pub fn correct(&mut self, now: Time, tally: &Tally) -> bool {
         self.enter(now);
         // It left without the child, and was counted so: its number is not always the same.
         self.now.remote.1 = self.now.remote.1.max(tally.remote);
         self.now.all.1 = self.now.all.1.max(tally.all);
         self.count_late(tally);
-        self.weigh();
+        self.weigh()
     }
 
     /// Whether every span of this shape, in many traces, had the same children.
@@ -197,10 +196,17 @@ impl Habit {
         })
     }
 
-    fn weigh(&mut self) {
+    /// How late the latest child was, if every span had the same children.
+    pub fn usual_lag(&self) -> Option<Duration> {
+        self.usual.map(|usual| Duration::from_millis(usual.lag_ms.into()))
+    }
+
+    /// Works out anew what is usual, and says whether it is another.
+    fn weigh(&mut self) -> bool {
         let Epoch { seen, remote, all, lag_ms, local_late, .. } = self.known();
         let steady = seen >= STEADY_MIN && remote.0 == remote.1 && all.0 == all.1;
-        self.usual = steady.then_some(Usual { remote: remote.1, all: all.1, lag_ms, local_late });
+        let usual = steady.then_some(Usual { remote: remote.1, all: all.1, lag_ms, local_late });
+        std::mem::replace(&mut self.usual, usual) != usual
     }
 
     /// Begins a moment, and with enough of them an epoch, when the last is over.
@@ -267,7 +273,7 @@ mod tests {
     /// Traces a second apart.
     fn after(traces: impl Iterator<Item = Tally>) -> Habit {
         let mut habit = Habit::default();
-        traces.zip(1..).for_each(|(tally, nth)| habit.observe(second(nth), nth, &tally));
+        traces.zip(1..).for_each(|(tally, nth)| _ = habit.observe(second(nth), nth, &tally));
         habit
     }
 
@@ -284,7 +290,7 @@ mod tests {
     #[test]
     fn many_spans_of_one_trace_count_once() {
         let mut habit = Habit::default();
-        (0..1000).for_each(|_| habit.observe(second(1), 1, &children(0, 0)));
+        (0..1000).for_each(|_| _ = habit.observe(second(1), 1, &children(0, 0)));
         assert_eq!(habit.expect(&children(0, 0), QUIET), Expect::Unknown);
     }
 
@@ -298,7 +304,9 @@ mod tests {
         let known = habit.known();
         assert_eq!((known.seen, known.moments, known.late), (10_000, 1, 1));
         assert_eq!(habit.expect(&children(0, 0), QUIET), Expect::Child(None));
-        [2, 4, 6, 8].into_iter().for_each(|at| habit.observe(second(at), 10_000 + at, &children(1, 5_000)));
+        [2, 4, 6, 8]
+            .into_iter()
+            .for_each(|at| _ = habit.observe(second(at), 10_000 + at, &children(1, 5_000)));
         assert_eq!(habit.known().late, 3, "where the lag is five seconds, a moment lasts as long");
     }
 

@@ -4,12 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::{SmallVec, smallvec};
 
 use super::attached::Attached;
 use super::farewell::Farewell;
 use super::heads::Head;
-use super::order::Order;
+use super::order::{Gathered, Order};
 use super::origins::Shared;
 use super::root::Roots;
 use super::trace::{Marks, Place, Record, Trace};
@@ -332,7 +331,7 @@ struct Blocks {
     noted: Vec<Noted>,
 }
 
-/// Spans in the order of their ranks, gathered by block; blocks in the order of their first span.
+/// Spans in the order worked out, with what is to be said of each.
 fn blocks(
     trace: &Trace,
     (mut blocks, mut spans): Lists,
@@ -340,48 +339,26 @@ fn blocks(
     (has, mends): (&[Has], &[(u32, Mend)]),
     attached: &Attached,
 ) -> Blocks {
-    const UNSEEN: u32 = u32::MAX;
-    let mut rank_of: SmallVec<[u32; 8]> = smallvec![UNSEEN; trace.blocks.len()];
-    let records = || order.ranked().iter().filter_map(|&at| Some((at, trace.records.get(at as usize)?)));
-    for (_, record) in records() {
-        let Some(rank) = rank_of.get_mut(record.block as usize) else { continue };
-        if *rank == UNSEEN
-            && let Some((resource, scope)) = trace.blocks.get(record.block as usize)
-        {
-            *rank = blocks.len() as u32;
-            blocks.push(LeavingBlock { resource: resource.clone(), scope: scope.clone(), from: 0, to: 0 });
-        }
-        if let Some(block) = blocks.get_mut(*rank as usize) {
-            block.to += 1;
-        }
-    }
-    let mut at = 0;
-    for block in &mut blocks {
-        let count = block.to;
-        (block.from, block.to) = (at, at);
-        at += count;
-    }
-    spans.resize(at as usize, Placed::default());
+    let (gathered, records) = order.gathered();
+    blocks.extend(gathered.iter().filter_map(|&Gathered { block, from, to }| {
+        let (resource, scope) = trace.blocks.get(block as usize)?.clone();
+        Some(LeavingBlock { resource, scope, from, to })
+    }));
+    spans.extend(records.iter().map(|&at| Placed {
+        place: trace.records.get(at as usize).map(|record| record.place).unwrap_or_default(),
+        has: has.get(at as usize).copied().unwrap_or_default(),
+    }));
     let (mut mended, mut noted) = (Vec::with_capacity(mends.len()), Vec::new());
-    for (of, record) in records() {
-        let rank = rank_of.get(record.block as usize).copied().unwrap_or(UNSEEN);
-        if let Some(block) = blocks.get_mut(rank as usize)
-            && let Some(span) = spans.get_mut(block.to as usize)
-        {
-            *span = Placed { place: record.place, has: has.get(of as usize).copied().unwrap_or_default() };
-            if !mends.is_empty()
-                && let Ok(found) = mends.binary_search_by_key(&of, |(of, _)| *of)
-            {
-                mended.push((block.to, mends[found].1));
+    if !mends.is_empty() || !attached.is_empty() {
+        for (at, of) in (0..).zip(records) {
+            if let Ok(found) = mends.binary_search_by_key(of, |(of, _)| *of) {
+                mended.push((at, mends[found].1));
             }
-            if let Some(own) = attached.own(of) {
-                noted.push((block.to, own.fields));
+            if let Some(own) = attached.own(*of) {
+                noted.push((at, own.fields));
             }
-            block.to += 1;
         }
     }
-    mended.sort_unstable_by_key(|(at, _)| *at);
-    noted.sort_unstable_by_key(|(at, _)| *at);
     Blocks { blocks, spans, mends: mended, noted }
 }
 

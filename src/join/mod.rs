@@ -6,7 +6,7 @@
 //! finds its trace, or `ledger` says that it has left; `trace` copies its bytes and records it
 //! (`kin` when there are many); `alarms` says when to look again; `whole` decides whether the trace
 //! may leave, with what `shapes` has learned of children that come late; `order` puts its spans in
-//! an order that arrival has no part in; `root` says which of them speaks for it; `leaving` is how it goes.
+//! an order that arrival has no part in, unless `patterns` knows it from a trace just like this one; `root` says which of them speaks for it; `leaving` is how it goes.
 //! Log records that belong to spans wait for them in `notes` and leave `attached` to them; `patience` says
 //! whether a trace waits for any, and `strays` are what is worth having without its span.
 //!
@@ -27,6 +27,7 @@ mod notes;
 mod order;
 mod origins;
 mod patience;
+mod patterns;
 mod pins;
 mod ring;
 mod root;
@@ -68,6 +69,7 @@ use ledger::Ledger;
 use notes::Notes;
 use order::Order;
 use origins::{Origins, Shared};
+use patterns::Patterns;
 use pins::{PinId, Pins};
 use shapes::{ShapeId, Shapes};
 use spares::Spares;
@@ -92,6 +94,7 @@ pub struct Join {
     spares: Spares,
     order: Order,
     tallies: Tallies,
+    patterns: Patterns,
     glance: Glance,
     /// Some runs of the request being taken; kept empty between requests.
     runs: Vec<(TraceId, Run)>,
@@ -136,6 +139,7 @@ impl Join {
             pins: Pins::default(),
             order: Order::default(),
             tallies: Tallies::default(),
+            patterns: Patterns::default(),
             glance: Glance::default(),
             runs: Vec::new(),
             requests: 0,
@@ -259,6 +263,7 @@ impl Join {
                 notes: &self.notes,
                 order: &mut self.order,
                 tallies: &mut self.tallies,
+                patterns: &mut self.patterns,
             };
             match judge.judge(trace, now) {
                 Verdict::Leave(reason) => {
@@ -317,7 +322,7 @@ impl Join {
 
     /// Bytes held, overhead included.
     pub fn held_bytes(&self) -> usize {
-        let shared = self.pins.bytes() + self.heads.bytes() + self.origins.bytes();
+        let shared = self.pins.bytes() + self.heads.bytes() + self.origins.bytes() + self.patterns.bytes();
         self.held + shared + self.notes.bytes() + self.spares.bytes()
     }
 
@@ -527,9 +532,12 @@ impl Join {
             self.order.link(&trace);
             self.tallies.count(&trace, &self.order);
         }
-        tally::learn(&mut self.shapes, now, &trace, &self.tallies, reason);
-        tally::settle_late(&mut self.shapes, &mut trace);
         self.order.work_out(&trace);
+        if self.tallies.usual && !self.tallies.were_recalled() {
+            self.patterns.learn(&trace, &self.order, &self.tallies, &self.shapes);
+        }
+        tally::learn(&mut self.shapes, now, &trace, (&mut self.tallies, &self.order), reason);
+        tally::settle_late(&mut self.shapes, &mut trace);
         let of = (trace.tenant, trace.id);
         let attached = self.attach(&trace, reason);
         let (leaving, farewell) = leaving::let_go(trace, &self.order, attached, reason, &self.settings);

@@ -58,6 +58,13 @@ pub(super) struct ShapeId {
     opening: u16,
 }
 
+impl ShapeId {
+    /// Itself, as a number.
+    pub fn number(self) -> u32 {
+        u32::from(self.at) << 16 | u32::from(self.opening)
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Shape {
     #[serde(skip)]
@@ -88,6 +95,8 @@ pub(super) struct Shapes {
     /// Traces that have left, and when the last did.
     traces: u64,
     now: Time,
+    /// Times that what is usual of a shape became another, or a shape made room.
+    changes: u64,
     hasher: RandomState,
 }
 
@@ -101,6 +110,7 @@ impl Shapes {
             hand: 0,
             traces: 0,
             now: Time::default(),
+            changes: 0,
             hasher,
         }
     }
@@ -195,21 +205,33 @@ impl Shapes {
         self.get(id).is_some_and(|shape| shape.habit.is_usual(tally))
     }
 
+    /// A number that is another once anything usual of any shape is.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// How late the latest child of a span of this shape was, if all spans of it had the same children.
+    pub fn usual_lag(&self, id: ShapeId) -> Option<Duration> {
+        self.get(id)?.habit.usual_lag()
+    }
+
     /// A span of this shape has left.
     pub fn observe(&mut self, id: ShapeId, tally: &Tally) {
         let (now, nth) = (self.now, self.traces);
-        if let Some(shape) = self.get_mut(id) {
-            shape.used = true;
-            shape.habit.observe(now, nth, tally);
-        }
+        self.teach(id, |habit| habit.observe(now, nth, tally));
     }
 
     /// A child came after the trace of its parent, of this shape, had left.
     pub fn correct(&mut self, id: ShapeId, tally: &Tally) {
         let now = self.now;
+        self.teach(id, |habit| habit.correct(now, tally));
+    }
+
+    fn teach(&mut self, id: ShapeId, lesson: impl FnOnce(&mut Habit) -> bool) {
         if let Some(shape) = self.get_mut(id) {
             shape.used = true;
-            shape.habit.correct(now, tally);
+            let changed = lesson(&mut shape.habit);
+            self.changes += u64::from(changed);
         }
     }
 
@@ -269,6 +291,7 @@ impl Shapes {
         self.shapes.get(at as usize).map(|shape| ShapeId { at, opening: shape.opening })
     }
 
+    #[inline]
     fn get(&self, id: ShapeId) -> Option<&Shape> {
         self.shapes.get(id.at as usize).filter(|shape| shape.opening == id.opening)
     }
@@ -285,6 +308,7 @@ impl Shapes {
             self.shapes.len() - 1
         } else {
             let at = self.make_room();
+            self.changes += 1;
             if let Some(place) = self.shapes.get_mut(at) {
                 shape.opening = place.opening.wrapping_add(1);
                 *place = shape;

@@ -3,6 +3,7 @@
 //! A process is its resource: equal resource bytes are one process, which is as near as the wire lets
 //! us come. Replicas that call each other mostly differ in host, pod or instance id.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::habit::Tally;
@@ -16,6 +17,8 @@ use crate::model::{Reason, Time};
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
     each: Vec<Tally>,
+    /// Those of a trace just like this one, but for how late its spans were.
+    recalled: Option<Rc<[Tally]>>,
     /// The trace was found to be just like all of its shapes.
     pub usual: bool,
 }
@@ -26,7 +29,7 @@ const USUAL_SHARE: u64 = 8;
 impl Tallies {
     /// Counts the children of every span, with the parents `order` has linked.
     pub fn count(&mut self, trace: &Trace, order: &Order) {
-        self.usual = false;
+        (self.usual, self.recalled) = (false, None);
         self.each.clear();
         self.each.resize(trace.records.len(), Tally::default());
         for (child, at) in trace.records.iter().zip(0..) {
@@ -36,18 +39,28 @@ impl Tallies {
             let remote = child.block != span.block && resource(trace, child) != resource(trace, span);
             tally.all += 1;
             tally.remote += u32::from(remote);
-            if child.request > span.request {
-                // Times are kept in whole milliseconds: a later one is never taken for none.
-                let lag =
-                    Duration::from_millis(u64::from(child.after_ms - span.after_ms.min(child.after_ms)) + 1);
+            if let Some(lag) = lag(span, child) {
                 tally.lag = tally.lag.max(Some(lag));
                 tally.local_late |= !remote;
             }
         }
     }
 
+    /// Takes those of a trace that was just like the one to be looked at.
+    pub fn recall(&mut self, tallies: &Rc<[Tally]>) {
+        (self.usual, self.recalled) = (true, Some(tallies.clone()));
+    }
+
+    pub fn were_recalled(&self) -> bool {
+        self.recalled.is_some()
+    }
+
     pub fn of(&self, at: u32) -> Tally {
-        self.each.get(at as usize).copied().unwrap_or_default()
+        self.all().get(at as usize).copied().unwrap_or_default()
+    }
+
+    pub fn all(&self) -> &[Tally] {
+        self.recalled.as_deref().unwrap_or(&self.each)
     }
 
     /// Gives back what an unusually large trace needed.
@@ -58,17 +71,34 @@ impl Tallies {
     }
 }
 
+/// How long after its parent a span came, if in a later request. Times are kept in whole milliseconds: a later one is
+/// never taken for none.
+pub(super) fn lag(parent: &Record, child: &Record) -> Option<Duration> {
+    let after = child.after_ms.saturating_sub(parent.after_ms);
+    (child.request > parent.request).then(|| Duration::from_millis(u64::from(after) + 1))
+}
+
 fn resource(trace: &Trace, record: &Record) -> u64 {
     trace.blocks.get(record.block as usize).map_or(0, |(resource, _)| resource.id)
 }
 
 /// A trace that had its time leaves: every span's habit is seen once more. One that was cut short
 /// says nothing of what would have come.
-pub(super) fn learn(shapes: &mut Shapes, now: Time, trace: &Trace, tallies: &Tallies, reason: Reason) {
+pub(super) fn learn(
+    shapes: &mut Shapes,
+    now: Time,
+    trace: &Trace,
+    (tallies, order): (&mut Tallies, &Order),
+    reason: Reason,
+) {
     let nth = shapes.next_trace(now);
     let told = !tallies.usual || nth.is_multiple_of(USUAL_SHARE);
     if !told || !matches!(reason, Reason::Complete | Reason::Idle) {
         return;
+    }
+    if tallies.were_recalled() {
+        // How late its own spans were.
+        tallies.count(trace, order);
     }
     for (record, at) in trace.records.iter().zip(0..) {
         shapes.observe(record.shape, &tallies.of(at));

@@ -6,6 +6,7 @@ mod context;
 mod make;
 mod notes;
 mod order;
+mod patterns;
 mod reasons;
 mod simulation;
 

@@ -6,6 +6,7 @@ use super::Settings;
 use super::habit::Expect;
 use super::notes::Notes;
 use super::order::Order;
+use super::patterns::Patterns;
 use super::shapes::Shapes;
 use super::tally::Tallies;
 use super::trace::{Marks, Record, Trace};
@@ -32,6 +33,7 @@ pub(super) struct Judge<'a> {
     pub notes: &'a Notes,
     pub order: &'a mut Order,
     pub tallies: &'a mut Tallies,
+    pub patterns: &'a mut Patterns,
 }
 
 impl Judge<'_> {
@@ -56,11 +58,14 @@ impl Judge<'_> {
         if !trace.has_root() || trace.is_known_to_miss_parents() {
             return Verdict::Wait(idle.min(aged));
         }
-        self.order.link(trace);
-        if self.order.orphans > 0 {
-            return Verdict::Wait(idle.min(aged));
+        let is_known = self.is_like_one_before(trace);
+        if !is_known {
+            self.order.link(trace);
+            if self.order.orphans > 0 {
+                return Verdict::Wait(idle.min(aged));
+            }
         }
-        let wait = match self.is_usual(trace) {
+        let wait = match is_known || self.is_usual(trace) {
             true => None,
             false => {
                 let patient = trace.last + unsure_quiet(trace, self.settings);
@@ -72,6 +77,14 @@ impl Judge<'_> {
             _ if self.without_notes(trace).is_some() => Verdict::Wait(idle.min(aged)),
             _ => Verdict::Leave(Reason::Complete),
         }
+    }
+
+    /// Whether it is just like a usual one that left before, whose tree and tallies are then its own.
+    fn is_like_one_before(&mut self, trace: &Trace) -> bool {
+        let Some(pattern) = self.patterns.find(trace, self.shapes.changes()) else { return false };
+        self.order.recall(&pattern.worked, pattern.is_in_order(trace));
+        self.tallies.recall(&pattern.tallies);
+        true
     }
 
     /// Whether it is just like all traces of its shapes were. The trace must have been linked.
