@@ -35,8 +35,8 @@ const LINES_MAX: usize = 16;
 /// What is in view.
 #[derive(Debug, Default)]
 pub(super) struct Glance {
-    /// Places of the traces being looked at.
-    slots: Vec<u32>,
+    /// Places of the traces being looked at, of each run one if its trace is open.
+    slots: Vec<Option<u32>>,
     /// Alarms looked at that have not rung yet.
     fresh: usize,
     seen: u64,
@@ -48,13 +48,19 @@ impl Glance {
         self.slots.clear();
         let mut seen = 0;
         for id in ids {
-            match table.seat(id) {
-                Some(slot) => self.slots.push(slot),
-                None => seen += ledger.glance(id),
+            let slot = table.seat(id);
+            self.slots.push(slot);
+            if slot.is_none() {
+                seen += ledger.glance(id);
             }
         }
-        let traces = self.slots.iter().filter_map(|&slot| table.get(slot));
+        let traces = self.slots.iter().flatten().filter_map(|&slot| table.get(slot));
         self.seen = self.seen.wrapping_add(seen).wrapping_add(traces.map(grows).sum());
+    }
+
+    /// Where the trace of the `nth` arrival was, if it was open.
+    pub fn slot(&self, nth: usize) -> Option<u32> {
+        *self.slots.get(nth)?
     }
 
     /// An alarm is about to ring: looks at the traces of the next ones, unless it has. Those silent for
@@ -72,9 +78,9 @@ impl Glance {
         }
         self.slots.clear();
         let upcoming = alarms.upcoming(now).take(TRACES);
-        self.slots.extend(upcoming.inspect(|_| self.fresh += 1).filter_map(|ticket| table.here(ticket)));
+        self.slots.extend(upcoming.inspect(|_| self.fresh += 1).map(|ticket| table.here(ticket)));
         self.fresh = self.fresh.saturating_sub(1);
-        let traces = || self.slots.iter().filter_map(|&slot| table.get(slot));
+        let traces = || self.slots.iter().flatten().filter_map(|&slot| table.get(slot));
         // First what leads to the rest.
         let mut seen: u64 = traces().map(grows).sum();
         for trace in traces().filter(|trace| trace.last + whole::quiet_for(trace, settings) <= now) {

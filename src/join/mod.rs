@@ -171,8 +171,8 @@ impl Join {
         self.requests += 1;
         let origin = self.origins.intern(origin);
         self.request_heads.begin(index);
-        let wanted = index.runs(&mine).map(|(_, run)| bytes_of(index.of_run(run))).sum();
-        let pin = pins::is_worth(wanted, body).then(|| (self.pins.pin(body), Rc::new(body.clone())));
+        let wanted = index.runs(&mine).map(|(_, run)| bytes_of(index.of_run(run)));
+        let pin = pins::are_worth(wanted, body).then(|| (self.pins.pin(body), Rc::new(body.clone())));
         let shared = pin.as_ref().map(|(id, body)| (*id, body));
         let request = Request { now, origin: &origin, body, index, pin: shared };
         let (mut taken, mut runs, mut some) = (0, index.runs(&mine), std::mem::take(&mut self.runs));
@@ -183,8 +183,8 @@ impl Join {
                 break;
             }
             self.glance.at_arrivals(&self.table, &self.ledger, some.iter().map(|(id, _)| *id));
-            for (id, run) in &some {
-                let slot = self.seat(now, &origin, *id);
+            for (nth, (id, run)) in some.iter().enumerate() {
+                let slot = self.seat(now, &origin, *id, self.glance.slot(nth));
                 taken += self.take_run(slot, request, index.of_run(*run));
                 self.rouse(now, slot);
                 self.settle_cost(slot);
@@ -366,9 +366,11 @@ impl Join {
         self.shapes.load(saved)
     }
 
-    /// The place of the trace a span belongs to, opened if need be, with its times brought up to now.
-    fn seat(&mut self, now: Time, origin: &Shared, id: TraceId) -> u32 {
-        let slot = match self.table.find(origin.tenant, id) {
+    /// The place of the trace a span belongs to, opened if need be, with its times brought up to now. `seen`: where a
+    /// trace with this id was seen, whoever's it is.
+    fn seat(&mut self, now: Time, origin: &Shared, id: TraceId, seen: Option<u32>) -> u32 {
+        let seen = seen.filter(|&slot| self.table.is(slot, origin.tenant, id));
+        let slot = match seen.or_else(|| self.table.find(origin.tenant, id)) {
             Some(slot) => slot,
             None => {
                 let trace = self.begin(now, origin.tenant, id);

@@ -23,6 +23,15 @@ pub(super) fn is_worth(wanted: usize, request: &Bytes) -> bool {
     request.len() >= REQUEST_MIN && wanted >= request.len() / SHARE
 }
 
+/// The same of pieces; looks at no more of them than it takes to know.
+pub(super) fn are_worth(mut wanted: impl Iterator<Item = usize>, request: &Bytes) -> bool {
+    let mut all = 0;
+    wanted.any(|some| {
+        all += some;
+        is_worth(all, request)
+    })
+}
+
 /// Names a pinned request; used again once it was let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PinId(u32);
@@ -111,5 +120,7 @@ mod tests {
         let request = Bytes::from(vec![0; 64 * 1024]);
         assert!(is_worth(16 * 1024, &request) && !is_worth(16 * 1024 - 1, &request));
         assert!(!is_worth(1000, &request.slice(..1000)));
+        assert!(are_worth([1, 16 * 1024 - 1, 5].into_iter(), &request));
+        assert!(!are_worth([1, 16 * 1024 - 2].into_iter(), &request) && !are_worth([].into_iter(), &request));
     }
 }

@@ -82,6 +82,11 @@ impl Table {
         best.map(|(_, slot)| slot)
     }
 
+    /// Whether the trace at this place is the tenant's own with this id.
+    pub fn is(&self, slot: u32, tenant: TenantKey, id: TraceId) -> bool {
+        self.get(slot).is_some_and(|trace| trace.id == id && trace.tenant == tenant)
+    }
+
     /// The place of an open trace with this id, whoever's it is. Looks at no trace.
     pub fn seat(&self, id: TraceId) -> Option<u32> {
         self.seats.find(self.hasher.hash_one(id), |seat| seat.id == id).map(|seat| seat.slot)

@@ -23,7 +23,8 @@ impl Time {
 impl Add<Duration> for Time {
     type Output = Time;
     fn add(self, d: Duration) -> Time {
-        Time(self.0.saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)))
+        let nanos = d.as_secs().saturating_mul(1_000_000_000).saturating_add(d.subsec_nanos().into());
+        Time(self.0.saturating_add(nanos))
     }
 }
 
