@@ -2,6 +2,10 @@
 //!
 //! A `Journey` is what one lane does with a request: join (traces), label, batch, hand over. It is
 //! told what time it is and owns no thread; `lane` gives it both.
+//!
+//! The surprise: it goes by two times. Batches go by the clock. The join goes by when requests were offered, and no
+//! later than the lane has seen them all: a trace is quiet since its last span came, not since a busy lane got to it,
+//! and none is quiet while its spans wait to be taken.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -56,6 +60,8 @@ pub struct Journey {
     /// Of the labels and rules it goes by.
     pub version: u64,
     pub meters: LaneMeters,
+    /// The join's time: what was offered before has been taken. It never goes back.
+    pub seen: Time,
     /// Items taken and not yet in a closed batch: what a panic would lose.
     pub in_hand: [u64; 4],
 }
@@ -79,11 +85,12 @@ impl<'a> Passed<'a> {
 impl Journey {
     /// Takes one admitted request; `mine` says which traces are this lane's.
     pub fn take(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
+        self.saw_all(request.offered);
         match (request.signal, &self.join) {
             (Signal::Traces, Some(_)) => self.hold(now, request, mine),
             (Signal::Profiles, _) => self.pass_whole(now, request),
             (Signal::Logs, _) => {
-                self.note(now, request, mine);
+                self.note(request, mine);
                 if self.shelf.takes(Signal::Logs) {
                     self.pass_blocks(now, request);
                 }
@@ -93,7 +100,8 @@ impl Journey {
     }
 
     /// Keeps what of a logs request belongs to spans of this lane; passing it on is another's affair.
-    pub fn note(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
+    pub fn note(&mut self, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
+        self.saw_all(request.offered);
         if self.join.is_none() {
             return;
         }
@@ -106,24 +114,31 @@ impl Journey {
         let (body, index) =
             ruled.as_ref().map_or((&request.body, &request.index), |ruled| (&ruled.body, &ruled.index));
         if let Some(join) = &mut self.join {
-            join.note(now, &request.origin, body, index, mine);
+            join.note(self.seen, &request.origin, body, index, mine);
         }
         if let Some(ruled) = ruled {
             self.lose_notes(DROPPED, ruled.dropped);
             self.lose_notes(SAMPLED_OUT, ruled.sampled_out);
         }
-        self.score_strays(now);
+        self.score_strays();
     }
 
-    /// Lets everything go that is due, and hands closed batches over.
-    pub fn advance(&mut self, now: Time) {
-        while let Some(trace) = self.join.as_mut().and_then(|join| join.leave(now)) {
+    /// What was offered before this time has all been taken. Threads that offer may overtake each other, so an
+    /// earlier time changes nothing.
+    pub fn saw_all(&mut self, before: Time) {
+        self.seen = self.seen.max(before);
+    }
+
+    /// Lets everything go that is due, and hands over what batches are closed: those that are due before `next`, when
+    /// somebody will look again.
+    pub fn advance(&mut self, now: Time, next: Time) {
+        while let Some(trace) = self.join.as_mut().and_then(|join| join.leave(self.seen)) {
             self.emit(now, trace);
         }
         self.settle_copies();
         self.settle_unplaced();
-        self.score_strays(now);
-        self.batcher.close_due(now, false);
+        self.score_strays();
+        self.batcher.close_due(next, false);
         self.hand_over();
         self.relieve(now);
     }
@@ -136,12 +151,12 @@ impl Journey {
 
     /// Lets everything go that is here now, whole or not.
     pub fn flush(&mut self, now: Time) {
-        while let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(now, Reason::Drain)) {
+        while let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(self.seen, Reason::Drain)) {
             self.emit(now, trace);
         }
         self.settle_copies();
         self.settle_unplaced();
-        self.score_strays(now);
+        self.score_strays();
         self.batcher.close_due(now, true);
         self.hand_over();
     }
@@ -171,10 +186,10 @@ impl Journey {
         let mut taken = 0;
         for part in 0..parts {
             if part > 0 {
-                self.advance(now);
+                self.advance(now, now);
             }
             let Some(join) = &mut self.join else { return };
-            taken += join.take(now, &request.origin, &request.body, &request.index, |trace| {
+            taken += join.take(self.seen, &request.origin, &request.body, &request.index, |trace| {
                 part_of(trace) == part && mine(trace)
             });
         }
@@ -387,9 +402,9 @@ impl Journey {
     }
 
     /// Evaluations that go with no span.
-    fn score_strays(&mut self, now: Time) {
+    fn score_strays(&mut self) {
         if let (Some(scoring), Some(join)) = (&self.scoring, &mut self.join) {
-            join.take_strays(now).iter().for_each(|stray| scoring.score_stray(stray));
+            join.take_strays(self.seen).iter().for_each(|stray| scoring.score_stray(stray));
         }
     }
 
@@ -444,7 +459,8 @@ impl Journey {
     /// The budget is nearly spent and somebody could send: the oldest traces make room.
     fn relieve(&mut self, now: Time) {
         while self.is_pressed() {
-            let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(now, Reason::Pressure)) else {
+            let Some(trace) = self.join.as_mut().and_then(|join| join.push_out(self.seen, Reason::Pressure))
+            else {
                 return;
             };
             self.emit(now, trace);

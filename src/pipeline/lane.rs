@@ -91,18 +91,24 @@ impl Lane {
         loop {
             let now = self.clock.now();
             self.pulse.beat(now);
+            let idle = self.inbox.is_empty();
+            let mut next = now;
+            if idle {
+                journey.saw_all(now);
+                pace.learn(now, std::mem::take(&mut taken));
+                next = now + pace.nap();
+            }
             if self.eager.load(Ordering::Relaxed) {
                 journey.flush(now);
             } else {
-                journey.advance(now);
+                journey.advance(now, next);
             }
             if journey.shelf.is_full() {
                 std::thread::sleep(FULL_NAP);
                 continue;
             }
-            if self.inbox.is_empty() {
-                self.inbox.sleep(pace.rest(self.clock.now(), taken, journey.next_due()));
-                taken = 0;
+            if idle {
+                self.inbox.sleep(pace.rest(self.clock.now(), journey.next_due()));
             }
             journey.keep_up(&self.live);
             match self.burst(journey) {
@@ -114,7 +120,7 @@ impl Lane {
 
     /// Does what waits, but not so much at once that what is due waits long. Returns how many it took.
     fn burst(&self, journey: &mut Journey) -> Result<usize, End> {
-        let (mut taken, mut items) = (0, 0);
+        let (mut taken, mut items, now) = (0, 0, self.clock.now());
         while taken < BURST && items < BURST_ITEMS {
             // Taken from the queue one by one: what is taken must be done.
             let work = match self.inbox.take() {
@@ -126,17 +132,16 @@ impl Lane {
             if let Work::Take(request) | Work::Note(request) = &work {
                 items += request.index.items;
             }
-            self.step(work, journey)?;
+            self.step(now, work, journey)?;
         }
         Ok(taken)
     }
 
-    fn step(&self, work: Work, journey: &mut Journey) -> Result<(), End> {
-        let now = self.clock.now();
+    fn step(&self, now: Time, work: Work, journey: &mut Journey) -> Result<(), End> {
         let mine = |trace| self.lanes == 1 || Lanes::of(trace, self.lanes) == self.number;
         match work {
             Work::Take(request) => journey.take(now, &request, mine),
-            Work::Note(request) => journey.note(now, &request, mine),
+            Work::Note(request) => journey.note(&request, mine),
             // Whoever asked may be gone.
             Work::Show(limit, reply) => drop(reply.try_send(journey.show(now, limit))),
             Work::Drain => return Err(End),
@@ -148,7 +153,7 @@ impl Lane {
     fn end(&self, journey: &mut Journey) {
         while let Ok(work) = self.inbox.take() {
             // Told to end twice is told to end.
-            let _ = self.step(work, journey);
+            let _ = self.step(self.clock.now(), work, journey);
         }
         journey.drain(self.clock.now());
         while journey.shelf.is_full() && !self.give_up.load(Ordering::Acquire) {
@@ -193,7 +198,7 @@ mod tests {
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
         let index = walk(Signal::Traces, &body, Detail::Spans, &Limits::default()).unwrap();
         let (origin, reservation) = (Origin::anonymous(), budget.reserve(body.len()));
-        Admitted { signal: Signal::Traces, origin, body: body.into(), index, arrived: Time(0), reservation }
+        Admitted { signal: Signal::Traces, origin, body: body.into(), index, offered: Time(0), reservation }
     }
 
     /// A request that no walk makes: its spans name scopes that are not there, which the join asserts.

@@ -4,6 +4,7 @@
 //! exports and sidecars, and in whatever order the pieces come, the same bytes go out.
 
 pub mod lane;
+mod seen;
 mod trace;
 
 use proptest::prelude::*;

@@ -16,7 +16,8 @@ pub struct Admitted {
     pub origin: Arc<Origin>,
     pub body: Bytes,
     pub index: Index,
-    pub arrived: Time,
+    /// When it was given to the lanes, all of it read and walked.
+    pub offered: Time,
     /// Pays for `body` and `index` until the last lane is done with them.
     pub reservation: Reservation,
 }

@@ -180,7 +180,7 @@ impl Batcher {
         full
     }
 
-    /// Closes what has been open for long enough, or everything when draining.
+    /// Closes what will have been open for long enough by `now`, or everything when draining.
     pub fn close_due(&mut self, now: Time, drain: bool) {
         let reason = if drain { Closed::Drain } else { Closed::Age };
         let due = |open: &Open| drain || now.since(open.opened) >= self.settings.age;

@@ -71,8 +71,8 @@ impl Lanes {
             let wanted = self.owners(spans.iter().map(|span| span.trace));
             return self.give_all(&wanted, |_| Work::Take(request.clone()), now);
         }
-        // Nothing to keep together: spread by arrival.
-        let any = usize::try_from(request.arrived.0 % lanes as u64).unwrap_or(0);
+        // Nothing to keep together: spread by the clock.
+        let any = usize::try_from(request.offered.0 % lanes as u64).unwrap_or(0);
         if notes.is_empty() {
             return self.give(any, Work::Take(request), now);
         }
@@ -155,11 +155,11 @@ mod tests {
     use crate::wire::index::NoteEntry;
     use crate::wire::{Rope, SpanId};
 
-    fn request(signal: Signal, arrived: u64) -> Admitted {
+    fn request(signal: Signal, offered: u64) -> Admitted {
         let body = Rope::default().into_bytes();
         let reservation = Budget::new(0).reserve(0);
         let (origin, index) = (Origin::anonymous(), Index::default());
-        Admitted { signal, origin, body, index, arrived: Time(arrived), reservation }
+        Admitted { signal, origin, body, index, offered: Time(offered), reservation }
     }
 
     #[test]

@@ -235,7 +235,6 @@ impl Gate {
         self: &Arc<Self>,
         caller: Caller,
         origin: Arc<Origin>,
-        arrived: Time,
         parcel: Parcel,
     ) -> Result<Option<Partial>, Refusal> {
         let signal = parcel.signal;
@@ -263,7 +262,8 @@ impl Gate {
         };
         if items > 0 {
             self.let_lanes_catch_up().await;
-            let request = Admitted { signal, origin, body, index, arrived, reservation: paid };
+            let offered = self.now();
+            let request = Admitted { signal, origin, body, index, offered, reservation: paid };
             self.inner.lanes.offer(request).map_err(|_| {
                 self.tally.refused(signal, "busy", items);
                 self.busy(QUEUE_FULL)

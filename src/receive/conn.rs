@@ -20,7 +20,7 @@ use super::reflection;
 use super::refusal::{Refusal, quoted};
 use super::respond::{self, Caller, Manner, Reply};
 use super::watch::Watch;
-use crate::model::{Relay, Time};
+use crate::model::Relay;
 use crate::wire::Signal;
 use crate::wire::reply::Encoding;
 
@@ -41,7 +41,7 @@ impl Conn {
     /// Answers one request, whatever it is.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Reply>, Infallible> {
         let _in_flight = self.watch.begin();
-        let arrived = self.gate.now();
+        let began = self.gate.now();
         let (parts, body) = request.into_parts();
         // gRPC on HTTP/1.1 has no trailers to answer in: it is refused as HTTP.
         let is_grpc = parts.version == Version::HTTP_2 && names_grpc(&parts);
@@ -60,18 +60,18 @@ impl Conn {
         let limits = self.gate.timeouts;
         let asked = grpc::timeout(&parts.headers).filter(|_| is_grpc);
         let patience = asked.map_or(limits.request, |asked| asked.min(limits.request));
-        let mut body = Reader::new(body, self.gate.clock(), arrived + patience, limits.body);
+        let mut body = Reader::new(body, self.gate.clock(), began + patience, limits.body);
         Ok(if is_grpc {
-            self.grpc(&parts, &mut body, arrived).await
+            self.grpc(&parts, &mut body).await
         } else {
-            let mut response = self.http(&parts, &mut body, arrived).await;
+            let mut response = self.http(&parts, &mut body).await;
             self.doors.cors.mark(&parts.headers, &mut response);
             linger(&parts, &response, body.into_body());
             response
         })
     }
 
-    async fn grpc(&self, parts: &Parts, body: &mut Reader, arrived: Time) -> Response<Reply> {
+    async fn grpc(&self, parts: &Parts, body: &mut Reader) -> Response<Reply> {
         let manner = self.manner(Caller::Grpc, parts);
         let method = Method::of(parts.uri.path());
         // Probes have no credentials, and learn nothing but that we are here.
@@ -92,10 +92,10 @@ impl Conn {
             return self.refuse(Some(signal), manner, &refusal);
         }
         let parcel = grpc::parcel(&self.gate, signal, parts, body).await;
-        self.export(manner, shown, signal, arrived, parcel).await
+        self.export(manner, shown, signal, parcel).await
     }
 
-    async fn http(&self, parts: &Parts, body: &mut Reader, arrived: Time) -> Response<Reply> {
+    async fn http(&self, parts: &Parts, body: &mut Reader) -> Response<Reply> {
         let manner = self.manner(Caller::Http(otlp_http::reply_encoding(parts)), parts);
         if let Some(answer) = self.doors.cors.preflight(&parts.method, &parts.headers) {
             return answer.unwrap_or_else(|refusal| self.refuse(None, manner, &refusal));
@@ -117,7 +117,7 @@ impl Conn {
             return self.refuse(Some(signal), manner, &refusal);
         }
         let parcel = otlp_http::parcel(&self.gate, signal, parts, body).await;
-        self.export(manner, shown, signal, arrived, parcel).await
+        self.export(manner, shown, signal, parcel).await
     }
 
     fn signal(&self, path: &str) -> Option<Signal> {
@@ -163,14 +163,13 @@ impl Conn {
         manner: Manner<'_>,
         shown: Shown,
         signal: Signal,
-        arrived: Time,
         parcel: Result<Parcel, Refusal>,
     ) -> Response<Reply> {
         let caller = manner.caller;
         let outcome = match parcel {
             Ok(parcel) => {
                 let origin = self.origins.of(manner.headers, shown, self.gate.noting());
-                self.gate.admit(caller, origin, arrived, parcel).await
+                self.gate.admit(caller, origin, parcel).await
             }
             Err(refusal) => Err(refusal),
         };

@@ -248,6 +248,7 @@ fn journeys(
             // The first: its join and its scores are the start's until it has kept up.
             version: 0,
             meters: LaneMeters::new(&meters),
+            seen: clock.now(),
             in_hand: [0; 4],
         }
     }

@@ -54,8 +54,19 @@ impl Lane {
         Self { journey, budget, outbox }
     }
 
+    /// One that only joins.
+    pub fn joining(join: join::Settings) -> Self {
+        Self::new(join, labels::Settings::default(), stamp::Settings::default())
+    }
+
     /// Takes one request.
     pub fn give(mut self, body: Vec<u8>) -> Self {
+        self.take(Time::default(), Time::default(), body);
+        self
+    }
+
+    /// Takes, when it is `now`, a request that was offered at this time.
+    pub fn take(&mut self, now: Time, offered: Time, body: Vec<u8>) {
         let index = walk(Signal::Traces, &body, Detail::Spans, &Limits::default()).expect("a good request");
         assert_eq!(index.refused.items, 0);
         let request = Admitted {
@@ -63,18 +74,31 @@ impl Lane {
             origin: Origin::anonymous(),
             body: body.into(),
             index,
-            arrived: Time::default(),
+            offered,
             reservation: self.budget.reserve(0),
         };
-        self.journey.take(Time::default(), &request, |_| true);
-        self
+        self.journey.take(now, &request, |_| true);
+    }
+
+    /// Does what is due `now`, and would be before `next`; `idle`: nothing waits to be taken.
+    pub fn turn(&mut self, now: Time, next: Time, idle: bool) -> Vec<Vec<u8>> {
+        if idle {
+            self.journey.saw_all(now);
+        }
+        self.journey.advance(now, next);
+        self.sent()
     }
 
     /// Lets silence and then an end come; what went out, batch by batch.
     pub fn drain(mut self) -> Vec<Vec<u8>> {
-        self.journey.advance(LATER);
+        let mut sent = self.turn(LATER, LATER, true);
         self.journey.drain(LATER);
         assert_eq!(self.journey.in_hand, [0; 4]);
+        sent.extend(self.sent());
+        sent
+    }
+
+    fn sent(&self) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| self.outbox.try_take())
             .map(|batch| batch.body.clone().into_bytes().to_vec())
             .collect()
@@ -97,6 +121,7 @@ pub fn plain(budget: &Arc<Budget>, meters: &Arc<Meters>, outlets: &[Outlet]) -> 
         clock: Clock::new(),
         version: 0,
         meters: LaneMeters::new(meters),
+        seen: Time::default(),
         in_hand: [0; 4],
     }
 }
