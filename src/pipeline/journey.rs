@@ -85,7 +85,6 @@ impl<'a> Passed<'a> {
 impl Journey {
     /// Takes one admitted request; `mine` says which traces are this lane's.
     pub fn take(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
-        self.saw_all(request.offered);
         match (request.signal, &self.join) {
             (Signal::Traces, Some(_)) => self.hold(now, request, mine),
             (Signal::Profiles, _) => self.pass_whole(now, request),
@@ -97,11 +96,12 @@ impl Journey {
             }
             _ => self.pass_blocks(now, request),
         }
+        self.saw_all(request.offered);
     }
 
     /// Keeps what of a logs request belongs to spans of this lane; passing it on is another's affair.
     pub fn note(&mut self, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
-        self.saw_all(request.offered);
+        let came = self.came(request);
         if self.join.is_none() {
             return;
         }
@@ -114,13 +114,19 @@ impl Journey {
         let (body, index) =
             ruled.as_ref().map_or((&request.body, &request.index), |ruled| (&ruled.body, &ruled.index));
         if let Some(join) = &mut self.join {
-            join.note(self.seen, &request.origin, body, index, mine);
+            join.note(came, &request.origin, body, index, mine);
         }
         if let Some(ruled) = ruled {
             self.lose_notes(DROPPED, ruled.dropped);
             self.lose_notes(SAMPLED_OUT, ruled.sampled_out);
         }
+        self.saw_all(request.offered);
         self.score_strays();
+    }
+
+    /// When what is in a request came, to the join. It has been seen once it has been taken, all of it.
+    fn came(&self, request: &Admitted) -> Time {
+        self.seen.max(request.offered)
     }
 
     /// What was offered before this time has all been taken. Threads that offer may overtake each other, so an
@@ -183,13 +189,13 @@ impl Journey {
         // Seeded anew: ids may have been chosen to fall into one part.
         let hasher = (parts > 1).then(RandomState::new);
         let part_of = |trace: TraceId| hasher.as_ref().map_or(0, |hasher| hasher.hash_one(trace) % parts);
-        let mut taken = 0;
+        let (mut taken, came) = (0, self.came(request));
         for part in 0..parts {
             if part > 0 {
                 self.advance(now, now);
             }
             let Some(join) = &mut self.join else { return };
-            taken += join.take(self.seen, &request.origin, &request.body, &request.index, |trace| {
+            taken += join.take(came, &request.origin, &request.body, &request.index, |trace| {
                 part_of(trace) == part && mine(trace)
             });
         }

@@ -91,6 +91,7 @@ impl Lane {
         loop {
             let now = self.clock.now();
             self.pulse.beat(now);
+            // Offered before `now` and still to be taken: nothing, or who knows what.
             let idle = self.inbox.is_empty();
             let mut next = now;
             if idle {

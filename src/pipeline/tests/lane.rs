@@ -1,6 +1,7 @@
 //! A journey of its own, fed by hand.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::join::{self, Join, Scope};
 use crate::model::{Clock, Origin, Time};
@@ -54,9 +55,12 @@ impl Lane {
         Self { journey, budget, outbox }
     }
 
-    /// One that only joins.
-    pub fn joining(join: join::Settings) -> Self {
-        Self::new(join, labels::Settings::default(), stamp::Settings::default())
+    /// One that only joins, and whose batches stay open for this long.
+    pub fn joining(join: join::Settings, age: Duration) -> Self {
+        let mut lane = Self::new(join, labels::Settings::default(), stamp::Settings::default());
+        let batches = batcher::Settings { age, ..batcher::Settings::default() };
+        lane.journey.batcher = Batcher::new(batches, lane.budget.clone());
+        lane
     }
 
     /// Takes one request.
@@ -98,7 +102,8 @@ impl Lane {
         sent
     }
 
-    fn sent(&self) -> Vec<Vec<u8>> {
+    /// What has gone out since it was last asked.
+    pub fn sent(&self) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| self.outbox.try_take())
             .map(|batch| batch.body.clone().into_bytes().to_vec())
             .collect()
