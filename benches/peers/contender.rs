@@ -1,4 +1,4 @@
-//! Who is measured: Spandrel, nginx or the Collector, each with a configuration.
+//! Who is measured: Spandrel, nginx or the Collector, each with a configuration; and the floor below them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::caller::Transport;
 use crate::common::Content;
 use crate::load::{Load, Pace, Sender};
 use crate::program::Program;
-use crate::{collector, nginx, ours};
+use crate::{collector, floor, nginx, ours};
 
 /// A program and how it is set up.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub enum Who {
     Nginx,
     /// Its processors, in order.
     Collector(&'static [&'static str]),
+    /// What no program could run: see there.
+    Floor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ impl Peer {
 }
 
 impl Contender {
+    pub const FLOOR: Self = Self { name: "hyper at both ends, unread", who: Who::Floor, open: 0 };
     pub const NGINX: Self = Self { name: "nginx", who: Who::Nginx, open: 0 };
 
     pub const fn spandrel(name: &'static str, configuration: &'static str) -> Self {
@@ -67,7 +70,7 @@ impl Contender {
 
     pub fn peer(&self) -> Option<Peer> {
         match self.who {
-            Who::Spandrel(_) => None,
+            Who::Spandrel(_) | Who::Floor => None,
             Who::Nginx => Some(Peer::Nginx),
             Who::Collector(_) => Some(Peer::Collector),
         }
@@ -87,7 +90,7 @@ impl Contender {
     pub fn joins(&self) -> bool {
         match self.who {
             Who::Spandrel(configuration) => !configuration.contains("scope: off"),
-            Who::Nginx => false,
+            Who::Nginx | Who::Floor => false,
             Who::Collector(processors) => processors.contains(&"groupbytrace"),
         }
     }
@@ -96,7 +99,7 @@ impl Contender {
     pub fn labels(&self) -> bool {
         match self.who {
             Who::Spandrel(_) => true,
-            Who::Nginx => false,
+            Who::Nginx | Who::Floor => false,
             Who::Collector(processors) => processors.contains(&"resource"),
         }
     }
@@ -106,6 +109,7 @@ impl Contender {
         match self.who {
             Who::Spandrel(configuration) => ours::spawn(load, sink, configuration, &[]),
             Who::Nginx => nginx::spawn(load, sink),
+            Who::Floor => floor::spawn(sink),
             Who::Collector(processors) => collector::spawn(load, sink, processors),
         }
     }

@@ -28,6 +28,7 @@ mod collector;
 mod common;
 mod contender;
 mod figure;
+mod floor;
 mod lanes;
 mod latency;
 mod load;
@@ -54,6 +55,11 @@ use rows::{Findings, How, ROWS, Row};
 fn main() {
     // `cargo bench` passes `--bench`.
     let names: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    if let [word, file] = names.as_slice()
+        && word == floor::WORD
+    {
+        return floor::run(file.as_ref());
+    }
     if names == ["profile"] {
         return profile::print(&Bench::new());
     }

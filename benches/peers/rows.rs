@@ -45,6 +45,7 @@ const FEW_OPEN: Contender = Contender::spandrel("Spandrel, 10 traces open", PATI
 const MANY_OPEN: Contender = Contender::spandrel("Spandrel, 100,000 traces open", PATIENT).with_open(100_000);
 
 const NGINX: Contender = Contender::NGINX;
+const FLOOR: Contender = Contender::FLOOR;
 const COLLECTOR: Contender = Contender::collector("Collector: resource, batch", &["resource", "batch"]);
 const COLLECTOR_RULES: Contender =
     Contender::collector("Collector: resource, transform, batch", &["resource", "transform", "batch"]);
@@ -70,7 +71,7 @@ pub const ROWS: &[Row] = &[
         what: "gRPC → gRPC, environment + release + batch",
         how: beside(
             full(Flat(100), 1),
-            &[LABEL, NGINX, COLLECTOR],
+            &[LABEL, NGINX, FLOOR, COLLECTOR],
             &[Mark::Of(Peer::Nginx, 0.7), Mark::Of(Peer::Collector, 1.0 / 5.0)],
         ),
     },
@@ -163,7 +164,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "steady",
         what: "a steady 50,000 spans/s, label + batch",
-        how: beside(steady(Flat(100)), &[LABEL, NGINX], &[Mark::Of(Peer::Nginx, 0.8)]),
+        how: beside(steady(Flat(100)), &[LABEL, NGINX, FLOOR], &[Mark::Of(Peer::Nginx, 0.8)]),
     },
     Row {
         name: "steady-joined",

@@ -1,0 +1,193 @@
+//! The floor: hyper at both ends and nothing in between, to see what of a program's cost is moving the bytes.
+//!
+//! Every call is answered OK, unread, and what came is sent on a mebibyte at a time, as one call; on one thread, with
+//! the allocator of the program. Nothing is checked, labelled, bounded, timed or tried again, so nobody could run it:
+//! it is no peer and no mark is about it. The surprise: it is this bench, started again with another word.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::ready;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http2::{Builder as Client, SendRequest};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
+use hyper::rt::Executor;
+use hyper::server::conn::http2::Builder as Server;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use spandrel::wire::Signal;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::program::{Program, free_port};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The word that makes the bench this program; the path of a file with two addresses follows.
+pub const WORD: &str = "floor";
+/// A call is sent on once it has so many bytes.
+const BATCH: usize = 1_000_000;
+/// What is left is sent on when nothing more has come for so long.
+const REST: Duration = Duration::from_secs(1);
+/// Flag and length before a message.
+const PREFIX: usize = 5;
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Started, perhaps not listening yet.
+pub fn spawn(sink: SocketAddr) -> Program {
+    let address = free_port();
+    Program::start(address, "addresses", &format!("{address} {sink}"), |file| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg(WORD).arg(file);
+        command
+    })
+}
+
+/// Is that program, until it is killed.
+pub fn run(file: &Path) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut addresses = text.split(' ').map(|word| word.parse().unwrap());
+    let (from, to) = (addresses.next().unwrap(), addresses.next().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, serve(from, to));
+}
+
+async fn serve(from: SocketAddr, to: SocketAddr) {
+    let listener = TcpListener::bind(from).await.unwrap();
+    let onward = Rc::new(Onward::new(to).await);
+    spawn_local(onward.clone().send_rests());
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let onward = onward.clone();
+        let mut server = Server::new(Local);
+        server
+            .max_frame_size(1 << 20)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(2 << 20);
+        spawn_local(async move {
+            let service = service_fn(move |request| answer(onward.clone(), request));
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn answer(
+    onward: Rc<Onward>,
+    request: Request<Incoming>,
+) -> Result<Response<impl Body<Data = Bytes, Error = Infallible>>, Infallible> {
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    onward.take(body.slice(PREFIX..));
+    let status = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
+    let trailers = ready(Some(Ok(HeaderMap::from_iter([status]))));
+    let mut response = Response::new(Full::new(Bytes::from_static(&[0; PREFIX])).with_trailers(trailers));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    Ok(response)
+}
+
+/// What was taken and not yet sent on, and where it goes.
+struct Onward {
+    to: SocketAddr,
+    sender: SendRequest<Full<Pieces>>,
+    held: RefCell<VecDeque<Bytes>>,
+    bytes: Cell<usize>,
+    taken: Cell<u64>,
+}
+
+impl Onward {
+    async fn new(to: SocketAddr) -> Self {
+        let stream = TcpStream::connect(to).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut client = Client::new(Local);
+        client.max_send_buf_size(4 << 20);
+        let (sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
+        spawn_local(connection);
+        Self { to, sender, held: RefCell::default(), bytes: Cell::new(0), taken: Cell::new(0) }
+    }
+
+    fn take(&self, message: Bytes) {
+        self.taken.set(self.taken.get() + 1);
+        self.bytes.set(self.bytes.get() + message.len());
+        self.held.borrow_mut().push_back(message);
+        if self.bytes.get() >= BATCH {
+            self.send();
+        }
+    }
+
+    /// Messages one behind the other are one message: that is how protobuf merges.
+    fn send(&self) {
+        let mut pieces = self.held.take();
+        let bytes = u32::try_from(self.bytes.take()).unwrap();
+        pieces.push_front(Bytes::from([&[0], bytes.to_be_bytes().as_slice()].concat()));
+        let address = format!("http://{}{}", self.to, Signal::Traces.grpc_path());
+        let mut request = Request::post(address).body(Full::new(Pieces(pieces))).unwrap();
+        request.headers_mut().insert(CONTENT_TYPE, GRPC);
+        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        let mut sender = self.sender.clone();
+        spawn_local(async move {
+            sender.ready().await.unwrap();
+            sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
+        });
+    }
+
+    async fn send_rests(self: Rc<Self>) {
+        let mut taken = 0;
+        loop {
+            tokio::time::sleep(REST).await;
+            if taken == self.taken.get() && self.bytes.get() > 0 {
+                self.send();
+            }
+            taken = self.taken.get();
+        }
+    }
+}
+
+/// One frame of many pieces.
+struct Pieces(VecDeque<Bytes>);
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.front().map_or(&[], |piece| piece)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        slices.iter_mut().zip(&self.0).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while count > 0 {
+            let piece = &mut self.0[0];
+            let step = count.min(piece.len());
+            piece.advance(step);
+            count -= step;
+            if piece.is_empty() {
+                self.0.pop_front();
+            }
+        }
+    }
+}
+
+/// Everything on the thread there is.
+#[derive(Clone, Copy)]
+struct Local;
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
+    fn execute(&self, task: F) {
+        spawn_local(task);
+    }
+}
