@@ -98,7 +98,7 @@ pub const ROWS: &[Row] = &[
         what: "gRPC, traces over 3 services joined, labelled, batched",
         how: beside(
             full(Services, 1),
-            &[JOIN, NGINX, COLLECTOR_JOINS],
+            &[JOIN, NGINX, FLOOR, COLLECTOR_JOINS],
             &[Mark::Of(Peer::Nginx, 0.9), Mark::Whole],
         ),
     },
@@ -107,7 +107,7 @@ pub const ROWS: &[Row] = &[
         what: "the same, each span of a trace in another request",
         how: beside(
             full(Scattered, 1),
-            &[JOIN, NGINX, COLLECTOR_JOINS],
+            &[JOIN, NGINX, FLOOR, COLLECTOR_JOINS],
             &[
                 Mark::Of(Peer::Nginx, 0.9),
                 Mark::Of(Peer::Collector, 1.0 / 30.0),
