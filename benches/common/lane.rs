@@ -30,9 +30,9 @@ pub struct Lane {
 }
 
 /// The requests of so many rounds of traces over three services, whose parts come some requests apart.
-pub fn requests(rounds: std::ops::Range<u64>) -> Vec<Walked> {
+pub fn requests(content: Content, rounds: std::ops::Range<u64>) -> Vec<Walked> {
     const TOGETHER: usize = 4;
-    let templates = Content::Services.templates();
+    let templates = content.templates();
     let rounds: Vec<u64> = rounds.collect();
     let bodies = rounds.chunks(TOGETHER).flat_map(|some| {
         templates.iter().flat_map(move |template| some.iter().map(|round| template.fresh(*round)))
@@ -61,12 +61,12 @@ impl Lane {
         }
     }
 
-    /// Has it learn what traces over three services are like, from rounds that begin with `from`: until most leave
-    /// while others come. Returns the first round that was not used.
-    pub fn learn(&mut self, from: u64) -> u64 {
+    /// Has it learn what these traces are like, from rounds that begin with `from`: until most leave while others come.
+    /// Returns the first round that was not used.
+    pub fn learn(&mut self, content: Content, from: u64) -> u64 {
         const ROUNDS: u64 = 50;
         for first in (from..).step_by(ROUNDS as usize).take(40) {
-            let requests = requests(first..first + ROUNDS);
+            let requests = requests(content, first..first + ROUNDS);
             if self.work(&requests, |_| true) > requests.len() * 50 {
                 return first + ROUNDS;
             }

@@ -4,7 +4,8 @@
 //! `benches/peers`. Shapes are known before anything is counted. `join/context` is taking and letting go where what
 //! traces say of themselves is worked out too, as for a vendor's server. `join/lane` is all that a lane does, and
 //! `join/lane_of_two` what one of two does, which looks at every span and takes every second trace: as many spans are
-//! counted, so the one divided by the other is what a second lane brings.
+//! counted, so the one divided by the other is what a second lane brings. `join/scattered` is all of it where each span
+//! of a trace comes in another request.
 
 use std::sync::Arc;
 
@@ -13,12 +14,12 @@ use spandrel::queue::Budget;
 use spandrel::queue::lanes::Lanes;
 
 use crate::Step;
+use crate::common::Content;
 use crate::common::lane::{self, Lane, Walked};
 use crate::meter::Meter;
 
-/// Rounds of three requests of 100 spans in each run.
+/// Rounds in each run.
 const RUN: u64 = 50;
-const SPANS: u64 = RUN * 300;
 
 /// What of a lane's work is measured.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,9 +42,14 @@ pub fn steps() -> Vec<Step> {
         step("join/label", plain(), Parts { label: true, ..NONE }),
         step("join/batch", plain(), Parts { batch: true, ..NONE }),
     ];
-    for (name, lanes) in [("join/lane", 1), ("join/lane_of_two", 2)] {
+    let whole = [
+        ("join/lane", Content::Services, 1),
+        ("join/lane_of_two", Content::Services, 2),
+        ("join/scattered", Content::Scattered, 1),
+    ];
+    for (name, content, lanes) in whole {
         let own = move |trace| Lanes::of(trace, lanes) == 0;
-        steps.push(fed(name, plain(), move |lane, requests, meter| {
+        steps.push(fed(name, (plain(), content), move |lane, requests, meter| {
             let left = meter.measure(|| lane.work(requests, own));
             left * lanes
         }));
@@ -52,32 +58,33 @@ pub fn steps() -> Vec<Step> {
 }
 
 fn step(name: &'static str, settings: Settings, parts: Parts) -> Step {
-    fed(name, settings, move |lane, requests, meter| work(lane, requests, parts, meter))
+    fed(name, (settings, Content::Services), move |lane, requests, meter| work(lane, requests, parts, meter))
 }
 
 /// A step that is given fresh requests for each run, and says how many spans left.
 fn fed(
     name: &'static str,
-    settings: Settings,
+    (settings, content): (Settings, Content),
     work: impl Fn(&mut Lane, &[Walked], &mut Meter) -> usize + 'static,
 ) -> Step {
+    let spans = RUN * content.templates().iter().map(|template| template.items).sum::<u64>();
     // Made when it is first run: most are only asked for their names.
     let mut ready: Option<(Lane, u64)> = None;
     let run = move |meter: &mut Meter| {
-        let (lane, from) = ready.get_or_insert_with(|| learned(settings.clone()));
-        let requests = lane::requests(*from..*from + RUN);
+        let (lane, from) = ready.get_or_insert_with(|| learned(settings.clone(), content));
+        let requests = lane::requests(content, *from..*from + RUN);
         *from += RUN;
         let left = work(lane, &requests, meter);
-        assert!(left > SPANS as usize / 2, "most traces leave while others come: {left} of {SPANS} spans");
+        assert!(left as u64 > spans / 2, "most traces leave while others come: {left} of {spans} spans");
     };
-    Step { name, spans: SPANS, run: Box::new(run) }
+    Step { name, spans, run: Box::new(run) }
 }
 
 /// A lane, and the first round it has not seen.
-fn learned(settings: Settings) -> (Lane, u64) {
+fn learned(settings: Settings, content: Content) -> (Lane, u64) {
     let budget: Arc<Budget> = Budget::new(1 << 30);
     let mut lane = Lane::new(&budget, settings);
-    let from = lane.learn(0);
+    let from = lane.learn(content, 0);
     (lane, from)
 }
 

@@ -109,7 +109,7 @@ fn seconds(lanes: usize, shared: Shared) -> f64 {
             let (turn, store) = (&turn, &stores[own % stores.len()]);
             move || {
                 let mut lane = Lane::new(&store.budget, Settings::default());
-                lane.learn(0);
+                lane.learn(Content::Services, 0);
                 let (before, mut left) = (own_cpu(), 0);
                 for _ in 0..CHUNKS {
                     turn.wait();
@@ -122,9 +122,9 @@ fn seconds(lanes: usize, shared: Shared) -> f64 {
         let threads: Vec<_> = (0..lanes).map(|nth| scope.spawn(own(nth))).collect();
         for nth in 0..CHUNKS {
             let from = FIRST + nth * ROUNDS;
-            stores
-                .iter()
-                .for_each(|store| *store.chunk.write().unwrap() = lane::requests(from..from + ROUNDS));
+            stores.iter().for_each(|store| {
+                *store.chunk.write().unwrap() = lane::requests(Content::Services, from..from + ROUNDS)
+            });
             turn.wait();
             turn.wait();
         }

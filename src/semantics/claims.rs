@@ -199,6 +199,9 @@ impl<'a> Claims<'a> {
     }
 
     fn claim(&mut self, key: &[u8], value: impl Fn() -> Value<'a>) {
+        if is_of_the_span_alone(key) {
+            return;
+        }
         for which in Text::ALL {
             let (keys, read) = which.keys();
             let Some(rank) = keys.iter().position(|wanted| wanted.as_bytes() == key) else { continue };
@@ -244,6 +247,11 @@ fn metadata_key(key: &str) -> Option<&str> {
     (!bare.is_empty() && !bare.starts_with("langfuse_")).then_some(bare)
 }
 
+/// Most of what a call to a model has: none of it is compared with what speaks for a trace.
+fn is_of_the_span_alone(key: &[u8]) -> bool {
+    key.strip_prefix(b"langfuse.observation.").is_some_and(|rest| !rest.starts_with(b"metadata."))
+}
+
 fn is_usage(key: &[u8]) -> bool {
     let begins = |with: &[u8]| key.starts_with(with);
     begins(b"gen_ai.usage.")
@@ -274,7 +282,7 @@ mod tests {
         let all = texts.chain(TAG_KEYS).chain(marks).chain([METADATA, METADATA_SHORT, "spandrel.late"]);
         let facts = environment::KEYS.into_iter().chain(release::keys(release::SERVICE_VERSION));
         for key in all.chain(facts) {
-            assert!(noted::begins(key.as_bytes()), "{key}");
+            assert!(noted::begins(key.as_bytes()) && !is_of_the_span_alone(key.as_bytes()), "{key}");
         }
     }
 
