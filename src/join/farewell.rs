@@ -66,14 +66,14 @@ impl Farewells {
         let shared = Rc::new(farewell);
         let place = self.recent.get_mut(self.hand);
         if let Some(old) = place.and_then(|place| place.replace(shared.clone())) {
-            self.drop(old);
+            self.forget(old);
         }
         self.hand = (self.hand + 1) % RECENT;
         shared
     }
 
     /// Takes back what was shared.
-    pub fn drop(&mut self, farewell: Rc<Farewell>) {
+    pub fn forget(&mut self, farewell: Rc<Farewell>) {
         if let Some(last) = Rc::into_inner(farewell) {
             self.bytes -= last.cost();
         }
@@ -112,7 +112,7 @@ mod tests {
             held.push(farewells.share(farewell(&origin, &format!("preview-{nth}"))));
         }
         assert_eq!(farewells.bytes(), two + 2 * RECENT * held[0].cost());
-        held.into_iter().for_each(|one| farewells.drop(one));
+        held.into_iter().for_each(|one| farewells.forget(one));
         assert_eq!(farewells.bytes(), two / 2 * RECENT, "but for the last few");
     }
 

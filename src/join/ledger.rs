@@ -265,7 +265,7 @@ impl Ledger {
             let mut farewell = Farewell::clone(&last.farewell);
             change(&mut farewell);
             let amended = self.farewells.share(farewell);
-            self.farewells.drop(std::mem::replace(&mut last.farewell, amended));
+            self.farewells.forget(std::mem::replace(&mut last.farewell, amended));
         }
     }
 
@@ -339,7 +339,7 @@ impl Ledger {
 
     fn forget_oldest(&mut self) {
         let Some(entry) = self.entries.pop() else { return };
-        self.farewells.drop(entry.farewell);
+        self.farewells.forget(entry.farewell);
         self.turn = self.turn.wrapping_add(1);
         if entry.count != TOO_MANY {
             self.spans.drop_first(entry.count as usize);
