@@ -1,7 +1,7 @@
 //! What traces left with, besides their spans: kept once for all that left with the same.
 //!
-//! Traces of one environment that leave whole leave with the same words; what a trace says of itself is its own. So
-//! only the last few are compared.
+//! Traces of one environment that leave whole leave with the same words; what a trace says of itself is its own, and is
+//! held no longer than it is remembered. So only the last few that say nothing are compared.
 
 use std::rc::Rc;
 
@@ -31,7 +31,6 @@ impl Farewell {
         Rc::ptr_eq(&self.origin, &other.origin)
             && (self.reason, self.root_known, self.drawn, self.routed)
                 == (other.reason, other.root_known, other.drawn, other.routed)
-            && self.context.said.is_none()
             && self.context == other.context
     }
 
@@ -59,6 +58,10 @@ impl Farewells {
 
     /// The one that all share who left with the same.
     pub fn share(&mut self, farewell: Farewell) -> Rc<Farewell> {
+        if farewell.context.said.is_some() {
+            self.bytes += farewell.cost();
+            return Rc::new(farewell);
+        }
         if let Some(known) = self.recent.iter().flatten().find(|known| known.is_as(&farewell)) {
             return known.clone();
         }
@@ -82,6 +85,8 @@ impl Farewells {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::Origin;
 
@@ -114,6 +119,17 @@ mod tests {
         assert_eq!(farewells.bytes(), two + 2 * RECENT * held[0].cost());
         held.into_iter().for_each(|one| farewells.forget(one));
         assert_eq!(farewells.bytes(), two / 2 * RECENT, "but for the last few");
+    }
+
+    #[test]
+    fn what_a_trace_says_of_itself_goes_with_it() {
+        let (mut farewells, origin) = (Farewells::default(), Rc::new(Origin::anonymous()));
+        let mut speaking = farewell(&origin, "production");
+        speaking.context.said = Some(Arc::default());
+        let (one, other) = (farewells.share(speaking.clone()), farewells.share(speaking));
+        assert!(!Rc::ptr_eq(&one, &other));
+        [one, other].into_iter().for_each(|one| farewells.forget(one));
+        assert_eq!(farewells.bytes(), 0);
     }
 
     #[test]
