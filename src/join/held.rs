@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Settings;
 use super::notes::Notes;
 use super::order::Order;
-use super::patterns::Patterns;
 use super::shapes::Shapes;
 use super::tally::Tallies;
 use super::trace::Trace;
@@ -90,14 +89,7 @@ fn waits_for(trace: &Trace, now: Time, settings: &Settings, (shapes, notes): (&S
     }
     let (mut order, mut tallies) = (Order::default(), Tallies::default());
     order.link(trace);
-    let mut judge = Judge {
-        settings,
-        shapes,
-        notes,
-        order: &mut order,
-        tallies: &mut tallies,
-        patterns: &mut Patterns::default(),
-    };
+    let mut judge = Judge { settings, shapes, notes, order: &mut order, tallies: &mut tallies };
     if now < trace.last + whole::quiet_for(trace, settings) {
         return WaitsFor::Quiet;
     }

@@ -41,7 +41,7 @@ pub(super) struct Gone {
     /// See [`Gone::instant`].
     pub arrived: u32,
     /// Whatever tells its process from others of its trace.
-    pub process: u16,
+    process: u16,
     /// See [`Gone::length`].
     length: u16,
     /// Its children so far, and those of them from other processes; of very many, so many.
@@ -66,6 +66,11 @@ impl Gone {
     /// A time in four bytes: milliseconds, of which only differences mean anything.
     pub fn instant(time: Time) -> u32 {
         (time.0 / 1_000_000) as u32
+    }
+
+    /// Whether it is of this process.
+    pub fn is_of(&self, process: u64) -> bool {
+        self.process == process as u16
     }
 
     /// How long after this span something came, a millisecond at least.

@@ -263,9 +263,8 @@ impl Join {
                 notes: &self.notes,
                 order: &mut self.order,
                 tallies: &mut self.tallies,
-                patterns: &mut self.patterns,
             };
-            match judge.judge(trace, now) {
+            match judge.judge(&mut self.patterns, trace, now) {
                 Verdict::Leave(reason) => {
                     if let Some(leaving) = self.let_go(now, ticket.slot, reason) {
                         return Some(leaving);

@@ -133,7 +133,7 @@ pub(super) fn gone<'a>(trace: &'a Trace, tallies: &'a Tallies) -> impl ExactSize
 
 /// One more child for a span that has left.
 fn late_child(parent: &mut Gone, trace: &Trace, child: &Record) -> Tally {
-    let remote = parent.process != resource(trace, child) as u16;
+    let remote = !parent.is_of(resource(trace, child));
     parent.all = parent.all.saturating_add(1);
     parent.remote = parent.remote.saturating_add(u8::from(remote));
     Tally {

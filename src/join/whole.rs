@@ -33,13 +33,12 @@ pub(super) struct Judge<'a> {
     pub notes: &'a Notes,
     pub order: &'a mut Order,
     pub tallies: &'a mut Tallies,
-    pub patterns: &'a mut Patterns,
 }
 
 impl Judge<'_> {
     /// Decides about one trace. Asked again for every quiet time: cheap where traces are small, rare
     /// where they are large.
-    pub fn judge(&mut self, trace: &Trace, now: Time) -> Verdict {
+    pub fn judge(&mut self, patterns: &mut Patterns, trace: &Trace, now: Time) -> Verdict {
         if trace.late {
             return Verdict::Leave(Reason::Late);
         }
@@ -58,7 +57,7 @@ impl Judge<'_> {
         if !trace.has_root() || trace.is_known_to_miss_parents() {
             return Verdict::Wait(idle.min(aged));
         }
-        let is_known = self.is_like_one_before(trace);
+        let is_known = self.is_like_one_before(patterns, trace);
         if !is_known {
             self.order.link(trace);
             if self.order.orphans > 0 {
@@ -80,8 +79,8 @@ impl Judge<'_> {
     }
 
     /// Whether it is just like a usual one that left before, whose tree and tallies are then its own.
-    fn is_like_one_before(&mut self, trace: &Trace) -> bool {
-        let Some(pattern) = self.patterns.find(trace, self.shapes.changes()) else { return false };
+    fn is_like_one_before(&mut self, patterns: &mut Patterns, trace: &Trace) -> bool {
+        let Some(pattern) = patterns.find(trace, self.shapes.changes()) else { return false };
         self.order.recall(&pattern.worked, pattern.is_in_order(trace));
         self.tallies.recall(&pattern.tallies);
         true
