@@ -26,12 +26,35 @@ pub(super) struct Farewell {
     pub routed: Option<Option<Destination>>,
 }
 
-impl Farewell {
-    fn is_as(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.origin, &other.origin)
+/// The same, lent by whoever has it: most are known, and need not be written down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words<'a> {
+    pub context: &'a Context,
+    pub origin: &'a Shared,
+    pub reason: Reason,
+    pub root_known: bool,
+    pub drawn: Option<Draw>,
+    pub routed: Option<Option<Destination>>,
+}
+
+impl Words<'_> {
+    fn are_of(&self, known: &Farewell) -> bool {
+        Rc::ptr_eq(self.origin, &known.origin)
             && (self.reason, self.root_known, self.drawn, self.routed)
-                == (other.reason, other.root_known, other.drawn, other.routed)
-            && self.context == other.context
+                == (known.reason, known.root_known, known.drawn, known.routed)
+            && *self.context == known.context
+    }
+
+    fn written(&self) -> Farewell {
+        let Self { context, origin, reason, root_known, drawn, routed } = *self;
+        Farewell { context: context.clone(), origin: origin.clone(), reason, root_known, drawn, routed }
+    }
+}
+
+impl Farewell {
+    pub fn words(&self) -> Words<'_> {
+        let Self { context, origin, reason, root_known, drawn, routed } = self;
+        Words { context, origin, reason: *reason, root_known: *root_known, drawn: *drawn, routed: *routed }
     }
 
     fn cost(&self) -> usize {
@@ -57,16 +80,17 @@ impl Farewells {
     }
 
     /// The one that all share who left with the same.
-    pub fn share(&mut self, farewell: Farewell) -> Rc<Farewell> {
-        if farewell.context.said.is_some() {
-            self.bytes += farewell.cost();
-            return Rc::new(farewell);
-        }
-        if let Some(known) = self.recent.iter().flatten().find(|known| known.is_as(&farewell)) {
+    pub fn share(&mut self, words: Words<'_>) -> Rc<Farewell> {
+        let is_its_own = words.context.said.is_some();
+        if let Some(known) = self.recent.iter().flatten().find(|known| !is_its_own && words.are_of(known)) {
             return known.clone();
         }
+        let farewell = words.written();
         self.bytes += farewell.cost();
         let shared = Rc::new(farewell);
+        if is_its_own {
+            return shared;
+        }
         let place = self.recent.get_mut(self.hand);
         if let Some(old) = place.and_then(|place| place.replace(shared.clone())) {
             self.forget(old);
@@ -108,13 +132,13 @@ mod tests {
         let mut held = Vec::new();
         for nth in 0..40 {
             let known = farewell(&origin, ["production", "staging"][nth % 2]);
-            held.push(farewells.share(known));
+            held.push(farewells.share(known.words()));
         }
         let two = farewells.bytes();
         assert!(Rc::ptr_eq(&held[0], &held[38]) && !Rc::ptr_eq(&held[0], &held[1]));
         assert_eq!(two, 2 * held[0].cost());
         for nth in 0..2 * RECENT {
-            held.push(farewells.share(farewell(&origin, &format!("preview-{nth}"))));
+            held.push(farewells.share(farewell(&origin, &format!("preview-{nth}")).words()));
         }
         assert_eq!(farewells.bytes(), two + 2 * RECENT * held[0].cost());
         held.into_iter().for_each(|one| farewells.forget(one));
@@ -126,7 +150,7 @@ mod tests {
         let (mut farewells, origin) = (Farewells::default(), Rc::new(Origin::anonymous()));
         let mut speaking = farewell(&origin, "production");
         speaking.context.said = Some(Arc::default());
-        let (one, other) = (farewells.share(speaking.clone()), farewells.share(speaking));
+        let (one, other) = (farewells.share(speaking.words()), farewells.share(speaking.words()));
         assert!(!Rc::ptr_eq(&one, &other));
         [one, other].into_iter().for_each(|one| farewells.forget(one));
         assert_eq!(farewells.bytes(), 0);
@@ -135,7 +159,7 @@ mod tests {
     #[test]
     fn what_another_decided_or_said_is_not_the_same() {
         let (mut farewells, origin) = (Farewells::default(), Rc::new(Origin::anonymous()));
-        let first = farewells.share(farewell(&origin, "production"));
+        let first = farewells.share(farewell(&origin, "production").words());
         let others = [
             Farewell { reason: Reason::Late, ..farewell(&origin, "production") },
             Farewell { drawn: Some(Draw::Out), ..farewell(&origin, "production") },
@@ -143,7 +167,7 @@ mod tests {
             farewell(&Rc::new(Origin::anonymous()), "production"),
         ];
         for other in others {
-            assert!(!Rc::ptr_eq(&first, &farewells.share(other)));
+            assert!(!Rc::ptr_eq(&first, &farewells.share(other.words())));
         }
     }
 }

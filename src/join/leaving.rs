@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::attached::Attached;
-use super::farewell::Farewell;
+use super::farewell::Words;
 use super::heads::Head;
 use super::order::{Gathered, Order};
 use super::origins::Shared;
@@ -242,6 +242,13 @@ impl Leaving {
         self.mends.get(found).map(|(_, mend)| *mend)
     }
 
+    /// What is to be remembered of it, besides its spans.
+    pub(super) fn farewell(&self) -> Words<'_> {
+        let Self { context, origin, reason, drawn, routed, held, .. } = self;
+        let root_known = held.roots > 0 || held.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
+        Words { context, origin, reason: *reason, root_known, drawn: *drawn, routed: *routed }
+    }
+
     /// What it was held in.
     pub(super) fn trace(&self) -> &Trace {
         &self.held
@@ -256,14 +263,14 @@ impl Leaving {
     }
 }
 
-/// Takes a trace apart, in the order worked out for it; with what is to be remembered of it.
+/// Takes a trace apart, in the order worked out for it.
 pub(super) fn let_go(
     mut trace: Box<Trace>,
     order: &Order,
     attached: Attached,
     reason: Reason,
     settings: &Settings,
-) -> (Leaving, Farewell) {
+) -> Leaving {
     let roots = Roots::of(&trace, order, reason, settings.mend);
     let root = roots.speaker.and_then(|at| trace.records.get(at as usize));
     let mut has = Vec::new();
@@ -280,15 +287,12 @@ pub(super) fn let_go(
         zero_parents: zero_parents(&trace),
         ..trace.repairs
     };
-    let root_known = trace.roots > 0 || trace.earlier.as_ref().is_some_and(|e| e.farewell.root_known);
     let earlier = trace.earlier.as_ref().map(|earlier| &earlier.farewell);
     let (routed, drawn) = (earlier.and_then(|left| left.routed), earlier.and_then(|left| left.drawn));
-    let farewell =
-        Farewell { context: context.clone(), origin: origin.clone(), reason, root_known, routed, drawn };
     let lists = std::mem::take(&mut trace.lists);
     let Blocks { blocks, spans, mends, noted } =
         blocks(&trace, lists, order, (&has, &roots.mends), &attached);
-    let leaving = Leaving {
+    Leaving {
         trace: trace.id,
         origin,
         reason,
@@ -307,8 +311,7 @@ pub(super) fn let_go(
         events: attached.into_fields(),
         noted,
         held: trace,
-    };
-    (leaving, farewell)
+    }
 }
 
 fn zero_parents(trace: &Trace) -> u32 {

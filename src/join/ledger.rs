@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 
-use super::farewell::{Farewell, Farewells};
+use super::farewell::{Farewell, Farewells, Words};
 use super::ring::Ring;
 use super::shapes::ShapeId;
 use crate::model::{Destination, Draw, Reason, TenantKey, Time};
@@ -232,7 +232,7 @@ impl Ledger {
         &mut self,
         now: Time,
         (tenant, id): (TenantKey, TraceId),
-        farewell: Farewell,
+        farewell: Words<'_>,
         earlier: Option<&Earlier>,
         spans: impl ExactSizeIterator<Item = Gone>,
     ) {
@@ -257,19 +257,17 @@ impl Ledger {
 
     /// Notes what was decided about the trace that has just left, if it is remembered.
     pub fn drew(&mut self, of: (TenantKey, TraceId), draw: Draw) {
-        self.amend(of, |farewell| farewell.drawn = Some(draw));
+        self.amend(of, |words| Words { drawn: Some(draw), ..words });
     }
 
     /// Notes where the trace that has just left was sent, if it is remembered.
     pub fn routed(&mut self, of: (TenantKey, TraceId), to: Option<Destination>) {
-        self.amend(of, |farewell| farewell.routed = Some(to));
+        self.amend(of, |words| Words { routed: Some(to), ..words });
     }
 
-    fn amend(&mut self, of: (TenantKey, TraceId), change: impl FnOnce(&mut Farewell)) {
+    fn amend(&mut self, of: (TenantKey, TraceId), change: impl FnOnce(Words<'_>) -> Words<'_>) {
         if let Some(last) = self.entries.last_mut().filter(|last| (last.tenant, last.id) == of) {
-            let mut farewell = Farewell::clone(&last.farewell);
-            change(&mut farewell);
-            let amended = self.farewells.share(farewell);
+            let amended = self.farewells.share(change(last.farewell.words()));
             self.farewells.forget(std::mem::replace(&mut last.farewell, amended));
         }
     }
@@ -396,7 +394,13 @@ mod tests {
             drawn: None,
             routed: None,
         };
-        ledger.remember(Time::from_millis(ms), (tenant, TraceId([id; 16])), farewell, None, [].into_iter());
+        ledger.remember(
+            Time::from_millis(ms),
+            (tenant, TraceId([id; 16])),
+            farewell.words(),
+            None,
+            [].into_iter(),
+        );
     }
 
     fn ledger(traces_max: usize) -> Ledger {

@@ -387,12 +387,9 @@ impl Join {
 
     /// Spans have come: sees to it that their trace is asked soon whether it may leave.
     fn rouse(&mut self, now: Time, slot: u32) {
-        let Some(trace) = self.table.get(slot) else { return };
-        let ring = match trace {
-            Trace { late: true, .. } => now,
-            Trace { steady: true, .. } => now + whole::haste(&self.settings),
-            _ => now + self.settings.quiet,
-        };
+        let Some(trace) = self.table.get_mut(slot) else { return };
+        trace.looks_whole = trace.steady && trace.has_root() && self.patterns.had_one_of(trace.records.len());
+        let ring = if trace.late { now } else { now + whole::quiet_for(trace, &self.settings) };
         if trace.alarm > ring {
             self.set_alarm(now, slot, ring);
         }
@@ -428,7 +425,9 @@ impl Join {
             let block = trace.block_index(&heads.resource, &heads.scope);
             let context = self.settings.context;
             for entry in some {
-                let shape = self.shapes.of(heads, entry.name_key, entry.kind, || entry.name.of(body));
+                let shape = self
+                    .shapes
+                    .of(heads, entry.name_key, entry.kind, entry.parent.is_none(), || entry.name.of(body));
                 trace.steady &= self.shapes.is_steady(shape);
                 let incoming = Incoming { request: body, entry, block, shape, arrival, pin, context };
                 trace.add(incoming, &mut self.spares, &self.hasher);
@@ -541,10 +540,10 @@ impl Join {
         tally::settle_late(&mut self.shapes, &mut trace);
         let of = (trace.tenant, trace.id);
         let attached = self.attach(&trace, reason);
-        let (leaving, farewell) = leaving::let_go(trace, &self.order, attached, reason, &self.settings);
+        let leaving = leaving::let_go(trace, &self.order, attached, reason, &self.settings);
         let trace = leaving.trace();
         let gone = tally::gone(trace, &self.tallies);
-        self.ledger.remember(now, of, farewell, trace.earlier.as_deref(), gone);
+        self.ledger.remember(now, of, leaving.farewell(), trace.earlier.as_deref(), gone);
         self.order.trim();
         self.tallies.trim();
         Some(leaving)

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::habit::Tally;
+use super::kin::SCAN_MAX;
 use super::order::{Order, Worked};
 use super::shapes::{ShapeId, Shapes};
 use super::tally::{self, Tallies};
@@ -31,6 +32,8 @@ const AWAY: u32 = u32::MAX - 1;
 pub(super) struct Patterns {
     /// By what their spans are; empty until the first is learned.
     places: Vec<Option<Pattern>>,
+    /// A bit for each number of spans that a usual trace had.
+    sizes: u64,
     /// Traces since one was like another.
     missed: u32,
     bytes: usize,
@@ -76,6 +79,17 @@ impl Patterns {
         self.bytes
     }
 
+    /// Only when traces are asked.
+    #[cfg(test)]
+    pub fn unlearned(&self) -> Self {
+        Self { sizes: self.sizes, ..Self::default() }
+    }
+
+    /// Whether a usual trace had so many spans.
+    pub fn had_one_of(&self, spans: usize) -> bool {
+        spans < u64::BITS as usize && self.sizes & 1 << spans != 0
+    }
+
     /// The pattern a trace is just like, if what is usual has not changed since it was learned.
     pub fn find(&mut self, trace: &Trace, changes: u64) -> Option<&Pattern> {
         if self.places.is_empty() || !may_be_like_another(trace) {
@@ -89,6 +103,9 @@ impl Patterns {
 
     /// Learns what a usual trace, whose order has just been worked out, is like.
     pub fn learn(&mut self, trace: &Trace, order: &Order, tallies: &Tallies, shapes: &Shapes) {
+        if trace.records.len() <= SCAN_MAX {
+            self.sizes |= 1 << trace.records.len();
+        }
         let is_doubted = self.missed >= DOUBT && !self.missed.is_multiple_of(DOUBT);
         if is_doubted || !may_be_like_another(trace) || order.cycles > 0 {
             return;

@@ -1,4 +1,5 @@
-//! The span shapes the join has learned: service, scope, span name and kind, each with its habit.
+//! The span shapes the join has learned: service, scope, span name, kind and whether it is a root, each with its
+//! habit. A root may be named as what it calls is: an agent's turn and each of its calls to a model.
 //!
 //! Bounded: when full, a shape not used since the hand last passed makes room (clock eviction). Ids
 //! inside span names are read as `*`, or every name would be a shape of its own and never be known.
@@ -36,6 +37,8 @@ pub struct ShapeInfo<'a> {
     pub name: &'a str,
     /// `Span.kind`.
     pub kind: u8,
+    /// It has no parent.
+    pub root: bool,
     /// Traces it was learned from, of those that are remembered: once nothing changes, one in eight is.
     pub seen: u32,
     /// Moments, seconds or longer, in which a child came later than the span.
@@ -76,6 +79,8 @@ struct Shape {
     scope: Box<str>,
     name: Box<str>,
     kind: u8,
+    #[serde(default)]
+    root: bool,
     habit: Habit,
     #[serde(default)]
     patience: Patience,
@@ -87,7 +92,7 @@ struct Shape {
 #[derive(Debug)]
 pub(super) struct Shapes {
     by_key: HashTable<u16>,
-    /// Shapes of spans taken of late, by service, scope, name as it stands, and kind.
+    /// Shapes of spans taken of late, by service, scope, name as it stands, kind, and whether a root.
     recent: Box<[(u64, ShapeId)]>,
     shapes: Vec<Shape>,
     max: usize,
@@ -131,9 +136,11 @@ impl Shapes {
         heads: &BlockHeads,
         name_key: u64,
         kind: u8,
+        root: bool,
         name: impl FnOnce() -> &'n [u8],
     ) -> ShapeId {
-        let key = (heads.shape_key ^ name_key.rotate_left(8)).wrapping_add(kind.into());
+        let form = u64::from(kind) << 1 | u64::from(root);
+        let key = (heads.shape_key ^ name_key.rotate_left(8)).wrapping_add(form);
         // A name has two places, so that two that fall into one do not drive each other out.
         let places = [(key % RECENT as u64) as usize, (key % RECENT as u64) as usize ^ 1];
         for place in places {
@@ -144,7 +151,7 @@ impl Shapes {
                 return shape;
             }
         }
-        let shape = self.of_name(heads, name(), kind);
+        let shape = self.of_name(heads, name(), kind, root);
         let mut recent = (key, shape);
         for place in places {
             if let Some(held) = self.recent.get_mut(place) {
@@ -154,9 +161,9 @@ impl Shapes {
         shape
     }
 
-    fn of_name(&mut self, heads: &BlockHeads, name: &[u8], kind: u8) -> ShapeId {
+    fn of_name(&mut self, heads: &BlockHeads, name: &[u8], kind: u8, root: bool) -> ShapeId {
         let name = plain(name);
-        let key = self.key(heads.shape_key, &name, kind);
+        let key = self.key(heads.shape_key, &name, kind, root);
         if let Some(known) = self.find(key) {
             return known;
         }
@@ -169,16 +176,18 @@ impl Shapes {
             scope,
             name,
             kind,
+            root,
             habit: Habit::default(),
             patience: Patience::default(),
             used: false,
         })
     }
 
-    fn key(&self, block_key: u64, plain: &[u8], kind: u8) -> u64 {
+    fn key(&self, block_key: u64, plain: &[u8], kind: u8, root: bool) -> u64 {
         let mut state = self.hasher.build_hasher();
         state.write_u64(block_key);
         state.write_u8(kind);
+        state.write_u8(root.into());
         state.write(plain);
         state.finish()
     }
@@ -277,7 +286,7 @@ impl Shapes {
         for line in saved.split(|&byte| byte == b'\n') {
             let Ok(mut shape) = serde_json::from_slice::<Shape>(line) else { continue };
             let block_key = self.block_key(&shape.service, &shape.scope);
-            shape.key = self.key(block_key, &plain(shape.name.as_bytes()), shape.kind);
+            shape.key = self.key(block_key, &plain(shape.name.as_bytes()), shape.kind, shape.root);
             if self.len() < self.max && self.find(shape.key).is_none() && shape.name.len() <= 4 * NAME_MAX {
                 self.insert(shape);
             }
@@ -350,6 +359,7 @@ impl Shape {
             scope: &self.scope,
             name: &self.name,
             kind: self.kind,
+            root: self.root,
             seen: known.seen,
             late: known.late,
             lag: Duration::from_millis(known.lag_ms.into()),
@@ -405,10 +415,14 @@ mod tests {
     use crate::wire::index::name_key;
 
     fn of(shapes: &mut Shapes, name: &str) -> ShapeId {
+        of_root(shapes, name, false)
+    }
+
+    fn of_root(shapes: &mut Shapes, name: &str, root: bool) -> ShapeId {
         let head = |kind| Rc::new(Head::new(kind, BlockHead::default(), ""));
         let (resource, scope) = (head(Kind::Resource), head(Kind::Scope));
         let heads = BlockHeads { resource, scope, shape_key: shapes.block_key("", "") };
-        shapes.of(&heads, name_key(name.as_bytes()), 1, || name.as_bytes())
+        shapes.of(&heads, name_key(name.as_bytes()), 1, root, || name.as_bytes())
     }
 
     fn see(shapes: &mut Shapes, name: &str, tally: Tally) -> ShapeId {
@@ -431,6 +445,19 @@ mod tests {
         ] {
             assert_eq!(plain(name), expect);
         }
+    }
+
+    #[test]
+    fn a_root_is_another_shape_than_what_it_calls_by_the_same_name() {
+        let mut shapes = Shapes::new(10, RandomState::with_seeds(1, 2, 3, 4));
+        let (root, call) = (of_root(&mut shapes, "chat", true), of(&mut shapes, "chat"));
+        assert!(
+            root != call && root == of_root(&mut shapes, "chat", true) && call == of(&mut shapes, "chat")
+        );
+        let mut other = Shapes::new(10, RandomState::with_seeds(9, 9, 9, 9));
+        assert_eq!(other.load(&shapes.save()), 2);
+        let known = of_root(&mut other, "chat", true);
+        assert!((other.len(), other.info(known)) == (2, shapes.info(root)), "after a restart too");
     }
 
     #[test]

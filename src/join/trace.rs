@@ -206,6 +206,8 @@ pub(super) struct Trace {
     pub late: bool,
     /// Its spans so far are of shapes whose children are always the same.
     pub steady: bool,
+    /// It has its root, and as many spans as one before that was whole.
+    pub looks_whole: bool,
     /// Bytes the join counts for it.
     pub charged: usize,
     /// Capacity of all chunks.
@@ -239,6 +241,7 @@ impl Trace {
             earlier: None,
             late: false,
             steady: true,
+            looks_whole: false,
             charged: 0,
             stored: 0,
             kin: None,
@@ -260,7 +263,7 @@ impl Trace {
     /// A new trace, in the room of one that was cleared.
     pub fn begin(&mut self, id: TraceId, tenant: TenantKey, scope: Scope, now: Time) {
         (self.id, self.tenant, self.scope, self.first, self.last) = (id, tenant, scope, now, now);
-        (self.alarm, self.late, self.steady) = (Time(u64::MAX), false, true);
+        (self.alarm, self.late, self.steady, self.looks_whole) = (Time(u64::MAX), false, true, false);
         (self.requests, self.last_request, self.roots, self.charged) = (0, 0, 0, 0);
         (self.repairs, self.marks) = (Repairs::default(), Marks::default());
     }

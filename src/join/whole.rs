@@ -128,17 +128,20 @@ impl Judge<'_> {
     }
 }
 
-/// Silence after which it is worth asking whether a trace may leave.
+/// Silence after which it is worth asking whether a trace may leave. One of which nothing ever varied only has to
+/// outlast what varies for the first time; if it has as many spans as one that left, all that is to come is here, and
+/// it is asked at once: its bytes are still in the processor's cache.
 pub(super) fn quiet_for(trace: &Trace, settings: &Settings) -> Duration {
-    let hasty = trace.steady && !trace.is_large();
-    if hasty { haste(settings) } else { unsure_quiet(trace, settings) }
+    match trace.steady && !trace.is_large() {
+        true if trace.looks_whole => Duration::ZERO,
+        true => hasty(settings.quiet),
+        false => unsure_quiet(trace, settings),
+    }
 }
 
-/// The same of a trace of which nothing ever varied: it only has to outlast requests that are under way
-/// together, and what varies for the first time.
-pub(super) fn haste(settings: &Settings) -> Duration {
-    // Asked for at each arrival: dividing a `Duration` takes four times as long.
-    Duration::from_nanos(settings.quiet.as_nanos() as u64 / 10)
+/// Asked for at each arrival: dividing a `Duration` takes four times as long.
+fn hasty(quiet: Duration) -> Duration {
+    Duration::from_nanos(quiet.as_nanos() as u64 / 10)
 }
 
 fn unsure_quiet(trace: &Trace, settings: &Settings) -> Duration {

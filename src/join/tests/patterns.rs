@@ -6,7 +6,6 @@ use rand::{Rng, SeedableRng};
 
 use super::LOOK_UPS;
 use super::make::*;
-use crate::join::patterns::Patterns;
 use crate::join::{Join, Leaving, Scope, Settings};
 use crate::model::{Origin, Time};
 
@@ -74,7 +73,7 @@ fn leave(join: &mut Join, until: Time, plain: bool) -> (Vec<Leaving>, u64) {
     let (mut left, before) = (Vec::new(), LOOK_UPS.get());
     while let Some(due) = join.next_due().filter(|&due| due <= until) {
         if plain {
-            join.patterns = Patterns::default();
+            join.patterns = join.patterns.unlearned();
         }
         left.extend(join.leave(due));
     }

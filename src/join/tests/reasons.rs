@@ -265,7 +265,7 @@ fn a_trace_of_a_hundred_thousand_spans_costs_each_span_the_same() {
 /// What it takes to join a chain that comes youngest first, in so many requests of 1000 spans.
 fn look_ups_of_a_chain(requests: u64) -> u64 {
     let link = |id| span(1, id, id - 1).named("link");
-    let mut join = taught(Settings { held_bytes_max: 1 << 30, ..settings() }, &[link(1)]);
+    let mut join = taught(Settings { held_bytes_max: 1 << 30, ..settings() }, &[link(1), link(2)]);
     let before = LOOK_UPS.get();
     for chunk in (0..requests).rev() {
         let spans: Vec<Span> = (0..1000).map(|n| link(chunk * 1000 + n + 1)).collect();
@@ -348,4 +348,30 @@ fn a_late_child_teaches_its_parents_shape_at_once() {
     );
     let known = join.shapes().find(|shape| shape.name == "call").unwrap();
     assert_eq!((known.late, known.lag.as_millis(), known.children), (1, 1_001, (0, 1)));
+}
+
+#[test]
+fn what_never_varied_leaves_when_it_came_whole_and_until_then_is_waited_for() {
+    let spans = |trace| {
+        let root = span(trace, 1, 0).named("GET");
+        [root, span(trace, 2, 1).named("call").kind(CLIENT), span(trace, 3, 2).of("far").kind(SERVER)]
+    };
+    let (mut join, mut left) = (Join::new(settings(), 1), 0);
+    for trace in 1..=1_100 {
+        let [root, call, far] = spans(trace);
+        give(&mut join, ms(trace * 10_000), &nobody(), &[root, call]);
+        left += run(&mut join, ms(trace * 10_000 + 1_000)).len();
+        give(&mut join, ms(trace * 10_000 + 1_000), &nobody(), &[far]);
+        left += run(&mut join, ms(trace * 10_000 + 9_000)).len();
+    }
+    assert_eq!(left, 1_100);
+    let [root, call, far] = spans(2_000);
+    let later = |after: u64| ms(12_000_000 + after);
+    give(&mut join, later(0), &nobody(), &[root, call]);
+    assert!(run(&mut join, later(900)).is_empty(), "its last span is always there");
+    give(&mut join, later(1_000), &nobody(), &[far]);
+    assert_eq!(run(&mut join, later(9_000))[0].0, later(1_000), "at once");
+    let [root, call, far] = spans(2_001);
+    give(&mut join, later(20_000), &nobody(), &[root, call, far.clone(), Span { id: 4, ..far }]);
+    assert_eq!(run(&mut join, later(29_000))[0].0, later(20_050), "one more than ever: nobody knows");
 }
