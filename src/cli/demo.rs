@@ -20,7 +20,7 @@ use crate::model::Clock;
 use crate::page::proto::inspection_client::InspectionClient;
 use crate::page::proto::{JoinedTrace, WatchRequest, WatchResponse};
 use crate::receive::Listen;
-use crate::service;
+use crate::service::{self, Seat};
 
 mod play;
 mod post;
@@ -60,7 +60,7 @@ pub fn run(plan: Plan, options: Options) -> ExitCode {
 }
 
 async fn demonstrate(plan: Plan, count: u32) -> Result<String, String> {
-    let running = service::start(staged(plan), None).await.map_err(said)?;
+    let running = service::start(staged(plan), None, Seat::Apart).await.map_err(said)?;
     let to = running.listening().iter().find_map(tcp).ok_or("no socket to play through")?;
     let admin = running.admin().ok_or("no admin port to watch")?;
     let watch = answered(watch(admin)).await?;

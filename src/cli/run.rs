@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::LocalSet;
 
 use crate::config::{Plan, Standing};
 use crate::export::Protocol;
 use crate::page::banner::{Banner, Forward, Written};
 use crate::receive::Listen;
-use crate::service::{self, Running};
+use crate::service::{self, Running, Seat};
 use crate::wire::Signals;
 
 use super::fail;
@@ -21,24 +22,24 @@ const SETTLES: Duration = Duration::from_secs(1);
 /// Runs until SIGTERM or SIGINT, then drains. SIGHUP has the configuration read again. `settled` is called
 /// once the start is over.
 pub fn run(plan: Plan, standing: Standing, settled: fn()) -> ExitCode {
-    let mut builder = match io_threads(cores(), plan.lanes) {
-        // The thread that waits for the end can as well do it: then nothing is handed from one to another.
-        1 => tokio::runtime::Builder::new_current_thread(),
+    let (mut builder, seat) = match io_threads(cores(), plan.lanes) {
+        // The thread that waits for the end can as well do it all: then nothing is handed from one to another.
+        1 => (tokio::runtime::Builder::new_current_thread(), Seat::Beside),
         several => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             builder.thread_name("io").worker_threads(several);
-            builder
+            (builder, Seat::Apart)
         }
     };
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => return fail(format!("can't start the runtime: {cause}")),
     };
-    runtime.block_on(async {
+    LocalSet::new().block_on(&runtime, async {
         let banner = banner(&plan);
         // Before anything is begun: unheard, it would end the process.
         let Ok(hangup) = signal(SignalKind::hangup()) else { return fail("can't listen for signals") };
-        match service::start(plan, Some(standing)).await {
+        match service::start(plan, Some(standing), seat).await {
             Ok(running) => until_told(running, banner, hangup, settled).await,
             Err(cause) => fail(cause),
         }

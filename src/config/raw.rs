@@ -112,8 +112,8 @@ group! {
         /// How long the end may take: after SIGTERM no requests are taken, and what is held is sent within this
         /// time, traces first. What is left then is lost, and told. A sidecar of Kubernetes may have two seconds.
         drain: Slot<Duration> = "10s" in "100ms" to "1h";
-        /// Worker threads that join, label and batch. A trace always lands in the same one. One is right
-        /// beside a service; a gateway takes one for each core.
+        /// Workers that join, label and batch. A trace always lands in the same one. One is right beside a service,
+        /// and on one or two cores it shares the thread of the sockets; a gateway takes one for each core.
         lanes: Slot<usize> = "1" in "1" to "256";
         /// Where `/metrics`, `/livez`, `/readyz`, `/tracez`, the local page and `spandrel tail` are served;
         /// `off`: nowhere. Whoever reaches it can read traces: keep it on loopback or behind a policy.

@@ -269,8 +269,9 @@ async fn flush(State(sources): State<Sources>) -> &'static str {
     "from now on what comes is handed on at once\n"
 }
 
+/// Lanes are waited for, and one of them may share this thread.
 async fn tracez(State(sources): State<Sources>) -> Response {
-    json(&(sources.held)(LISTED_MAX))
+    off_the_runtime(move || json(&(sources.held)(LISTED_MAX))).await
 }
 
 /// An array, newest first, without spans. A trace that left in parts stands once.

@@ -1,4 +1,5 @@
-//! A lane: one thread that takes requests from its queue and carries them through the journey.
+//! A lane: takes requests from its queue and carries them through the journey, on a thread of its own or beside
+//! other work.
 //!
 //! A panic here would be our bug; it loses what the lane had in hand, which is counted, and the lane
 //! begins anew with nothing in hand.
@@ -16,7 +17,7 @@ use super::shelf::{self, Outlet};
 use crate::follow::Followed;
 use crate::model::{Clock, Time};
 use crate::queue::lanes::Work;
-use crate::queue::pace::Pace;
+use crate::queue::pace::{Pace, Rest};
 use crate::queue::{Inbox, Lanes};
 use crate::telemetry::Meters;
 use crate::wire::Signal;
@@ -46,7 +47,7 @@ impl Pulse {
     }
 }
 
-/// What a lane's thread is given.
+/// What a lane is given.
 #[derive(Debug)]
 pub struct Lane {
     pub number: usize,
@@ -68,57 +69,128 @@ pub struct Lane {
 /// The lane has been told to end.
 struct End;
 
+/// What a lane does between two turns.
+#[derive(Debug)]
+enum Pause {
+    /// Nothing: more waits.
+    None,
+    /// It waits for a full outbox.
+    Full,
+    Rest(Rest),
+}
+
 impl Lane {
-    /// Runs until told to drain. `fresh` makes a journey with nothing in hand.
+    /// Runs on this thread until told to drain. `fresh` makes a journey with nothing in hand.
     pub fn run(self, fresh: impl Fn() -> Journey) {
-        let mut journey = fresh();
-        loop {
-            match catch_unwind(AssertUnwindSafe(|| self.work(&mut journey))) {
-                Ok(()) => return,
-                Err(_) => {
-                    tracing::error!(lane = self.number, "a lane panicked; what it held is lost and counted");
-                    self.count_lost(&journey, "lane_panic");
-                    // Closed batches are whole and no longer in hand: they still go out.
-                    journey = Journey { shelf: journey.shelf, ..fresh() };
+        let mut shift = Shift::new(self, fresh);
+        while let Some(pause) = shift.turn() {
+            match pause {
+                Pause::None => {}
+                Pause::Full => std::thread::sleep(FULL_NAP),
+                Pause::Rest(rest) => shift.lane.inbox.sleep(rest),
+            }
+        }
+    }
+
+    /// The same beside whatever else this thread does. What it is given is then still in this processor's cache, and
+    /// nobody has to be woken; the rest of the thread waits while it takes a turn.
+    pub async fn run_beside(self, fresh: impl Fn() -> Journey) {
+        let mut shift = Shift::new(self, fresh);
+        while let Some(pause) = shift.turn() {
+            match pause {
+                Pause::None => tokio::task::yield_now().await,
+                Pause::Full => tokio::time::sleep(FULL_NAP).await,
+                Pause::Rest(rest) => shift.lane.inbox.rest(rest).await,
+            }
+        }
+    }
+}
+
+/// A lane at work.
+struct Shift<F> {
+    lane: Lane,
+    fresh: F,
+    journey: Journey,
+    pace: Pace,
+    /// Requests taken since it last learned of its pace.
+    taken: usize,
+    /// It has been told to end.
+    ends: bool,
+}
+
+impl<F: Fn() -> Journey> Shift<F> {
+    fn new(lane: Lane, fresh: F) -> Self {
+        let (journey, pace) = (fresh(), Pace::new(lane.clock.now()));
+        Self { lane, fresh, journey, pace, taken: 0, ends: false }
+    }
+
+    /// Does what there is to do, unless the lane has ended.
+    fn turn(&mut self) -> Option<Pause> {
+        let turn = catch_unwind(AssertUnwindSafe(|| if self.ends { self.end() } else { Some(self.work()) }));
+        turn.unwrap_or_else(|_| {
+            tracing::error!(lane = self.lane.number, "a lane panicked; what it held is lost and counted");
+            self.lane.count_lost(&self.journey, "lane_panic");
+            let fresh = (self.fresh)();
+            let panicked = std::mem::replace(&mut self.journey, fresh);
+            // Closed batches are whole and no longer in hand: they still go out.
+            self.journey.shelf = panicked.shelf;
+            Some(Pause::None)
+        })
+    }
+
+    /// Takes what waits and lets go what is due. While an outbox is full nothing is taken.
+    fn work(&mut self) -> Pause {
+        let (lane, journey, pace) = (&self.lane, &mut self.journey, &mut self.pace);
+        if !journey.shelf.is_full() {
+            journey.keep_up(&lane.live);
+            match lane.burst(journey) {
+                Ok(more) => self.taken += more,
+                Err(End) => {
+                    self.ends = true;
+                    return Pause::None;
                 }
             }
         }
-    }
-
-    fn work(&self, journey: &mut Journey) {
-        let mut pace = Pace::new(self.clock.now());
-        let mut taken = 0;
-        loop {
-            let now = self.clock.now();
-            self.pulse.beat(now);
-            // Offered before `now` and still to be taken: nothing, or who knows what.
-            let idle = self.inbox.is_empty();
-            let mut next = now;
-            if idle {
-                journey.saw_all(now);
-                pace.learn(now, std::mem::take(&mut taken));
-                next = now + pace.nap();
-            }
-            if self.eager.load(Ordering::Relaxed) {
-                journey.flush(now);
-            } else {
-                journey.advance(now, next);
-            }
-            if journey.shelf.is_full() {
-                std::thread::sleep(FULL_NAP);
-                continue;
-            }
-            if idle {
-                self.inbox.sleep(pace.rest(self.clock.now(), journey.next_due()));
-            }
-            journey.keep_up(&self.live);
-            match self.burst(journey) {
-                Ok(more) => taken += more,
-                Err(End) => return self.end(journey),
-            }
+        let now = lane.clock.now();
+        lane.pulse.beat(now);
+        // Offered before `now` and still to be taken: nothing, or who knows what.
+        let idle = lane.inbox.is_empty();
+        let mut next = now;
+        if idle {
+            journey.saw_all(now);
+            pace.learn(now, std::mem::take(&mut self.taken));
+            next = now + pace.nap();
+        }
+        if lane.eager.load(Ordering::Relaxed) {
+            journey.flush(now);
+        } else {
+            journey.advance(now, next);
+        }
+        match idle {
+            _ if journey.shelf.is_full() => Pause::Full,
+            true => Pause::Rest(pace.rest(lane.clock.now(), journey.next_due())),
+            false => Pause::None,
         }
     }
 
+    /// Lets everything go, waiting for room in the outboxes until told to give up.
+    fn end(&mut self) -> Option<Pause> {
+        let (lane, journey) = (&self.lane, &mut self.journey);
+        while let Ok(work) = lane.inbox.take() {
+            // Told to end twice is told to end.
+            let _ = lane.step(lane.clock.now(), work, journey);
+        }
+        journey.drain(lane.clock.now());
+        journey.shelf.retry();
+        if journey.shelf.is_full() && !lane.give_up.load(Ordering::Acquire) {
+            return Some(Pause::Full);
+        }
+        journey.shelf.give_up();
+        None
+    }
+}
+
+impl Lane {
     /// Does what waits, but not so much at once that what is due waits long. Returns how many it took.
     fn burst(&self, journey: &mut Journey) -> Result<usize, End> {
         let (mut taken, mut items, now) = (0, 0, self.clock.now());
@@ -148,20 +220,6 @@ impl Lane {
             Work::Drain => return Err(End),
         }
         Ok(())
-    }
-
-    /// Lets everything go, waiting for room in the outboxes until told to give up.
-    fn end(&self, journey: &mut Journey) {
-        while let Ok(work) = self.inbox.take() {
-            // Told to end twice is told to end.
-            let _ = self.step(self.clock.now(), work, journey);
-        }
-        journey.drain(self.clock.now());
-        while journey.shelf.is_full() && !self.give_up.load(Ordering::Acquire) {
-            std::thread::sleep(FULL_NAP);
-            journey.shelf.retry();
-        }
-        journey.shelf.give_up();
     }
 
     fn count_lost(&self, journey: &Journey, reason: &str) {
@@ -209,8 +267,9 @@ mod tests {
         request
     }
 
-    /// What the first of so many lanes delivers and loses of a request, one it breaks on, and one more.
-    fn check(lanes: usize, requests: [&[u8]; 3], delivered: u64, lost: u64) {
+    /// What the first of so many lanes delivers and loses of a request, one it breaks on, and one more, on a thread
+    /// of its own or `beside` other work.
+    fn check((lanes, beside): (usize, bool), requests: [&[u8]; 3], delivered: u64, lost: u64) {
         let (budget, meters, clock) = (Budget::new(1 << 20), Arc::new(Meters::new()), Clock::new());
         let outbox = Outbox::new(10, usize::MAX);
         let outlets = vec![Outlet {
@@ -222,7 +281,7 @@ mod tests {
         let [first, second, third] = requests;
         let (inlet, inbox) = inbox(4);
         for request in [request(&budget, first), broken(&budget, second), request(&budget, third)] {
-            inlet.offer(Work::Take(Arc::new(request)), false).unwrap();
+            inlet.offer(Work::Take(Arc::new(request)), 0, false).unwrap();
         }
         inlet.end_with(Work::Drain);
         let (pulse, give_up) = (Pulse::new(clock.now()), Arc::default());
@@ -238,7 +297,13 @@ mod tests {
             meters: meters.clone(),
             outlets: outlets.clone(),
         };
-        lane.run(|| plain(&budget, &meters, &outlets));
+        let fresh = || plain(&budget, &meters, &outlets);
+        if beside {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(lane.run_beside(fresh));
+        } else {
+            lane.run(fresh);
+        }
         let sent: u64 = std::iter::from_fn(|| outbox.try_take()).map(|batch| batch.items).sum();
         let counted = meters.lost_items.with_label_values(&["traces", "up", "lane_panic"]).get();
         assert_eq!((sent, counted), (delivered, lost));
@@ -248,8 +313,10 @@ mod tests {
     #[test]
     #[cfg_attr(not(debug_assertions), ignore = "what it breaks is only asserted in debug builds")]
     fn f46_what_a_lane_held_and_was_taking_when_it_panicked_is_counted_and_it_begins_anew() {
-        check(1, [&[1, 1, 1], &[2, 3, 4, 5], &[6, 6]], 2, 3 + 4);
+        for beside in [false, true] {
+            check((1, beside), [&[1, 1, 1], &[2, 3, 4, 5], &[6, 6]], 2, 3 + 4);
+        }
         // Of two lanes each loses, and counts, what is its own: the even ones are the first's.
-        check(2, [&[2, 1, 4], &[1, 2, 3, 4, 6], &[3, 6]], 1, 2 + 3);
+        check((2, false), [&[2, 1, 4], &[1, 2, 3, 4, 6], &[3, 6]], 1, 2 + 3);
     }
 }

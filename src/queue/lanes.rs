@@ -1,4 +1,4 @@
-//! Lanes: worker threads behind bounded lock-free queues. A trace always lands in the same lane.
+//! Lanes: workers behind bounded lock-free queues. A trace always lands in the same lane.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// `count` lanes with room for `depth` requests each, and what their threads take them from.
+    /// `count` lanes with room for `depth` requests each, and what they take them from.
     pub fn new(count: usize, depth: usize) -> (Self, Vec<Inbox>) {
         let (inlets, inboxes) = (0..count.max(1)).map(|_| inbox(depth)).unzip::<_, _, Vec<_>, Vec<_>>();
         (Self { inlets: inlets.into() }, inboxes)
@@ -61,20 +61,20 @@ impl Lanes {
     pub fn offer(&self, request: Admitted) -> Result<(), Busy> {
         let lanes = self.inlets.len();
         let paid = &request.reservation;
-        let now = pace::is_large(paid.bytes(), paid.budget().limit(), lanes);
+        let size = (request.body.len(), pace::is_large(paid.bytes(), paid.budget().limit(), lanes));
         let request = Arc::new(request);
         if lanes == 1 {
-            return self.give(0, Work::Take(request), now);
+            return self.give(0, Work::Take(request), size);
         }
         let Index { spans, notes, .. } = &request.index;
         if request.signal == Signal::Traces && !spans.is_empty() {
             let wanted = self.owners(spans.iter().map(|span| span.trace));
-            return self.give_all(&wanted, |_| Work::Take(request.clone()), now);
+            return self.give_all(&wanted, |_| Work::Take(request.clone()), size);
         }
         // Nothing to keep together: spread by the clock.
         let any = usize::try_from(request.offered.0 % lanes as u64).unwrap_or(0);
         if notes.is_empty() {
-            return self.give(any, Work::Take(request), now);
+            return self.give(any, Work::Take(request), size);
         }
         let mut wanted = self.owners(notes.iter().map(|note| note.trace));
         wanted[any] = true;
@@ -82,7 +82,7 @@ impl Lanes {
             true => Work::Take(request.clone()),
             false => Work::Note(request.clone()),
         };
-        self.give_all(&wanted, work, now)
+        self.give_all(&wanted, work, size)
     }
 
     /// By lane, whether it owns one of these traces.
@@ -94,12 +94,17 @@ impl Lanes {
     }
 
     /// Gives to all lanes that are wanted, or, if one of them is nearly full, to none.
-    fn give_all(&self, wanted: &[bool], work: impl Fn(usize) -> Work, now: bool) -> Result<(), Busy> {
+    fn give_all(
+        &self,
+        wanted: &[bool],
+        work: impl Fn(usize) -> Work,
+        size: (usize, bool),
+    ) -> Result<(), Busy> {
         let mut wanted = (0..wanted.len()).filter(|&lane| wanted[lane]);
         if wanted.clone().any(|lane| self.is_nearly_full(lane)) {
             return Err(Busy);
         }
-        wanted.try_for_each(|lane| self.give(lane, work(lane), now))
+        wanted.try_for_each(|lane| self.give(lane, work(lane), size))
     }
 
     /// Every lane is full: whatever comes now will be refused, so it need not be read.
@@ -117,8 +122,9 @@ impl Lanes {
         self.inlets[lane].room() <= OFFERS_AT_ONCE
     }
 
-    fn give(&self, lane: usize, work: Work, now: bool) -> Result<(), Busy> {
-        self.inlets[lane].offer(work, now)
+    /// What has so many bytes, and whether that is too large to wait unseen.
+    fn give(&self, lane: usize, work: Work, (bytes, large): (usize, bool)) -> Result<(), Busy> {
+        self.inlets[lane].offer(work, bytes, large)
     }
 
     /// Asks every lane what it holds; blocks until all have answered, so never call it on a lane or
@@ -126,7 +132,7 @@ impl Lanes {
     pub fn held(&self, limit: usize) -> Vec<HeldTrace> {
         let (reply, answers) = bounded(self.inlets.len());
         self.inlets.iter().for_each(|lane| {
-            let _ = lane.offer(Work::Show(limit, reply.clone()), true);
+            let _ = lane.offer(Work::Show(limit, reply.clone()), 0, true);
         });
         drop(reply);
         answers.iter().flatten().take(limit).collect()

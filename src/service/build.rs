@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_local};
 use tokio_util::sync::CancellationToken;
 
 use super::reload::Reloads;
@@ -57,6 +57,7 @@ pub struct Running {
     admin: Option<SocketAddr>,
     lanes: Lanes,
     threads: Vec<thread::JoinHandle<()>>,
+    beside: Option<JoinHandle<()>>,
     outlets: Vec<Outlet>,
     exporters: Vec<JoinHandle<()>>,
     edge: JoinHandle<()>,
@@ -71,9 +72,18 @@ pub struct Running {
     drain: Duration,
 }
 
+/// Where lanes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// Each on a thread of its own.
+    Apart,
+    /// The only one beside the sockets, on the thread we are on: within a [`tokio::task::LocalSet`].
+    Beside,
+}
+
 /// Starts everything the plan names, and keeps to what stands behind it. Listeners are bound first: nothing has
 /// begun when one can't be had.
-pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, StartError> {
+pub async fn start(plan: Plan, standing: Option<Standing>, seat: Seat) -> Result<Running, StartError> {
     let bound = receive::bind(&plan.receive).await?;
     let listening: Vec<_> = bound.addresses().cloned().collect();
     let clock = Clock::new();
@@ -89,7 +99,7 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
     let (lanes_give_up, eager) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let pulses: Vec<_> = inboxes.iter().map(|_| Pulse::new(clock.now())).collect();
     let reloads = Reloads::of(&plan, standing, &meters, clock);
-    let mut threads = Vec::new();
+    let (mut threads, mut beside) = (Vec::new(), None);
     for (number, inbox) in inboxes.into_iter().enumerate() {
         let lane = Lane {
             number,
@@ -104,6 +114,10 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
             outlets: outlets.clone(),
         };
         let fresh = journeys(&plan, &budget, &meters, (clock, &reloads), &outlets, &scoring, &watchers);
+        if seat == Seat::Beside && plan.lanes == 1 {
+            beside = Some(spawn_local(lane.run_beside(fresh)));
+            continue;
+        }
         let thread = thread::Builder::new().name(format!("lane-{number}"));
         threads.push(thread.spawn(move || lane.run(fresh)).map_err(StartError::Thread)?);
     }
@@ -142,6 +156,7 @@ pub async fn start(plan: Plan, standing: Option<Standing>) -> Result<Running, St
         admin,
         lanes,
         threads,
+        beside,
         outlets,
         exporters,
         edge,
@@ -298,6 +313,9 @@ impl Running {
             });
         })
         .await;
+        if let Some(lane) = self.beside {
+            let _ = lane.await;
+        }
         for Outlet { outbox, .. } in &self.outlets {
             outbox.put_first(Signal::Traces);
             outbox.close();

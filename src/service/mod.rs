@@ -4,4 +4,4 @@ pub mod build;
 pub mod reload;
 pub mod watch;
 
-pub use build::{LeftOver, Running, StartError, start};
+pub use build::{LeftOver, Running, Seat, StartError, start};
