@@ -6,17 +6,21 @@
 use std::convert::Infallible;
 use std::io::IoSlice;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-/// Bytes in pieces, read from the front. Cloning shares them: every attempt sends a clone.
+/// Bytes in pieces, read from the front. Cloning shares them all at once: every attempt sends a clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pieces {
-    pieces: Vec<Bytes>,
-    /// The first piece not yet wholly read.
+    /// What stands before them.
+    prefix: Bytes,
+    pieces: Arc<[Bytes]>,
+    /// The first piece not yet wholly read, and how much of it is.
     at: usize,
+    read: usize,
     left: usize,
 }
 
@@ -24,12 +28,13 @@ impl Pieces {
     pub fn new(mut pieces: Vec<Bytes>) -> Self {
         pieces.retain(|piece| !piece.is_empty());
         let left = pieces.iter().map(Bytes::len).sum();
-        Self { pieces, at: 0, left }
+        Self { pieces: pieces.into(), left, ..Self::default() }
     }
 
     /// The same bytes behind a prefix.
     pub fn behind(&self, prefix: Bytes) -> Self {
-        Self::new(std::iter::once(prefix).chain(self.unread().cloned()).collect())
+        debug_assert!(self.prefix.is_empty(), "there is one prefix");
+        Self { left: self.left + prefix.len(), prefix, ..self.clone() }
     }
 
     pub fn len(&self) -> usize {
@@ -37,8 +42,14 @@ impl Pieces {
     }
 
     /// What is still to be read, piece by piece.
-    pub fn unread(&self) -> impl Iterator<Item = &Bytes> {
-        self.pieces.iter().skip(self.at)
+    pub fn unread(&self) -> impl Iterator<Item = &[u8]> {
+        let (first, rest) = match self.pieces.get(self.at..) {
+            Some([first, rest @ ..]) => (first.get(self.read..).unwrap_or_default(), rest),
+            _ => (&[][..], &[][..]),
+        };
+        let prefix = Some(&*self.prefix).filter(|prefix| !prefix.is_empty());
+        let first = Some(first).filter(|first| !first.is_empty());
+        prefix.into_iter().chain(first).chain(rest.iter().map(|piece| &**piece))
     }
 }
 
@@ -48,7 +59,7 @@ impl Buf for Pieces {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.pieces.get(self.at).map_or(&[], Bytes::as_ref)
+        self.unread().next().unwrap_or_default()
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -57,14 +68,17 @@ impl Buf for Pieces {
 
     fn advance(&mut self, mut count: usize) {
         self.left = self.left.saturating_sub(count);
-        while let Some(piece) = self.pieces.get_mut(self.at) {
-            let step = count.min(piece.len());
-            piece.advance(step);
+        let step = count.min(self.prefix.len());
+        self.prefix.advance(step);
+        count -= step;
+        while let Some(piece) = self.pieces.get(self.at) {
+            let step = count.min(piece.len() - self.read);
+            self.read += step;
             count -= step;
-            if !piece.is_empty() {
+            if self.read < piece.len() {
                 return;
             }
-            self.at += 1;
+            (self.at, self.read) = (self.at + 1, 0);
         }
     }
 }
@@ -110,14 +124,14 @@ mod tests {
     #[test]
     fn reads_across_pieces_in_any_step() {
         for step in 1..12 {
-            let mut left = pieces(&["he", "", "llo", " ", "world"]);
-            let mut read = Vec::new();
+            let whole = pieces(&["", "llo", " ", "world"]).behind(Bytes::from_static(b"he"));
+            let (mut left, mut read) = (whole.clone(), Vec::new());
             while left.has_remaining() {
                 let now = step.min(left.chunk().len());
                 read.extend_from_slice(&left.chunk()[..now]);
                 left.advance(now);
             }
-            assert_eq!(read, b"hello world", "in steps of {step}");
+            assert_eq!((&*read, whole.len()), (&b"hello world"[..], 11), "in steps of {step}");
         }
     }
 
@@ -132,9 +146,9 @@ mod tests {
 
     #[test]
     fn offers_all_pieces_to_one_write() {
-        let whole = pieces(&["he", "llo", " world"]);
+        let whole = pieces(&["he", "llo", " world"]).behind(Bytes::from_static(b"5:"));
         let mut slices = [IoSlice::new(&[]); 8];
-        assert_eq!(whole.chunks_vectored(&mut slices), 3);
+        assert_eq!(whole.chunks_vectored(&mut slices), 4);
         assert_eq!(slices.iter().map(|slice| slice.len()).sum::<usize>(), whole.len());
     }
 
