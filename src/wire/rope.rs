@@ -19,6 +19,10 @@ const RUN_SHARE: usize = 4;
 /// In a larger buffer no run waits for more: it would keep all of it meanwhile, and nobody pays for that.
 const RUN_WHOLE_MAX: usize = 256 * 1024;
 
+/// After so many runs of one part that were copied, the next part is copied at once, unless it follows on the last: where
+/// nothing lies side by side, waiting for more of it costs more than the copy.
+const ALONE: u8 = 8;
+
 /// A sequence of byte pieces with a known total length.
 #[derive(Clone, Debug, Default)]
 pub struct Rope {
@@ -26,6 +30,10 @@ pub struct Rope {
     tail: BytesMut,
     /// Comes behind the tail.
     run: Option<Run>,
+    /// Runs of one part, lately, that were copied.
+    alone: u8,
+    /// Where the last part ended that was copied at once: its buffer's address, and how far into it.
+    ended: (usize, usize),
     len: usize,
 }
 
@@ -35,6 +43,7 @@ struct Run {
     whole: Bytes,
     from: usize,
     to: usize,
+    parts: u32,
 }
 
 impl Rope {
@@ -74,12 +83,19 @@ impl Rope {
             && run.to + lead.len() == from
         {
             run.to = to;
+            run.parts += 1;
             return;
         }
         self.settle();
+        let (buffer, is_small) = (whole.as_ptr() as usize, to - from < KEEP_SLICE_MIN);
+        if is_small && self.alone >= ALONE && self.ended != (buffer, from.saturating_sub(lead.len())) {
+            self.ended = (buffer, to);
+            self.copy(lead);
+            return self.copy(at.of(whole));
+        }
         match from.checked_sub(lead.len()) {
             Some(from) if whole.get(from..).is_some_and(|bytes| bytes.starts_with(lead)) => {
-                self.run = Some(Run { whole: whole.clone(), from, to });
+                self.run = Some(Run { whole: whole.clone(), from, to, parts: 1 });
                 if whole.len() > RUN_WHOLE_MAX {
                     self.settle();
                 }
@@ -93,8 +109,9 @@ impl Rope {
 
     /// Waits no longer for more of a row.
     pub fn settle(&mut self) {
-        let Some(Run { whole, from, to }) = self.run.take() else { return };
+        let Some(Run { whole, from, to, parts }) = self.run.take() else { return };
         let Some(bytes) = whole.get(from..to) else { return };
+        self.alone = if parts == 1 { self.alone.saturating_add(1) } else { 0 };
         if bytes.len() < KEEP_SLICE_MIN || bytes.len() < whole.len() / RUN_SHARE {
             return self.copy(bytes);
         }
@@ -212,6 +229,8 @@ mod tests {
         check(4, [3, 1, 2], 1);
         // Copied, shared, copied.
         check(400, [5].into_iter().chain(10..300).chain([2]), 3);
+        // Many that lie alone, and then a row, whose first is taken for one more of them.
+        check(400, (0..9).rev().chain(50..300).chain([2]), 3);
     }
 
     #[test]
