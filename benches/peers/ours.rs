@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use crate::caller::Transport;
 use crate::contender::ten_rules;
 use crate::load::Load;
-use crate::program::{Program, free_port};
+use crate::program::{Program, free_ports};
 use crate::sink::{ENVIRONMENT, RELEASE};
 
 /// The program that is measured: built by itself, as its users build it, but with line tables. Beside it stands one
@@ -25,13 +25,12 @@ pub static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// Its configuration: `more` is what the row says, in YAML, in which `TEN` stands for ten rules.
-fn configuration(load: &Load, address: SocketAddr, sink: SocketAddr, more: &str) -> String {
+fn configuration(load: &Load, [address, other]: [SocketAddr; 2], sink: SocketAddr, more: &str) -> String {
     let protocol = match load.transport {
         Transport::Grpc => "grpc",
         Transport::Http => "http/protobuf",
     };
     let compression = if load.gzip { "gzip" } else { "none" };
-    let other = free_port();
     let more = more.replace("TEN", &ten_rules());
     format!(
         "receive: {{grpc: '{address}', http: '{other}'}}\n\
@@ -57,6 +56,6 @@ pub fn spawn_by(
     more: &str,
     command: impl FnOnce(&Path) -> Command,
 ) -> Program {
-    let address = free_port();
-    Program::start(address, "spandrel.yaml", &configuration(load, address, sink, more), command)
+    let ports = free_ports();
+    Program::start(ports[0], "spandrel.yaml", &configuration(load, ports, sink, more), command)
 }

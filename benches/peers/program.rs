@@ -32,7 +32,14 @@ impl Cpu {
 }
 
 pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port on loopback")
+    let [port] = free_ports();
+    port
+}
+
+/// All of them different: they are let go together.
+pub fn free_ports<const N: usize>() -> [SocketAddr; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port on loopback"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound"))
 }
 
 impl Program {

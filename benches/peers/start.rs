@@ -27,6 +27,7 @@ const LOAD: Load = Load {
     pace: Pace::Full { one_in: 1 },
 };
 const STARTS: usize = 11;
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What is done after a start is done by then.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -71,7 +72,8 @@ async fn started(contender: &Contender, quiet: Duration) -> Started {
     let sink = Sink::start(Wanted::of(LOAD.content)).await;
     let began = now();
     let program = contender.spawn(&LOAD, sink.address());
-    Sender::new(LOAD, 0).first_ok(program.address).await;
+    let answered = tokio::time::timeout(PATIENCE, Sender::new(LOAD, 0).first_ok(program.address)).await;
+    answered.expect("the program answers");
     let took = began.elapsed();
     tokio::time::sleep(quiet).await;
     Started { program, took }
