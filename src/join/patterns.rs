@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::habit::Tally;
-use super::kin::SCAN_MAX;
 use super::order::{Order, Worked};
 use super::shapes::{ShapeId, Shapes};
 use super::tally::{self, Tallies};
@@ -103,11 +102,12 @@ impl Patterns {
 
     /// Learns what a usual trace, whose order has just been worked out, is like.
     pub fn learn(&mut self, trace: &Trace, order: &Order, tallies: &Tallies, shapes: &Shapes) {
-        if trace.records.len() <= SCAN_MAX {
-            self.sizes |= 1 << trace.records.len();
+        if !may_be_like_another(trace) || order.cycles > 0 {
+            return;
         }
+        self.sizes |= 1 << trace.records.len();
         let is_doubted = self.missed >= DOUBT && !self.missed.is_multiple_of(DOUBT);
-        if is_doubted || !may_be_like_another(trace) || order.cycles > 0 {
+        if is_doubted {
             return;
         }
         if self.places.is_empty() {

@@ -206,7 +206,7 @@ pub(super) struct Trace {
     pub late: bool,
     /// Its spans so far are of shapes whose children are always the same.
     pub steady: bool,
-    /// It has its root, and as many spans as one before that was whole.
+    /// It is steady, has its root, and has as many spans as a usual one had.
     pub looks_whole: bool,
     /// Bytes the join counts for it.
     pub charged: usize,

@@ -132,11 +132,11 @@ impl Judge<'_> {
 /// outlast what varies for the first time; if it has as many spans as one that left, all that is to come is here, and
 /// it is asked at once: its bytes are still in the processor's cache.
 pub(super) fn quiet_for(trace: &Trace, settings: &Settings) -> Duration {
-    match trace.steady && !trace.is_large() {
-        true if trace.looks_whole => Duration::ZERO,
-        true => hasty(settings.quiet),
-        false => unsure_quiet(trace, settings),
+    if trace.looks_whole {
+        return Duration::ZERO;
     }
+    let is_steady = trace.steady && !trace.is_large();
+    if is_steady { hasty(settings.quiet) } else { unsure_quiet(trace, settings) }
 }
 
 /// Asked for at each arrival: dividing a `Duration` takes four times as long.

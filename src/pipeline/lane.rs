@@ -180,8 +180,8 @@ impl<F: Fn() -> Journey> Shift<F> {
             // Told to end twice is told to end.
             let _ = lane.step(lane.clock.now(), work, journey);
         }
+        // Tries again, too, with what waits.
         journey.drain(lane.clock.now());
-        journey.shelf.retry();
         if journey.shelf.is_full() && !lane.give_up.load(Ordering::Acquire) {
             return Some(Pause::Full);
         }

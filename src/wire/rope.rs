@@ -32,7 +32,8 @@ pub struct Rope {
     run: Option<Run>,
     /// Runs of one part, lately, that were copied.
     alone: u8,
-    /// Where the last part ended that was copied at once: its buffer's address, and how far into it.
+    /// Where the last part ended that was copied at once: its buffer's address, and how far into it. An address is only
+    /// compared: where another buffer has it by now, a part waits for one that follows, as any may.
     ended: (usize, usize),
     len: usize,
 }
@@ -88,19 +89,17 @@ impl Rope {
         }
         self.settle();
         let (buffer, is_small) = (whole.as_ptr() as usize, to - from < KEEP_SLICE_MIN);
-        if is_small && self.alone >= ALONE && self.ended != (buffer, from.saturating_sub(lead.len())) {
-            self.ended = (buffer, to);
-            self.copy(lead);
-            return self.copy(at.of(whole));
-        }
-        match from.checked_sub(lead.len()) {
-            Some(from) if whole.get(from..).is_some_and(|bytes| bytes.starts_with(lead)) => {
+        let begins = from.checked_sub(lead.len());
+        let is_alone = is_small && self.alone >= ALONE && Some(self.ended) != begins.map(|at| (buffer, at));
+        match begins {
+            Some(from) if !is_alone && whole.get(from..).is_some_and(|bytes| bytes.starts_with(lead)) => {
                 self.run = Some(Run { whole: whole.clone(), from, to, parts: 1 });
                 if whole.len() > RUN_WHOLE_MAX {
                     self.settle();
                 }
             }
             _ => {
+                self.ended = (buffer, to);
                 self.copy(lead);
                 self.copy(at.of(whole));
             }
