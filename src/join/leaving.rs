@@ -9,7 +9,7 @@ use super::attached::Attached;
 use super::farewell::Words;
 use super::heads::Head;
 use super::order::{Gathered, Order};
-use super::origins::Shared;
+use super::origins::{Origins, Shared};
 use super::root::Roots;
 use super::trace::{Marks, Place, Record, Trace};
 use super::{Scope, Settings};
@@ -269,7 +269,7 @@ pub(super) fn let_go(
     order: &Order,
     attached: Attached,
     reason: Reason,
-    settings: &Settings,
+    (settings, origins): (&Settings, &mut Origins),
 ) -> Leaving {
     let roots = Roots::of(&trace, order, reason, settings.mend);
     let root = roots.speaker.and_then(|at| trace.records.get(at as usize));
@@ -280,7 +280,7 @@ pub(super) fn let_go(
         let said = said(&trace, order, root.filter(|_| settings.named), &mut has);
         context.said = said.filter(|_| settings.context);
     }
-    let origin = origin(&trace, root);
+    let origin = origin(&trace, root, origins);
     let repairs = Repairs {
         orphans: order.orphans,
         cycles: order.cycles,
@@ -445,14 +445,14 @@ fn best<const N: usize>(span: [Option<&str>; N], resource: &[Option<Rc<str>>; N]
 }
 
 /// The root's request's, if it has headers; else what the trace left with before; else the least named.
-fn origin(trace: &Trace, root: Option<&Record>) -> Shared {
+fn origin(trace: &Trace, root: Option<&Record>, origins: &mut Origins) -> Shared {
     let named = |origin: &&Shared| origin.key != 0;
     let roots = root.and_then(|root| trace.origins.get(usize::from(root.origin))).filter(named);
     let before = trace.earlier.as_ref().map(|earlier| &earlier.farewell.origin).filter(named);
     let least = || trace.origins.iter().filter(|o| o.tenant != TenantKey::ANONYMOUS).filter(named).min();
     let any = || trace.origins.iter().filter(named).min();
-    let origin = roots.or(before).or_else(least).or_else(any).cloned();
-    let origin = origin.unwrap_or_else(|| Rc::new(Origin::anonymous()));
-    // Who sent it is remembered with each block, and no longer than that.
-    if origin.caller.is_none() { origin } else { Rc::new(Origin::plain(&origin).clone()) }
+    match roots.or(before).or_else(least).or_else(any) {
+        Some(origin) => origins.plain(origin.clone()),
+        None => origins.nobody(),
+    }
 }

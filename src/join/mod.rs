@@ -540,7 +540,8 @@ impl Join {
         tally::settle_late(&mut self.shapes, &mut trace);
         let of = (trace.tenant, trace.id);
         let attached = self.attach(&trace, reason);
-        let leaving = leaving::let_go(trace, &self.order, attached, reason, &self.settings);
+        let whence = (&self.settings, &mut self.origins);
+        let leaving = leaving::let_go(trace, &self.order, attached, reason, whence);
         let trace = leaving.trace();
         let gone = tally::gone(trace, &self.tallies);
         self.ledger.remember(now, of, leaving.farewell(), trace.earlier.as_deref(), gone);

@@ -21,6 +21,8 @@ pub type Shared = Rc<Arc<Origin>>;
 #[derive(Debug)]
 pub(super) struct Origins {
     table: HashTable<Shared>,
+    /// The one without headers.
+    nobody: Shared,
     hasher: RandomState,
     bytes: usize,
     sweep_at: usize,
@@ -28,12 +30,23 @@ pub(super) struct Origins {
 
 impl Origins {
     pub fn new(hasher: RandomState) -> Self {
-        Self { table: HashTable::new(), hasher, bytes: 0, sweep_at: SWEEP_MIN }
+        let nobody = Rc::new(Origin::anonymous());
+        Self { table: HashTable::new(), nobody, hasher, bytes: 0, sweep_at: SWEEP_MIN }
     }
 
     /// Bytes all origins take.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The one without headers, the same for all: what left with it is known to have left with the same (`farewell`).
+    pub fn nobody(&self) -> Shared {
+        self.nobody.clone()
+    }
+
+    /// What of it travels: who sent it is remembered with each block, and no longer than that.
+    pub fn plain(&mut self, origin: Shared) -> Shared {
+        if origin.caller.is_none() { origin } else { self.intern(Origin::plain(&origin)) }
     }
 
     /// The one that everybody shares with these headers. `key` is only a hint: headers are compared.

@@ -1,8 +1,13 @@
 //! What a trace says of itself, which of its spans speaks for it, and what is mended in how they hang.
 
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+
 use super::make::*;
 use crate::join::{Join, Leaving, Settings};
-use crate::model::{Origin, Reason};
+use crate::model::{Caller, Interest, Origin, Reason};
 use crate::semantics::claims::{Has, Text};
 use crate::semantics::roots::Mend;
 use crate::wire::SpanId;
@@ -180,6 +185,22 @@ fn a_root_that_comes_after_a_part_speaks_before_it() {
     give(&mut join, ms(2_001), &Origin::anonymous(), &[span(1, 1, 0).says("user.id", "ann")]);
     let left = run(&mut join, ms(60_000));
     assert_eq!(text(&left[0].1, Text::User).as_deref(), Some("ann"));
+}
+
+#[test]
+fn of_traces_that_say_the_same_only_their_ids_are_remembered() {
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Basic YTpi"))]);
+    let named = Arc::new(Origin::of(headers.iter()));
+    let asked = Origin::with(Caller::of(&Interest::default(), &headers, None, named.clone()));
+    for origin in [Origin::anonymous(), named, Arc::new(asked)] {
+        let mut join = Join::new(Settings::default(), 1);
+        for trace in 1..=4096 {
+            give(&mut join, ms(trace), &origin, &[span(trace, trace, 0)]);
+        }
+        run(&mut join, ms(60_000));
+        assert_eq!(join.remembered_traces(), 4096);
+        assert!(join.remembered_bytes() / 4096 < 160, "{} bytes", join.remembered_bytes());
+    }
 }
 
 #[test]
