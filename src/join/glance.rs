@@ -84,12 +84,16 @@ impl Glance {
         // First what leads to the rest.
         let mut seen: u64 = traces().map(grows).sum();
         for trace in traces().filter(|trace| trace.last + whole::quiet_for(trace, settings) <= now) {
-            seen += u64::from(table.seat(trace.id).is_some()) + ledger.glance(trace.id);
+            seen += ledger.glance(trace.id);
             // Spans that lie in their requests go out from there, unread, unless more is to be said on them, or they
             // lie there one by one: such small parts are copied after all.
             let stamped = settings.context && trace.marks.has(Marks::NOTED);
             let one_by_one = trace.records.len() < 2 * trace.pins.len();
-            seen += leaves(trace, stamped || one_by_one || trace.pins.is_empty());
+            let copied = stamped || one_by_one || trace.pins.is_empty();
+            // Asked at once, since it looks whole, its own records are still here.
+            if copied || !trace.looks_whole {
+                seen += u64::from(table.seat(trace.id).is_some()) + leaves(trace, copied);
+            }
         }
         self.seen = self.seen.wrapping_add(seen);
     }

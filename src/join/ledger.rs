@@ -29,38 +29,42 @@ use crate::wire::{SpanId, TraceId};
 const REMEMBER: Duration = Duration::from_secs(600);
 /// Of a larger trace no span is remembered: any parent it names is taken to have left.
 const SPANS_MAX: usize = 1024;
-const TOO_MANY: u32 = u32::MAX;
 /// Traces there are chains for at first, and below which they are not made fewer.
 const ROOM_MIN: usize = 64;
 
-/// A span that has left.
+/// A span that has left: what it shares with no other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gone {
     pub id: SpanId,
-    pub shape: ShapeId,
     /// See [`Gone::instant`].
     pub arrived: u32,
     /// Whatever tells its process from others of its trace.
     process: u16,
     /// See [`Gone::length`].
     length: u16,
+}
+
+/// What a span that has left was, and what came of it: the same in all traces that are just alike, which share it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sort {
+    pub shape: ShapeId,
     /// Its children so far, and those of them from other processes; of very many, so many.
     pub all: u8,
     pub remote: u8,
 }
 
-impl Gone {
-    /// A span of so many bytes that left with `all` children, `remote` of them from other processes.
-    pub fn new(
-        (id, shape): (SpanId, ShapeId),
-        arrived: u32,
-        process: u64,
-        len: usize,
-        (all, remote): (u32, u32),
-    ) -> Self {
+impl Sort {
+    /// A span that left with `all` children, `remote` of them from other processes.
+    pub fn new(shape: ShapeId, (all, remote): (u32, u32)) -> Self {
         let few = |count: u32| u8::try_from(count).unwrap_or(u8::MAX);
-        let (length, process) = (Self::length(len), process as u16);
-        Self { id, shape, arrived, process, length, all: few(all), remote: few(remote) }
+        Self { shape, all: few(all), remote: few(remote) }
+    }
+}
+
+impl Gone {
+    /// A span of so many bytes.
+    pub fn new(id: SpanId, arrived: u32, process: u64, len: usize) -> Self {
+        Self { id, arrived, process: process as u16, length: Self::length(len) }
     }
 
     /// A time in four bytes: milliseconds, of which only differences mean anything.
@@ -89,12 +93,12 @@ impl Gone {
 pub(super) struct Earlier {
     pub farewell: Farewell,
     /// Sorted by id; `None` when there were too many.
-    spans: Option<Vec<Gone>>,
+    spans: Option<Vec<(Gone, Sort)>>,
 }
 
 impl Earlier {
     /// Spans that are remembered, sorted by id.
-    pub fn spans(&self) -> &[Gone] {
+    pub fn spans(&self) -> &[(Gone, Sort)] {
         self.spans.as_deref().unwrap_or_default()
     }
 
@@ -122,21 +126,21 @@ impl Earlier {
     /// Whether the very same span has left: a caller that got no answer sends again.
     pub fn had_copy(&self, id: SpanId, len: usize) -> bool {
         let gone = self.place(id).and_then(|at| self.spans().get(at));
-        gone.is_some_and(|gone| gone.length == Gone::length(len))
+        gone.is_some_and(|(gone, _)| gone.length == Gone::length(len))
     }
 
     /// A span that has left, while it is remembered.
-    pub fn gone(&self, id: SpanId) -> Option<&Gone> {
+    pub fn gone(&self, id: SpanId) -> Option<&(Gone, Sort)> {
         self.spans().get(self.place(id)?)
     }
 
-    pub fn gone_mut(&mut self, id: SpanId) -> Option<&mut Gone> {
+    pub fn gone_mut(&mut self, id: SpanId) -> Option<&mut (Gone, Sort)> {
         let at = self.place(id)?;
         self.spans.as_mut()?.get_mut(at)
     }
 
     fn place(&self, id: SpanId) -> Option<usize> {
-        self.spans().binary_search_by_key(&id, |gone| gone.id).ok()
+        self.spans().binary_search_by_key(&id, |(gone, _)| gone.id).ok()
     }
 }
 
@@ -147,12 +151,28 @@ struct Entry {
     id: TraceId,
     left: Time,
     farewell: Rc<Farewell>,
+    /// Of each of its spans; `None` when there were too many.
+    sorts: Option<Rc<[Sort]>>,
     /// The first of its spans, as the ring of spans counts, modulo 2^32.
     first: u32,
-    /// How many; [`TOO_MANY`] are not remembered.
-    count: u32,
     /// The turn of the trace before it in its chain; of one that is forgotten when it is the chain's first.
     before: u32,
+}
+
+impl Entry {
+    fn sorts_bytes(&self) -> usize {
+        self.sorts.as_deref().map_or(0, |sorts| sorts_bytes(sorts.len()))
+    }
+}
+
+/// Where a chain begins.
+#[derive(Clone, Copy, Debug, Default)]
+struct Chain {
+    /// The turn of the last trace in it.
+    last: u32,
+    /// A bit for each id in it: one whose bit is not set is not, and no entry need be looked at, which would be
+    /// waited for.
+    ids: u32,
 }
 
 /// The traces remembered by one join.
@@ -166,8 +186,10 @@ pub(super) struct Ledger {
     spans: Ring<Gone>,
     forgotten: u32,
     farewells: Farewells,
-    /// Where the chains begin: the last turn of each. Of a trace remembered twice the later comes first.
-    chains: Vec<u32>,
+    /// Bytes of the sorts of all entries, as if none shared them.
+    sorts_bytes: usize,
+    /// Of a trace remembered twice the later comes first.
+    chains: Vec<Chain>,
     traces_max: usize,
     bytes_max: usize,
     hasher: RandomState,
@@ -176,7 +198,19 @@ pub(super) struct Ledger {
 impl Ledger {
     pub fn new(traces_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
         let (entries, spans, chains, farewells) = Default::default();
-        Self { entries, turn: 0, spans, forgotten: 0, farewells, chains, traces_max, bytes_max, hasher }
+        let (turn, forgotten, sorts_bytes) = Default::default();
+        Self {
+            entries,
+            turn,
+            spans,
+            forgotten,
+            farewells,
+            sorts_bytes,
+            chains,
+            traces_max,
+            bytes_max,
+            hasher,
+        }
     }
 
     /// Traces remembered; one that left in parts counts for each.
@@ -193,8 +227,8 @@ impl Ledger {
     pub fn find(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<(TenantKey, Box<Earlier>)> {
         let entry = self.entry(now, tenant, id)?;
         let spans = self.spans_of(entry).map(|spans| {
-            let mut spans: Vec<_> = spans.copied().collect();
-            spans.sort_unstable_by_key(|gone| gone.id);
+            let mut spans: Vec<_> = spans.collect();
+            spans.sort_unstable_by_key(|(gone, _)| gone.id);
             spans
         });
         let earlier = Earlier { farewell: Farewell::clone(&entry.farewell), spans };
@@ -209,7 +243,7 @@ impl Ledger {
     /// The shape of a span that has left, while it is remembered.
     pub fn gone(&self, now: Time, tenant: TenantKey, id: TraceId, span: SpanId) -> Option<ShapeId> {
         let entry = self.entry(now, tenant, id)?;
-        self.spans_of(entry)?.find(|gone| gone.id == span).map(|gone| gone.shape)
+        self.spans_of(entry)?.find(|(gone, _)| gone.id == span).map(|(_, sort)| sort.shape)
     }
 
     fn entry(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<&Entry> {
@@ -234,7 +268,7 @@ impl Ledger {
         (tenant, id): (TenantKey, TraceId),
         farewell: Words<'_>,
         earlier: Option<&Earlier>,
-        spans: impl ExactSizeIterator<Item = Gone>,
+        (spans, sorts): (impl ExactSizeIterator<Item = Gone>, impl FnOnce() -> Rc<[Sort]>),
     ) {
         let before = earlier.map(Earlier::spans).unwrap_or_default();
         let count = before.len() + spans.len();
@@ -243,16 +277,20 @@ impl Ledger {
             return;
         }
         let first = self.forgotten.wrapping_add(self.spans.len() as u32);
-        if known {
-            self.spans.extend(before.iter().copied());
+        let sorts = known.then(|| {
+            self.spans.extend(before.iter().map(|(gone, _)| *gone));
             self.spans.extend(spans);
-        }
-        let count = if known { count as u32 } else { TOO_MANY };
+            match before {
+                [] => sorts(),
+                _ => before.iter().map(|(_, sort)| *sort).chain(sorts().iter().copied()).collect(),
+            }
+        });
         let turn = self.turn.wrapping_add(self.entries.len() as u32);
         let farewell = self.farewells.share(farewell);
-        let chain = self.chain_of(id);
-        let before = self.chains.get_mut(chain).map_or(turn, |last| std::mem::replace(last, turn));
-        self.entries.push(Entry { tenant, id, left: now, farewell, first, count, before });
+        let before = self.begin_chain(id, turn);
+        let entry = Entry { tenant, id, left: now, farewell, sorts, first, before };
+        self.sorts_bytes += entry.sorts_bytes();
+        self.entries.push(entry);
     }
 
     /// Notes what was decided about the trace that has just left, if it is remembered.
@@ -274,7 +312,8 @@ impl Ledger {
 
     /// What is remembered in the chain of a trace's id, the last to leave first.
     fn chain(&self, id: TraceId) -> impl Iterator<Item = &Entry> {
-        let mut next = self.chains.get(self.chain_of(id)).copied();
+        let (place, bit) = self.chain_of(id);
+        let mut next = self.chains.get(place).filter(|chain| chain.ids & bit != 0).map(|chain| chain.last);
         let mut end = self.entries.len();
         std::iter::from_fn(move || {
             let at = next?.wrapping_sub(self.turn) as usize;
@@ -285,20 +324,30 @@ impl Ledger {
         })
     }
 
+    /// Puts the trace of this turn first in the chain of its id. Returns the turn of the one that was.
+    fn begin_chain(&mut self, id: TraceId, turn: u32) -> u32 {
+        let (place, bit) = self.chain_of(id);
+        let Some(chain) = self.chains.get_mut(place) else { return turn };
+        let is_empty = chain.last.wrapping_sub(self.turn) >= turn.wrapping_sub(self.turn);
+        chain.ids = if is_empty { bit } else { chain.ids | bit };
+        std::mem::replace(&mut chain.last, turn)
+    }
+
     /// Reads where the chain of an id begins, for [`super::glance`].
     pub fn glance(&self, id: TraceId) -> u64 {
-        self.chains.get(self.chain_of(id)).copied().unwrap_or_default().into()
+        self.chains.get(self.chain_of(id).0).copied().unwrap_or_default().last.into()
     }
 
-    /// The place of the chain an id is in, if there are any.
-    fn chain_of(&self, id: TraceId) -> usize {
-        self.hasher.hash_one(id) as usize & self.chains.len().wrapping_sub(1)
+    /// The place of the chain an id is in, if there are any, and its bit there.
+    fn chain_of(&self, id: TraceId) -> (usize, u32) {
+        let hash = self.hasher.hash_one(id);
+        (hash as usize & self.chains.len().wrapping_sub(1), 1 << (hash >> 59))
     }
 
-    fn spans_of(&self, entry: &Entry) -> Option<impl Iterator<Item = &Gone>> {
+    fn spans_of(&self, entry: &Entry) -> Option<impl Iterator<Item = (Gone, Sort)>> {
         let from = entry.first.wrapping_sub(self.forgotten) as usize;
-        let known = entry.count != TOO_MANY;
-        known.then(|| (from..from + entry.count as usize).filter_map(|at| self.spans.get(at)))
+        let sorts = entry.sorts.as_deref()?;
+        Some((from..).zip(sorts).filter_map(|(at, sort)| Some((*self.spans.get(at)?, *sort))))
     }
 
     /// Forgets what is old, and what must make room for one more trace with `count` spans. Says whether
@@ -327,8 +376,13 @@ impl Ledger {
 
     /// What is taken once there are so many more traces and spans.
     fn bytes_with(&self, traces: usize, spans: usize) -> usize {
-        let chains = self.chains_with(traces) * size_of::<u32>();
-        self.entries.bytes_with(traces) + self.spans.bytes_with(spans) + chains + self.farewells.bytes()
+        let chains = self.chains_with(traces) * size_of::<Chain>();
+        let sorts = self.sorts_bytes + if traces == 0 { 0 } else { sorts_bytes(spans) };
+        self.entries.bytes_with(traces)
+            + self.spans.bytes_with(spans)
+            + chains
+            + self.farewells.bytes()
+            + sorts
     }
 
     /// Chains for so many more traces: those there are, or more.
@@ -342,12 +396,13 @@ impl Ledger {
 
     fn forget_oldest(&mut self) {
         let Some(entry) = self.entries.pop() else { return };
-        self.farewells.forget(entry.farewell);
         self.turn = self.turn.wrapping_add(1);
-        if entry.count != TOO_MANY {
-            self.spans.drop_first(entry.count as usize);
-            self.forgotten = self.forgotten.wrapping_add(entry.count);
+        self.sorts_bytes -= entry.sorts_bytes();
+        if let Some(sorts) = &entry.sorts {
+            self.spans.drop_first(sorts.len());
+            self.forgotten = self.forgotten.wrapping_add(sorts.len() as u32);
         }
+        self.farewells.forget(entry.farewell);
         // After a burst: what is hardly used is given back.
         if self.chains.len() > chains_for(4 * self.entries.len()) {
             self.chain_anew(chains_for(2 * self.entries.len()));
@@ -357,21 +412,25 @@ impl Ledger {
     /// Makes so many chains.
     fn chain_anew(&mut self, count: usize) {
         let forgotten = self.turn.wrapping_sub(1);
-        self.chains = vec![forgotten; count];
+        self.chains = vec![Chain { last: forgotten, ids: 0 }; count];
         for at in 0..self.entries.len() {
-            let turn = self.turn.wrapping_add(at as u32);
-            let chain = self.entries.get(at).map_or(0, |entry| self.chain_of(entry.id));
-            if let (Some(entry), Some(last)) = (self.entries.get_mut(at), self.chains.get_mut(chain)) {
-                entry.before = std::mem::replace(last, turn);
+            let Some(id) = self.entries.get(at).map(|entry| entry.id) else { continue };
+            let before = self.begin_chain(id, self.turn.wrapping_add(at as u32));
+            if let Some(entry) = self.entries.get_mut(at) {
+                entry.before = before;
             }
         }
     }
 }
 
-/// A power of two, so that a place is a part of the hash; many, so that the chain of a new trace is nearly
-/// always empty: looking at an entry is waiting for memory.
+/// A power of two, so that a place is a part of the hash; many, so that the chain of a new trace is mostly empty.
 fn chains_for(traces: usize) -> usize {
-    traces.max(ROOM_MIN).next_power_of_two() * 8
+    traces.max(ROOM_MIN).next_power_of_two() * 4
+}
+
+/// What the sorts of so many spans take; two counts stand before what is shared.
+fn sorts_bytes(spans: usize) -> usize {
+    2 * size_of::<usize>() + spans * size_of::<Sort>()
 }
 
 #[cfg(test)]
@@ -399,7 +458,7 @@ mod tests {
             (tenant, TraceId([id; 16])),
             farewell.words(),
             None,
-            [].into_iter(),
+            ([].into_iter(), || [].into()),
         );
     }
 

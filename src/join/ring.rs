@@ -5,20 +5,23 @@
 //! is ever copied, and what is no longer needed goes back chunk by chunk.
 
 use std::collections::VecDeque;
+use std::vec::IntoIter;
 
 /// Items in a chunk.
 const CHUNK: usize = 128;
 
-/// All chunks but the first and the last are full.
+/// What is pushed goes into the last chunk; what is popped comes out of a chunk that is taken apart, after which
+/// follow full ones and the last.
 #[derive(Debug)]
 pub(super) struct Ring<T> {
-    chunks: VecDeque<VecDeque<T>>,
+    first: IntoIter<T>,
+    chunks: VecDeque<Vec<T>>,
     len: usize,
 }
 
 impl<T> Default for Ring<T> {
     fn default() -> Self {
-        Self { chunks: VecDeque::new(), len: 0 }
+        Self { first: IntoIter::default(), chunks: VecDeque::new(), len: 0 }
     }
 }
 
@@ -30,52 +33,51 @@ impl<T> Ring<T> {
     /// Bytes it takes once `more` items were pushed.
     pub fn bytes_with(&self, more: usize) -> usize {
         let room = self.chunks.back().map_or(0, |last| CHUNK - last.len());
-        (self.chunks.len() + more.saturating_sub(room).div_ceil(CHUNK)) * CHUNK * size_of::<T>()
+        let first = usize::from(self.first.len() > 0);
+        let further = more.saturating_sub(room).div_ceil(CHUNK);
+        (first + self.chunks.len() + further) * CHUNK * size_of::<T>()
     }
 
     pub fn push(&mut self, item: T) {
         self.len += 1;
-        if let Some(last) = self.chunks.back_mut().filter(|last| last.len() < CHUNK) {
-            return last.push_back(item);
-        }
-        let mut chunk = VecDeque::with_capacity(CHUNK);
-        chunk.push_back(item);
-        self.chunks.push_back(chunk);
+        self.roomy().push(item);
     }
 
     /// Pushes all of them.
     pub fn extend(&mut self, mut items: impl ExactSizeIterator<Item = T>) {
         while items.len() > 0 {
-            let some = match self.chunks.back_mut().filter(|last| last.len() < CHUNK) {
-                Some(last) => {
-                    let some = items.len().min(CHUNK - last.len());
-                    last.extend(items.by_ref().take(some));
-                    some
-                }
-                None => {
-                    self.chunks.push_back(VecDeque::with_capacity(CHUNK));
-                    0
-                }
-            };
+            let last = self.roomy();
+            let some = items.len().min(CHUNK - last.len());
+            last.extend(items.by_ref().take(some));
             self.len += some;
         }
     }
 
+    /// The last chunk, with room for at least one more.
+    fn roomy(&mut self) -> &mut Vec<T> {
+        if self.chunks.back().is_none_or(|last| last.len() == CHUNK) {
+            self.chunks.push_back(Vec::with_capacity(CHUNK));
+        }
+        let last = self.chunks.len() - 1;
+        &mut self.chunks[last]
+    }
+
     pub fn first(&self) -> Option<&T> {
-        self.chunks.front()?.front()
+        self.first.as_slice().first().or_else(|| self.chunks.front()?.first())
     }
 
     pub fn last_mut(&mut self) -> Option<&mut T> {
-        self.chunks.back_mut()?.back_mut()
+        match self.chunks.back_mut() {
+            Some(last) => last.last_mut(),
+            None => self.first.as_mut_slice().last_mut(),
+        }
     }
 
     pub fn pop(&mut self) -> Option<T> {
-        let chunk = self.chunks.front_mut()?;
-        let item = chunk.pop_front()?;
-        if chunk.is_empty() {
-            self.chunks.pop_front();
-        }
+        self.begin_next();
+        let item = self.first.next()?;
         self.len -= 1;
+        self.give_back();
         Some(item)
     }
 
@@ -83,35 +85,43 @@ impl<T> Ring<T> {
     pub fn drop_first(&mut self, count: usize) {
         let mut left = count.min(self.len);
         self.len -= left;
-        while left > 0
-            && let Some(chunk) = self.chunks.front_mut()
-        {
-            let some = left.min(chunk.len());
-            chunk.drain(..some);
+        while left > 0 {
+            self.begin_next();
+            let some = left.min(self.first.len());
+            self.first.by_ref().take(some).for_each(drop);
             left -= some;
-            if chunk.is_empty() {
-                self.chunks.pop_front();
-            }
+            self.give_back();
+        }
+    }
+
+    /// Takes the next chunk apart, if the one before is used up.
+    fn begin_next(&mut self) {
+        if self.first.len() == 0
+            && let Some(next) = self.chunks.pop_front()
+        {
+            self.first = next.into_iter();
+        }
+    }
+
+    /// What was used up goes back to the allocator.
+    fn give_back(&mut self) {
+        if self.first.len() == 0 {
+            self.first = IntoIter::default();
         }
     }
 
     pub fn get(&self, at: usize) -> Option<&T> {
-        let (chunk, at) = self.place(at)?;
-        self.chunks.get(chunk)?.get(at)
+        match at.checked_sub(self.first.len()) {
+            None => self.first.as_slice().get(at),
+            Some(behind) => self.chunks.get(behind / CHUNK)?.get(behind % CHUNK),
+        }
     }
 
     pub fn get_mut(&mut self, at: usize) -> Option<&mut T> {
-        let (chunk, at) = self.place(at)?;
-        self.chunks.get_mut(chunk)?.get_mut(at)
-    }
-
-    /// The chunk an item is in, and where.
-    fn place(&self, at: usize) -> Option<(usize, usize)> {
-        let first = self.chunks.front()?.len();
-        Some(match at.checked_sub(first) {
-            None => (0, at),
-            Some(behind) => (1 + behind / CHUNK, behind % CHUNK),
-        })
+        match at.checked_sub(self.first.len()) {
+            None => self.first.as_mut_slice().get_mut(at),
+            Some(behind) => self.chunks.get_mut(behind / CHUNK)?.get_mut(behind % CHUNK),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::habit::Tally;
-use super::ledger::Gone;
+use super::ledger::{Gone, Sort};
 use super::order::Order;
 use super::shapes::Shapes;
 use super::trace::{Record, Trace};
@@ -17,8 +17,8 @@ use crate::model::{Reason, Time};
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
     each: Vec<Tally>,
-    /// Those of a trace just like this one, but for how late its spans were.
-    recalled: Option<Rc<[Tally]>>,
+    /// Those of a trace just like this one, but for how late its spans were, and what its spans are remembered as.
+    recalled: Option<(Rc<[Tally]>, Rc<[Sort]>)>,
     /// The trace was found to be just like all of its shapes.
     pub usual: bool,
 }
@@ -47,8 +47,8 @@ impl Tallies {
     }
 
     /// Takes those of a trace that was just like the one to be looked at.
-    pub fn recall(&mut self, tallies: &Rc<[Tally]>) {
-        (self.usual, self.recalled) = (true, Some(tallies.clone()));
+    pub fn recall(&mut self, tallies: &Rc<[Tally]>, sorts: &Rc<[Sort]>) {
+        (self.usual, self.recalled) = (true, Some((tallies.clone(), sorts.clone())));
     }
 
     pub fn were_recalled(&self) -> bool {
@@ -60,7 +60,7 @@ impl Tallies {
     }
 
     pub fn all(&self) -> &[Tally] {
-        self.recalled.as_deref().unwrap_or(&self.each)
+        self.recalled.as_ref().map_or(&self.each, |(tallies, _)| tallies)
     }
 
     /// Gives back what an unusually large trace needed.
@@ -112,7 +112,7 @@ pub(super) fn settle_late(shapes: &mut Shapes, trace: &mut Trace) {
         for record in &trace.records {
             if let Some(parent) = earlier.gone_mut(record.parent) {
                 let tally = late_child(parent, trace, record);
-                shapes.correct(parent.shape, &tally);
+                shapes.correct(parent.1.shape, &tally);
             }
         }
     }
@@ -120,25 +120,37 @@ pub(super) fn settle_late(shapes: &mut Shapes, trace: &mut Trace) {
 }
 
 /// The spans that leave now, as they are remembered.
-pub(super) fn gone<'a>(trace: &'a Trace, tallies: &'a Tallies) -> impl ExactSizeIterator<Item = Gone> + 'a {
-    trace.records.iter().enumerate().map(|(at, record)| {
-        let tally = tallies.of(at as u32);
-        // As `arrived`, to the millisecond.
-        let arrived = Gone::instant(trace.first).wrapping_add(record.after_ms);
-        let len = record.place.len as usize;
-        let children = (tally.all, tally.remote);
-        Gone::new((record.id, record.shape), arrived, resource(trace, record), len, children)
+pub(super) fn gone(trace: &Trace) -> impl ExactSizeIterator<Item = Gone> {
+    // As `arrived`, to the millisecond.
+    let first = Gone::instant(trace.first);
+    trace.records.iter().map(move |record| {
+        let arrived = first.wrapping_add(record.after_ms);
+        Gone::new(record.id, arrived, resource(trace, record), record.place.len as usize)
     })
 }
 
+/// What they are remembered as.
+pub(super) fn sorts(trace: &Trace, tallies: &Tallies) -> Rc<[Sort]> {
+    if let Some((_, sorts)) = &tallies.recalled {
+        return sorts.clone();
+    }
+    let records = trace.records.iter().zip(0..);
+    records
+        .map(|(record, at)| {
+            let Tally { all, remote, .. } = tallies.of(at);
+            Sort::new(record.shape, (all, remote))
+        })
+        .collect()
+}
+
 /// One more child for a span that has left.
-fn late_child(parent: &mut Gone, trace: &Trace, child: &Record) -> Tally {
+fn late_child((parent, sort): &mut (Gone, Sort), trace: &Trace, child: &Record) -> Tally {
     let remote = !parent.is_of(resource(trace, child));
-    parent.all = parent.all.saturating_add(1);
-    parent.remote = parent.remote.saturating_add(u8::from(remote));
+    sort.all = sort.all.saturating_add(1);
+    sort.remote = sort.remote.saturating_add(u8::from(remote));
     Tally {
-        all: parent.all.into(),
-        remote: parent.remote.into(),
+        all: sort.all.into(),
+        remote: sort.remote.into(),
         lag: Some(parent.lag_at(arrived(trace, child))),
         local_late: !remote,
     }
