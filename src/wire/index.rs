@@ -75,7 +75,7 @@ pub struct ScopeEntry {
 }
 
 /// One accepted span (`Detail::Spans` only).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SpanEntry {
     pub trace: TraceId,
     pub span: SpanId,

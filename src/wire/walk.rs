@@ -12,10 +12,11 @@
 use super::attr::Attr;
 use super::check::{self, Broken};
 use super::fields::{self, Payload, between};
+use super::plain::{self, Layout};
 use super::record::RecordView;
-use super::repeat::{Repeats, Run};
+use super::repeat::{Known, Repeats};
 use super::schema::{self, Table};
-use super::{Fault, Malformed, Signal, SpanId, TraceId, index, noted, plain};
+use super::{Fault, Malformed, Signal, SpanId, TraceId, index, noted, utf8};
 
 pub use super::index::{
     Detail, Head, Index, Limits, NoteEntry, Range, Refused, ResourceEntry, ScopeEntry, SpanEntry,
@@ -248,7 +249,9 @@ impl<'a> Walker<'a> {
 
     #[inline(always)]
     fn span(&mut self, span: &'a [u8], raw: &'a [u8]) -> Result<(), Malformed> {
-        match self.span_entry(span) {
+        let layout = Layout::of(span);
+        let known = layout.as_ref().and_then(|layout| self.known_entry(span, layout));
+        match known.map_or_else(|| self.span_entry(span, layout), Ok) {
             Ok(entry) => {
                 self.index.items += 1;
                 if self.spans {
@@ -263,47 +266,55 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// Checks a Span and reads what the index keeps; of repeated fields the last (conformance P04).
+    /// What the index keeps of a Span that is like one that was checked.
     #[inline(always)]
-    fn span_entry(&mut self, span: &'a [u8]) -> Result<SpanEntry, Broken> {
-        let mut entry = SpanEntry {
-            trace: TraceId::NONE,
-            span: SpanId::NONE,
-            parent: SpanId::NONE,
+    fn known_entry(&self, span: &[u8], layout: &Layout<'_>) -> Option<SpanEntry> {
+        let Known { name_key, flags, noted, .. } = *self.repeats.like(layout)?;
+        let entry = SpanEntry { name_key, flags, noted, ..self.entry_of(span, layout) };
+        (!entry.trace.is_none() && !entry.span.is_none()).then_some(entry)
+    }
+
+    #[inline(always)]
+    fn entry_of(&self, span: &[u8], layout: &Layout<'_>) -> SpanEntry {
+        SpanEntry {
+            trace: layout.trace,
+            span: layout.span,
+            parent: layout.parent.unwrap_or_default(),
             body: self.range(span),
-            name: Range::default(),
+            name: self.range(layout.name),
             name_key: 0,
             scope: self.index.scopes.len() as u32,
             flags: 0,
-            kind: 0,
-            start: 0,
-            zero_parent: false,
-            ended: false,
+            kind: layout.kind,
+            start: layout.start,
+            zero_parent: layout.parent.is_some_and(|parent| parent.is_none()),
+            ended: layout.ended,
             noted: false,
-        };
-        let mut name = &[][..];
-        let mut rest = span;
-        let mut run = None;
-        while let Some(&tag) = rest.first() {
-            if tag == plain::ATTRIBUTE && self.limits.depth > 0 {
-                let from = rest;
-                let known = self.repeats.of(name, entry.kind);
-                if run.is_none()
-                    && let Some(behind) = known.behind(rest)
-                {
-                    (rest, run) = (behind, Some(*known));
-                    entry.noted |= known.noted;
-                    continue;
-                }
-                if plain::attributes(&mut rest, &mut entry.noted) {
-                    run.get_or_insert(Run { fields: between(from, rest), noted: entry.noted });
-                    continue;
-                }
+        }
+    }
+
+    /// Checks a Span and reads what the index keeps; of repeated fields the last (conformance P04).
+    #[inline(never)]
+    fn span_entry(&mut self, span: &'a [u8], layout: Option<Layout<'a>>) -> Result<SpanEntry, Broken> {
+        let layout = layout.filter(|layout| utf8::is_valid(layout.name));
+        let (mut entry, mut name, mut rest) = match &layout {
+            Some(layout) => (self.entry_of(span, layout), layout.name, layout.tail),
+            None => {
+                let (body, scope) = (self.range(span), self.index.scopes.len() as u32);
+                (SpanEntry { body, scope, ..SpanEntry::default() }, &[][..], span)
             }
-            if plain::span_fields(&mut rest, &mut entry, &mut name) {
+        };
+        // Whether all that a layout tells is only there.
+        let mut is_laid_out = true;
+        while let Some(&tag) = rest.first() {
+            let is_plain = tag == plain::ATTRIBUTE
+                && self.limits.depth > 0
+                && plain::attributes(&mut rest, &mut entry.noted);
+            if is_plain || plain::span_end(&mut rest, &mut entry) {
                 continue;
             }
             let field = check::field(&mut rest, &schema::SPAN, self.limits.depth)?;
+            is_laid_out &= !matches!(field.number, 1 | 2 | 4..=8);
             match (field.number, field.payload) {
                 (1, Payload::Len(id)) => entry.trace = id.try_into().map(TraceId).unwrap_or_default(),
                 (2, Payload::Len(id)) => entry.span = id.try_into().map(SpanId).unwrap_or_default(),
@@ -319,20 +330,19 @@ impl<'a> Walker<'a> {
                 _ => {}
             }
         }
-        if let Some(run) = run {
-            *self.repeats.of(name, entry.kind) = run;
-        }
-        if !name.is_empty() {
-            entry.name = self.range(name);
-        }
+        entry.name = if name.is_empty() { Range::default() } else { self.range(name) };
         if self.spans {
             entry.name_key = index::name_key(name);
         }
         match (entry.trace.is_none(), entry.span.is_none()) {
-            (true, _) => Err(Broken::absent(Fault::TraceId)),
-            (_, true) => Err(Broken::absent(Fault::SpanId)),
-            _ => Ok(entry),
+            (true, _) => return Err(Broken::absent(Fault::TraceId)),
+            (_, true) => return Err(Broken::absent(Fault::SpanId)),
+            _ => {}
         }
+        if let Some(layout) = layout.filter(|_| is_laid_out) {
+            self.repeats.remember(&layout, &entry);
+        }
+        Ok(entry)
     }
 
     /// Checks a LogRecord; what the index keeps of one that belongs to a span.

@@ -1,3 +1,6 @@
+use opentelemetry_proto::tonic::trace::v1 as otlp;
+use prost::Message;
+
 use super::*;
 use crate::wire::fields::put_len_field;
 
@@ -372,8 +375,9 @@ fn g15_a_string_by_index_is_taken_and_remembered() {
     assert!(crate::wire::strindex_seen());
 }
 
-/// Attributes as they come in all shapes, good and bad.
-const ATTRIBUTES: [&[u8]; 8] = [
+/// What may stand behind the times of a span: attributes in all shapes, good and bad, and what ends a span; but also,
+/// once more, what stands in front of them.
+const TAILS: [&[u8]; 15] = [
     b"\x4a\x1d\x0a\x0bhttp.method\x12\x0e\x0a\x0cPOST or GET.",
     b"\x4a\x1d\x0a\x0bhttp.method\x12\x0e\x0a\x0cPOST or PUT.",
     b"\x4a\x0c\x0a\x07user.id\x12\x01\x18",
@@ -382,25 +386,58 @@ const ATTRIBUTES: [&[u8]; 8] = [
     b"\x4a\x0a\x0a\x02ar\x12\x04\x2a\x02\x0a\x00",
     b"\x4a\x08\x0a\x01k\x12\x03\x0a\x01\xff",
     "\x4a\x0b\x0a\x01k\x12\x06\x0a\x04über".as_bytes(),
+    b"\x7a\x02\x18\x01",
+    b"\x85\x01\x01\x03\x00\x00",
+    b"\x0a\x101111222233334444",
+    b"\x2a\x05other",
+    b"\x30\x05",
+    b"\x22\x08parent-2",
+    b"\x41\0\0\0\0\0\0\0\0",
 ];
+
+/// A span in the layout all SDKs write.
+fn laid_out(id: u8, trace_state: &[u8], parent: bool, name: &[u8], tail: &[u8]) -> Vec<u8> {
+    let front = of(&[(1, &[id; 16]), (2, &[id; 8])]);
+    let state = if trace_state.is_empty() { Vec::new() } else { of(&[(3, trace_state)]) };
+    let parent = if parent { of(&[(4, &[id ^ 1; 8])]) } else { Vec::new() };
+    let times = [b"\x30\x03\x39", &[id; 8][..], b"\x41", &[id / 2; 8]].concat();
+    [front, state, parent, of(&[(5, name)]), times, tail.to_vec()].concat()
+}
+
+const NAMES: [&[u8]; 4] = [b"GET", b"PUT", "größe".as_bytes(), b"GE\xff"];
+const STATES: [&[u8]; 4] = [b"", b"", b"es=s:1", b"es=\xff"];
 
 proptest::proptest! {
     /// What stood in a span before is a shortcut and nothing else.
     #[test]
     fn a_span_is_read_among_others_as_by_itself(
-        all in proptest::collection::vec(proptest::collection::vec(0_usize..ATTRIBUTES.len(), 0..6), 1..12),
+        tails in proptest::collection::vec(proptest::collection::vec(0_usize..TAILS.len(), 0..3), 3),
+        all in proptest::collection::vec((0_u8..3, 0_usize..4, 0_usize..4, 0_usize..3), 1..12),
     ) {
-        let bodies: Vec<Vec<u8>> = all.iter().map(|some| {
-            let attributes: Vec<&[u8]> = some.iter().map(|nth| ATTRIBUTES[*nth]).collect();
-            span(&[&attributes.concat()[..], b"\x30\x03"].concat())
+        let bodies: Vec<Vec<u8>> = all.iter().map(|(id, state, name, tail)| {
+            let tail: Vec<&[u8]> = tails[*tail].iter().map(|nth| TAILS[*nth]).collect();
+            laid_out(*id, STATES[*state], id % 2 == 0, NAMES[*name], &tail.concat())
         }).collect();
-        let together = spans(&request(&bodies));
-        let alone: Vec<Index> = bodies.iter().map(|body| spans(&request(std::slice::from_ref(body)))).collect();
-        let seen = |index: &Index| -> Vec<_> {
-            index.spans.iter().map(|entry| (entry.body.len, entry.kind, entry.noted)).collect()
+        let request_of = |bodies: &[Vec<u8>]| {
+            let body = request(bodies);
+            (spans(&body), body)
+        };
+        let together = request_of(&bodies);
+        let alone: Vec<_> = bodies.iter().map(|body| request_of(std::slice::from_ref(body))).collect();
+        let seen = |(index, body): &(Index, Vec<u8>)| -> Vec<_> {
+            let own = |entry: &SpanEntry| {
+                let said = SpanEntry { body: Range::default(), name: Range::default(), ..*entry };
+                format!("{:?} {said:?}", entry.name.of(body))
+            };
+            index.spans.iter().map(own).collect()
         };
         proptest::prop_assert_eq!(seen(&together), alone.iter().flat_map(seen).collect::<Vec<_>>());
-        let refused: u64 = alone.iter().map(|index| index.refused.items).sum();
-        proptest::prop_assert_eq!(together.refused.items, refused);
+        let refused: Vec<u64> = alone.iter().map(|(index, _)| index.refused.items).collect();
+        proptest::prop_assert_eq!(together.0.refused.items, refused.iter().sum::<u64>());
+        let is_bad = |body: &Vec<u8>| {
+            let span = otlp::Span::decode(&body[..]);
+            span.map_or(true, |span| span.trace_id == [0; 16] || span.span_id == [0; 8])
+        };
+        proptest::prop_assert_eq!(refused, bodies.iter().map(|body| is_bad(body).into()).collect::<Vec<u64>>());
     }
 }
