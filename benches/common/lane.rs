@@ -121,12 +121,13 @@ impl Lane {
         let heads = labelled.iter().map(|labelled| labelled.body.len() + 2 * BLOCK_OVERHEAD).sum::<usize>();
         let len = heads + leaving.span_bytes() + leaving.span_count() * ITEM_OVERHEAD;
         self.batcher.make_room(Signal::Traces, way, len);
+        let open = self.batcher.traces(self.now, way);
         for (block, labelled) in leaving.blocks.iter().zip(labelled) {
             let key = BlockKey { resource: (labelled.id, block.resource.bytes_id), scope: block.scope.id };
             let heads = || (block.resource.bytes.with_first(&labelled.body), block.scope.bytes.clone());
-            self.batcher.block(self.now, way, key, heads).put_all(leaving.stretches(block));
-            self.batcher.close_if_full(Signal::Traces, way);
+            open.block(key, heads).put_all(leaving.stretches(block));
         }
+        self.batcher.close_if_full(Signal::Traces, way);
     }
 
     /// Bodies of batches that are full.

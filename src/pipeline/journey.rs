@@ -335,20 +335,23 @@ impl Journey {
         if !whole {
             self.meters.split.inc();
         }
+        let key_of = |block: &LeavingBlock, labelled: &Labelled| BlockKey {
+            resource: (labelled.id, block.resource.bytes_id),
+            scope: block.scope.id,
+        };
         let mut copies = copies_of(trace);
-        let as_they_came =
-            whole && trace.mended() == 0 && trace.event_count() == 0 && stamp.changes_nothing();
-        for (block, labelled) in trace.blocks.iter().zip(labelled) {
-            let key = BlockKey { resource: (labelled.id, block.resource.bytes_id), scope: block.scope.id };
-            if as_they_came {
-                let mut place = self.batcher.block(now, way, key, || heads(block, labelled));
-                let (spans_too, notes_too) = std::mem::take(&mut copies);
-                place.settle_too(spans_too, notes_too);
+        if whole && trace.mended() == 0 && trace.event_count() == 0 && stamp.changes_nothing() {
+            let open = self.batcher.traces(now, way);
+            open.settle_too(copies.0, copies.1);
+            for (block, labelled) in trace.blocks.iter().zip(labelled) {
+                let mut place = open.block(key_of(block, labelled), || heads(block, labelled));
                 place.put_all(trace.stretches(block));
-                self.batcher.close_if_full(Signal::Traces, way);
-                continue;
             }
-            let part = Part { key, len: heads_len(block, labelled), whole };
+            self.batcher.close_if_full(Signal::Traces, way);
+            return;
+        }
+        for (block, labelled) in trace.blocks.iter().zip(labelled) {
+            let part = Part { key: key_of(block, labelled), len: heads_len(block, labelled), whole };
             let mut pen = Writer::of(block, stamp);
             let heads = || heads(block, labelled);
             self.fill(now, way, part, heads, trace.spans(block), (&mut pen, &mut copies));

@@ -84,8 +84,9 @@ pub const ITEM_OVERHEAD: usize = 6;
 /// The same for a resource or scope block.
 pub const BLOCK_OVERHEAD: usize = 12;
 
+/// A batch that is being filled.
 #[derive(Debug)]
-struct Open {
+pub struct Open {
     origin: Arc<Origin>,
     opened: Time,
     /// Finished blocks.
@@ -165,9 +166,12 @@ impl Batcher {
         heads: impl FnOnce() -> (BlockHead, BlockHead),
     ) -> Place<'_> {
         let full_at = self.settings.bytes;
-        let open = self.open(now, Signal::Traces, way);
-        let at = open.at(key).unwrap_or_else(|| open.new_block(key, heads()));
-        Place { open, at, full_at }
+        Place { full_at, ..self.open(now, Signal::Traces, way).block(key, heads) }
+    }
+
+    /// Opens (or finds) the batch for traces that go this way, for all blocks of one that `make_room` has made room for.
+    pub fn traces(&mut self, now: Time, way: Way<'_>) -> &mut Open {
+        self.open(now, Signal::Traces, way)
     }
 
     /// Closes the open batch if it has reached its size.
@@ -230,6 +234,18 @@ impl Batcher {
 }
 
 impl Open {
+    /// Counts items, and log records, that settle with this batch though they are not in it.
+    pub fn settle_too(&mut self, items: u64, notes: u64) {
+        self.items += items;
+        self.notes += notes;
+    }
+
+    /// Opens (or finds) the block for spans of one resource and scope; `heads` is asked only for a new one.
+    pub fn block(&mut self, key: BlockKey, heads: impl FnOnce() -> (BlockHead, BlockHead)) -> Place<'_> {
+        let at = self.at(key).unwrap_or_else(|| self.new_block(key, heads()));
+        Place { open: self, at, full_at: usize::MAX }
+    }
+
     fn at(&self, key: BlockKey) -> Option<(usize, usize)> {
         let first = self.first.iter().find(|(known, _)| *known == key).map(|(_, at)| *at);
         first.or_else(|| self.scope_at.get(&key).copied().filter(|_| self.first.len() == FIRST))
@@ -280,10 +296,9 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Counts items, and log records, that settle with this batch though they are not in it.
+    /// See [`Open::settle_too`].
     pub fn settle_too(&mut self, items: u64, notes: u64) {
-        self.open.items += items;
-        self.open.notes += notes;
+        self.open.settle_too(items, notes);
     }
 
     /// Appends spans as they came, all of them: for those that `make_room` has made room for.
