@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use prost::Message;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -144,7 +144,14 @@ impl Answer {
 pub struct Backend {
     address: SocketAddr,
     shared: Arc<Shared>,
-    server: Mutex<Option<JoinHandle<()>>>,
+    door: Mutex<Option<Door>>,
+}
+
+#[derive(Debug)]
+enum Door {
+    Open(JoinHandle<()>),
+    /// Keeps the port, which any client's socket could be given meanwhile.
+    Shut(TcpSocket),
 }
 
 #[derive(Debug)]
@@ -171,7 +178,7 @@ impl Backend {
             connections: AtomicU64::new(0),
         });
         let server = tokio::spawn(serve(listener, shared.clone()));
-        Self { address, shared, server: Mutex::new(Some(server)) }
+        Self { address, shared, door: Mutex::new(Some(Door::Open(server))) }
     }
 
     pub async fn anywhere() -> Self {
@@ -184,18 +191,24 @@ impl Backend {
 
     /// Closes the port and every connection.
     pub async fn down(&self) {
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(server) = server {
-            server.abort();
-            let _ = server.await;
-        }
+        let Some(Door::Open(server)) = self.door().take() else { panic!("it is down already") };
+        server.abort();
+        let _ = server.await;
+        let port = TcpSocket::new_v4().expect("a socket");
+        port.set_reuseaddr(true).expect("an option every system has");
+        port.bind(self.address).expect("the port it listened at");
+        *self.door() = Some(Door::Shut(port));
     }
 
     /// Listens again where it did before.
     pub async fn up(&self) {
-        let listener = TcpListener::bind(self.address).await.expect("the port it had before");
-        let server = tokio::spawn(serve(listener, self.shared.clone()));
-        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        let Some(Door::Shut(port)) = self.door().take() else { panic!("it is up already") };
+        let listener = port.listen(1024).expect("a port that was kept");
+        *self.door() = Some(Door::Open(tokio::spawn(serve(listener, self.shared.clone()))));
+    }
+
+    fn door(&self) -> MutexGuard<'_, Option<Door>> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers requests with this mark like this, one after the other, and then with success.
@@ -259,7 +272,7 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        if let Some(server) = self.server.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(Door::Open(server)) = self.door().take() {
             server.abort();
         }
     }

@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use prost::Message;
 use spandrel::wire::Signal;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tonic::codec::CompressionEncoding;
@@ -92,6 +92,8 @@ pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: Option<JoinHandle<()>>,
+    /// Keeps the port while nobody listens there, which any client's socket could be given meanwhile.
+    port: Option<TcpSocket>,
 }
 
 struct Shared {
@@ -132,7 +134,7 @@ impl Upstream {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let server = Some(tokio::spawn(serve(listener, shared.clone())));
-        Self { address, shared, server }
+        Self { address, shared, server, port: None }
     }
 
     /// For gRPC and for HTTP: both are served here.
@@ -169,13 +171,17 @@ impl Upstream {
         if let Some(server) = self.server.take() {
             server.abort();
             let _ = server.await;
+            let port = TcpSocket::new_v4().expect("a socket");
+            port.set_reuseaddr(true).expect("an option every system has");
+            port.bind(self.address).expect("the port it listened at");
+            self.port = Some(port);
         }
     }
 
     /// Listens again where it did before.
     pub async fn go_up(&mut self) {
-        assert!(self.server.is_none(), "the upstream is up already");
-        let listener = TcpListener::bind(self.address).await.expect("the port it had before");
+        let port = self.port.take().expect("it is down");
+        let listener = port.listen(1024).expect("a port that was kept");
         self.server = Some(tokio::spawn(serve(listener, self.shared.clone())));
     }
 
