@@ -17,11 +17,13 @@ use crate::model::{Reason, Time};
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
     each: Vec<Tally>,
-    /// Those of a trace just like this one, but for how late its spans were, and what its spans are remembered as.
-    recalled: Option<(Rc<[Tally]>, Rc<[Sort]>)>,
+    recalled: Option<Recalled>,
     /// The trace was found to be just like all of its shapes.
     pub usual: bool,
 }
+
+/// Those of a trace just like this one, but for how late its spans were, and what its spans are remembered as.
+type Recalled = (Rc<[Tally]>, Rc<[Sort]>);
 
 /// Of traces that are just like all others one in so many is learned from: they say nothing new.
 const USUAL_SHARE: u64 = 8;

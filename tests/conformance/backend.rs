@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, PROTOBUF};
 use crate::check::{Otherwise, does_not};
-use crate::harness::upstream::{Any, ProtoDuration, RetryInfo, RpcStatus};
+use crate::harness::upstream::{Any, ProtoDuration, RetryInfo, RpcStatus, keep};
 
 /// How long what was sent may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -194,10 +194,7 @@ impl Backend {
         let Some(Door::Open(server)) = self.door().take() else { panic!("it is down already") };
         server.abort();
         let _ = server.await;
-        let port = TcpSocket::new_v4().expect("a socket");
-        port.set_reuseaddr(true).expect("an option every system has");
-        port.bind(self.address).expect("the port it listened at");
-        *self.door() = Some(Door::Shut(port));
+        *self.door() = Some(Door::Shut(keep(self.address).await));
     }
 
     /// Listens again where it did before.

@@ -171,10 +171,7 @@ impl Upstream {
         if let Some(server) = self.server.take() {
             server.abort();
             let _ = server.await;
-            let port = TcpSocket::new_v4().expect("a socket");
-            port.set_reuseaddr(true).expect("an option every system has");
-            port.bind(self.address).expect("the port it listened at");
-            self.port = Some(port);
+            self.port = Some(keep(self.address).await);
         }
     }
 
@@ -322,6 +319,22 @@ struct Head {
 }
 
 /// Accepts until aborted; the connections go with it.
+/// Binds a port without listening there. A program that another test is just starting has the listener that was closed
+/// as well, until it is started.
+pub async fn keep(address: SocketAddr) -> TcpSocket {
+    let bound = async {
+        loop {
+            let port = TcpSocket::new_v4().expect("a socket");
+            port.set_reuseaddr(true).expect("an option every system has");
+            if port.bind(address).is_ok() {
+                return port;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, bound).await.expect("the port it listened at")
+}
+
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
