@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 
 use super::particulars::{Particular, Particulars};
-use crate::semantics::claims::{Claims, Has, METADATA, TAG_KEYS, TEXT_MAX, Text};
+use crate::semantics::claims::{Claims, Has, METADATA, TAG_KEYS, Text, is_long};
 use crate::semantics::context::{Datum, Said, cut};
 use crate::semantics::roots::{AS_ROOT, Mend};
 use crate::semantics::{Dialect, SPAN_ATTRIBUTES, tags};
@@ -287,7 +287,7 @@ fn mend_text(attr: Attr<'_>, out: &mut Vec<u8>) -> bool {
     let Ok(key) = std::str::from_utf8(attr.key) else { return false };
     if TAG_KEYS.contains(&key) {
         let read = tags::read(attr.value);
-        let long = read.list.iter().any(|tag| tag.chars().nth(TEXT_MAX).is_some());
+        let long = read.list.iter().any(|tag| is_long(tag));
         if !read.odd && !long {
             return false;
         }
@@ -339,6 +339,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::semantics::claims::TEXT_MAX;
     use crate::semantics::context::Builder;
 
     const VENDOR: Settings =

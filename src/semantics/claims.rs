@@ -12,6 +12,11 @@ use super::{SPAN_ATTRIBUTES, tags};
 /// Texts longer than this many characters are not kept by servers (SDKs' `propagate_attributes`).
 pub const TEXT_MAX: usize = 200;
 
+/// Whether a text has more characters than servers keep.
+pub fn is_long(text: &str) -> bool {
+    text.len() > TEXT_MAX && text.chars().nth(TEXT_MAX).is_some()
+}
+
 /// Yes-or-no facts about a span, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Has(u16);
@@ -212,7 +217,7 @@ impl<'a> Claims<'a> {
                 _ if rank < read => which.has(),
                 _ => Has::NONE,
             });
-            if text.chars().nth(TEXT_MAX).is_some() {
+            if is_long(text) {
                 self.note(Has::ODD);
             }
             let place = &mut self.texts[which as usize];
@@ -238,7 +243,7 @@ impl<'a> Claims<'a> {
 
 fn is_odd(value: Value<'_>) -> bool {
     let read = tags::read(value);
-    read.odd || read.list.iter().any(|tag| tag.chars().nth(TEXT_MAX).is_some())
+    read.odd || read.list.iter().any(|tag| is_long(tag))
 }
 
 /// The key of a metadatum by itself; what SDKs use for other things is none.

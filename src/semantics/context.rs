@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::claims::{Claims, TEXT_MAX, Text};
+use super::claims::{Claims, TEXT_MAX, Text, is_long};
 use super::tags;
 use crate::wire::SpanId;
 use crate::wire::attr::Value;
@@ -198,7 +198,8 @@ pub fn is_five_or_later(version: &[u8]) -> bool {
 
 /// The first [`TEXT_MAX`] characters.
 pub fn cut(text: &str) -> &str {
-    text.char_indices().nth(TEXT_MAX).map_or(text, |(at, _)| text.get(..at).unwrap_or(text))
+    let end = if is_long(text) { text.char_indices().nth(TEXT_MAX) } else { None };
+    end.and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }
 
 /// A metadatum as the body of an AnyValue; `None` for lists, maps and bytes, which no server takes as one.
