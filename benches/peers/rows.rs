@@ -120,7 +120,7 @@ pub const ROWS: &[Row] = &[
         name: "llm",
         what: "Langfuse context stamped on LLM spans (4 KB in + 4 KB out), HTTP as its SDKs and its server speak",
         how: beside(
-            Load { transport: Http, ..full(Llm, 10) },
+            Load { transport: Http, ..full(Llm, 2) },
             &[LANGFUSE, NGINX, COLLECTOR, COLLECTOR_JOINS],
             &[Mark::Of(Peer::Nginx, 1.5), Mark::Whole],
         ),
