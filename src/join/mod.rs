@@ -171,17 +171,15 @@ impl Join {
         self.requests += 1;
         let origin = self.origins.intern(origin);
         self.request_heads.begin(index);
-        let wanted = index.runs(&mine).map(|(_, run)| bytes_of(index.of_run(run)));
+        let (mut runs, mut some) = (index.runs(&mine), std::mem::take(&mut self.runs));
+        some.extend(runs.by_ref().take(glance::RUNS));
+        let all = some.iter().copied().chain(runs.clone());
+        let wanted = all.map(|(_, run)| bytes_of(index.of_run(run)));
         let pin = pins::are_worth(wanted, body).then(|| (self.pins.pin(body), Rc::new(body.clone())));
         let shared = pin.as_ref().map(|(id, body)| (*id, body));
         let request = Request { now, origin: &origin, body, index, pin: shared };
-        let (mut taken, mut runs, mut some) = (0, index.runs(&mine), std::mem::take(&mut self.runs));
-        loop {
-            some.clear();
-            some.extend(runs.by_ref().take(glance::RUNS));
-            if some.is_empty() {
-                break;
-            }
+        let mut taken = 0;
+        while !some.is_empty() {
             self.glance.at_arrivals(&self.table, &self.ledger, some.iter().map(|(id, _)| *id));
             for (nth, (id, run)) in some.iter().enumerate() {
                 let slot = self.seat(now, &origin, *id, self.glance.slot(nth));
@@ -189,6 +187,8 @@ impl Join {
                 self.rouse(now, slot);
                 self.settle_cost(slot);
             }
+            some.clear();
+            some.extend(runs.by_ref().take(glance::RUNS));
         }
         self.runs = some;
         self.request_heads.end();

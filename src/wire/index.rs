@@ -161,7 +161,10 @@ pub struct Run {
 
 impl Index {
     /// The spans of the traces that `mine` says, in runs; of each trace in a row it is asked once.
-    pub fn runs(&self, mine: impl Fn(TraceId) -> bool) -> impl Iterator<Item = (TraceId, Run)> {
+    pub fn runs(
+        &self,
+        mine: impl Fn(TraceId) -> bool + Clone,
+    ) -> impl Iterator<Item = (TraceId, Run)> + Clone {
         let mut from = 0;
         let all = self.spans.chunk_by(|one, next| one.trace == next.trace).map(move |run| {
             let at = from;
