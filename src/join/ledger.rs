@@ -12,7 +12,7 @@
 //!
 //! What is remembered is small, since a busy lane writes all of it again and again, past the processor's caches:
 //! numbers that are only compared are kept in as few bytes as tell them apart, and what many traces left with is
-//! there once (`farewell`).
+//! there once (`farewell`), as is what the spans of traces that were just alike were ([`Role`]).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -46,14 +46,14 @@ pub(super) struct Gone {
 
 /// What a span that has left was, and what came of it: the same in all traces that are just alike, which share it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sort {
+pub(super) struct Role {
     pub shape: ShapeId,
     /// Its children so far, and those of them from other processes; of very many, so many.
     pub all: u8,
     pub remote: u8,
 }
 
-impl Sort {
+impl Role {
     /// A span that left with `all` children, `remote` of them from other processes.
     pub fn new(shape: ShapeId, (all, remote): (u32, u32)) -> Self {
         let few = |count: u32| u8::try_from(count).unwrap_or(u8::MAX);
@@ -93,12 +93,12 @@ impl Gone {
 pub(super) struct Earlier {
     pub farewell: Farewell,
     /// Sorted by id; `None` when there were too many.
-    spans: Option<Vec<(Gone, Sort)>>,
+    spans: Option<Vec<(Gone, Role)>>,
 }
 
 impl Earlier {
     /// Spans that are remembered, sorted by id.
-    pub fn spans(&self) -> &[(Gone, Sort)] {
+    pub fn spans(&self) -> &[(Gone, Role)] {
         self.spans.as_deref().unwrap_or_default()
     }
 
@@ -130,11 +130,11 @@ impl Earlier {
     }
 
     /// A span that has left, while it is remembered.
-    pub fn gone(&self, id: SpanId) -> Option<&(Gone, Sort)> {
+    pub fn gone(&self, id: SpanId) -> Option<&(Gone, Role)> {
         self.spans().get(self.place(id)?)
     }
 
-    pub fn gone_mut(&mut self, id: SpanId) -> Option<&mut (Gone, Sort)> {
+    pub fn gone_mut(&mut self, id: SpanId) -> Option<&mut (Gone, Role)> {
         let at = self.place(id)?;
         self.spans.as_mut()?.get_mut(at)
     }
@@ -152,7 +152,7 @@ struct Entry {
     left: Time,
     farewell: Rc<Farewell>,
     /// Of each of its spans; `None` when there were too many.
-    sorts: Option<Rc<[Sort]>>,
+    roles: Option<Rc<[Role]>>,
     /// The first of its spans, as the ring of spans counts, modulo 2^32.
     first: u32,
     /// The turn of the trace before it in its chain; of one that is forgotten when it is the chain's first.
@@ -160,8 +160,8 @@ struct Entry {
 }
 
 impl Entry {
-    fn sorts_bytes(&self) -> usize {
-        self.sorts.as_deref().map_or(0, |sorts| sorts_bytes(sorts.len()))
+    fn roles_bytes(&self) -> usize {
+        self.roles.as_deref().map_or(0, |roles| roles_bytes(roles.len()))
     }
 }
 
@@ -186,8 +186,8 @@ pub(super) struct Ledger {
     spans: Ring<Gone>,
     forgotten: u32,
     farewells: Farewells,
-    /// Bytes of the sorts of all entries, as if none shared them.
-    sorts_bytes: usize,
+    /// Bytes of the roles of all entries, as if none shared them.
+    roles_bytes: usize,
     /// Of a trace remembered twice the later comes first.
     chains: Vec<Chain>,
     traces_max: usize,
@@ -198,14 +198,14 @@ pub(super) struct Ledger {
 impl Ledger {
     pub fn new(traces_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
         let (entries, spans, chains, farewells) = Default::default();
-        let (turn, forgotten, sorts_bytes) = Default::default();
+        let (turn, forgotten, roles_bytes) = Default::default();
         Self {
             entries,
             turn,
             spans,
             forgotten,
             farewells,
-            sorts_bytes,
+            roles_bytes,
             chains,
             traces_max,
             bytes_max,
@@ -243,7 +243,7 @@ impl Ledger {
     /// The shape of a span that has left, while it is remembered.
     pub fn gone(&self, now: Time, tenant: TenantKey, id: TraceId, span: SpanId) -> Option<ShapeId> {
         let entry = self.entry(now, tenant, id)?;
-        self.spans_of(entry)?.find(|(gone, _)| gone.id == span).map(|(_, sort)| sort.shape)
+        self.spans_of(entry)?.find(|(gone, _)| gone.id == span).map(|(_, role)| role.shape)
     }
 
     fn entry(&self, now: Time, tenant: TenantKey, id: TraceId) -> Option<&Entry> {
@@ -268,7 +268,7 @@ impl Ledger {
         (tenant, id): (TenantKey, TraceId),
         farewell: Words<'_>,
         earlier: Option<&Earlier>,
-        (spans, sorts): (impl ExactSizeIterator<Item = Gone>, impl FnOnce() -> Rc<[Sort]>),
+        (spans, roles): (impl ExactSizeIterator<Item = Gone>, impl FnOnce() -> Rc<[Role]>),
     ) {
         let before = earlier.map(Earlier::spans).unwrap_or_default();
         let count = before.len() + spans.len();
@@ -277,19 +277,19 @@ impl Ledger {
             return;
         }
         let first = self.forgotten.wrapping_add(self.spans.len() as u32);
-        let sorts = known.then(|| {
+        let roles = known.then(|| {
             self.spans.extend(before.iter().map(|(gone, _)| *gone));
             self.spans.extend(spans);
             match before {
-                [] => sorts(),
-                _ => before.iter().map(|(_, sort)| *sort).chain(sorts().iter().copied()).collect(),
+                [] => roles(),
+                _ => before.iter().map(|(_, role)| *role).chain(roles().iter().copied()).collect(),
             }
         });
         let turn = self.turn.wrapping_add(self.entries.len() as u32);
         let farewell = self.farewells.share(farewell);
         let before = self.begin_chain(id, turn);
-        let entry = Entry { tenant, id, left: now, farewell, sorts, first, before };
-        self.sorts_bytes += entry.sorts_bytes();
+        let entry = Entry { tenant, id, left: now, farewell, roles, first, before };
+        self.roles_bytes += entry.roles_bytes();
         self.entries.push(entry);
     }
 
@@ -344,10 +344,10 @@ impl Ledger {
         (hash as usize & self.chains.len().wrapping_sub(1), 1 << (hash >> 59))
     }
 
-    fn spans_of(&self, entry: &Entry) -> Option<impl Iterator<Item = (Gone, Sort)>> {
+    fn spans_of(&self, entry: &Entry) -> Option<impl Iterator<Item = (Gone, Role)>> {
         let from = entry.first.wrapping_sub(self.forgotten) as usize;
-        let sorts = entry.sorts.as_deref()?;
-        Some((from..).zip(sorts).filter_map(|(at, sort)| Some((*self.spans.get(at)?, *sort))))
+        let roles = entry.roles.as_deref()?;
+        Some((from..).zip(roles).filter_map(|(at, role)| Some((*self.spans.get(at)?, *role))))
     }
 
     /// Forgets what is old, and what must make room for one more trace with `count` spans. Says whether
@@ -377,12 +377,12 @@ impl Ledger {
     /// What is taken once there are so many more traces and spans.
     fn bytes_with(&self, traces: usize, spans: usize) -> usize {
         let chains = self.chains_with(traces) * size_of::<Chain>();
-        let sorts = self.sorts_bytes + if traces == 0 { 0 } else { sorts_bytes(spans) };
+        let roles = self.roles_bytes + if traces == 0 { 0 } else { roles_bytes(spans) };
         self.entries.bytes_with(traces)
             + self.spans.bytes_with(spans)
             + chains
             + self.farewells.bytes()
-            + sorts
+            + roles
     }
 
     /// Chains for so many more traces: those there are, or more.
@@ -397,10 +397,10 @@ impl Ledger {
     fn forget_oldest(&mut self) {
         let Some(entry) = self.entries.pop() else { return };
         self.turn = self.turn.wrapping_add(1);
-        self.sorts_bytes -= entry.sorts_bytes();
-        if let Some(sorts) = &entry.sorts {
-            self.spans.drop_first(sorts.len());
-            self.forgotten = self.forgotten.wrapping_add(sorts.len() as u32);
+        self.roles_bytes -= entry.roles_bytes();
+        if let Some(roles) = &entry.roles {
+            self.spans.drop_first(roles.len());
+            self.forgotten = self.forgotten.wrapping_add(roles.len() as u32);
         }
         self.farewells.forget(entry.farewell);
         // After a burst: what is hardly used is given back.
@@ -428,9 +428,9 @@ fn chains_for(traces: usize) -> usize {
     traces.max(ROOM_MIN).next_power_of_two() * 4
 }
 
-/// What the sorts of so many spans take; two counts stand before what is shared.
-fn sorts_bytes(spans: usize) -> usize {
-    2 * size_of::<usize>() + spans * size_of::<Sort>()
+/// What the roles of so many spans take; two counts stand before what is shared.
+fn roles_bytes(spans: usize) -> usize {
+    2 * size_of::<usize>() + spans * size_of::<Role>()
 }
 
 #[cfg(test)]

@@ -471,7 +471,7 @@ impl Join {
     ) -> Option<ShapeId> {
         match open.and_then(|slot| self.table.get(slot)) {
             Some(trace) if trace.find(entry.span).is_some() => None,
-            Some(trace) => trace.earlier.as_ref()?.gone(entry.span).map(|(_, sort)| sort.shape),
+            Some(trace) => trace.earlier.as_ref()?.gone(entry.span).map(|(_, role)| role.shape),
             None => self.ledger.gone(now, tenant, entry.trace, entry.span),
         }
     }
@@ -543,7 +543,7 @@ impl Join {
         let whence = (&self.settings, &mut self.origins);
         let leaving = leaving::let_go(trace, &self.order, attached, reason, whence);
         let trace = leaving.trace();
-        let gone = (tally::gone(trace), || tally::sorts(trace, &self.tallies));
+        let gone = (tally::gone(trace), || tally::roles(trace, &self.tallies));
         self.ledger.remember(now, of, leaving.farewell(), trace.earlier.as_deref(), gone);
         self.order.trim();
         self.tallies.trim();

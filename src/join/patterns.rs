@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::habit::Tally;
-use super::ledger::Sort;
+use super::ledger::Role;
 use super::order::{Order, Worked};
 use super::shapes::{ShapeId, Shapes};
 use super::tally::{self, Tallies};
@@ -53,7 +53,7 @@ pub(super) struct Pattern {
     changes: u64,
     pub worked: Rc<Worked>,
     pub tallies: Rc<[Tally]>,
-    pub sorts: Rc<[Sort]>,
+    pub roles: Rc<[Role]>,
 }
 
 /// What a span is to be, in the order of arrival.
@@ -169,7 +169,7 @@ impl Pattern {
             changes: shapes.changes(),
             worked: Rc::new(order.keep()),
             tallies: tallies.all().into(),
-            sorts: tally::sorts(trace, tallies),
+            roles: tally::roles(trace, tallies),
         })
     }
 
@@ -208,7 +208,7 @@ impl Pattern {
 
     fn bytes(&self) -> usize {
         /// Of a span in what was worked out, and its tally.
-        const WORKED: usize = 3 * size_of::<u32>() + size_of::<Tally>() + size_of::<Sort>();
+        const WORKED: usize = 3 * size_of::<u32>() + size_of::<Tally>() + size_of::<Role>();
         self.spans.len() * (size_of::<Span>() + WORKED + size_of::<(u32, u32)>() + size_of::<Late>())
             + self.processes.len() * 4 * size_of::<u32>()
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::habit::Tally;
-use super::ledger::{Gone, Sort};
+use super::ledger::{Gone, Role};
 use super::order::Order;
 use super::shapes::Shapes;
 use super::trace::{Record, Trace};
@@ -23,7 +23,7 @@ pub(super) struct Tallies {
 }
 
 /// Those of a trace just like this one, but for how late its spans were, and what its spans are remembered as.
-type Recalled = (Rc<[Tally]>, Rc<[Sort]>);
+type Recalled = (Rc<[Tally]>, Rc<[Role]>);
 
 /// Of traces that are just like all others one in so many is learned from: they say nothing new.
 const USUAL_SHARE: u64 = 8;
@@ -49,8 +49,8 @@ impl Tallies {
     }
 
     /// Takes those of a trace that was just like the one to be looked at.
-    pub fn recall(&mut self, tallies: &Rc<[Tally]>, sorts: &Rc<[Sort]>) {
-        (self.usual, self.recalled) = (true, Some((tallies.clone(), sorts.clone())));
+    pub fn recall(&mut self, tallies: &Rc<[Tally]>, roles: &Rc<[Role]>) {
+        (self.usual, self.recalled) = (true, Some((tallies.clone(), roles.clone())));
     }
 
     pub fn were_recalled(&self) -> bool {
@@ -132,27 +132,27 @@ pub(super) fn gone(trace: &Trace) -> impl ExactSizeIterator<Item = Gone> {
 }
 
 /// What they are remembered as.
-pub(super) fn sorts(trace: &Trace, tallies: &Tallies) -> Rc<[Sort]> {
-    if let Some((_, sorts)) = &tallies.recalled {
-        return sorts.clone();
+pub(super) fn roles(trace: &Trace, tallies: &Tallies) -> Rc<[Role]> {
+    if let Some((_, roles)) = &tallies.recalled {
+        return roles.clone();
     }
     let records = trace.records.iter().zip(0..);
     records
         .map(|(record, at)| {
             let Tally { all, remote, .. } = tallies.of(at);
-            Sort::new(record.shape, (all, remote))
+            Role::new(record.shape, (all, remote))
         })
         .collect()
 }
 
 /// One more child for a span that has left.
-fn late_child((parent, sort): &mut (Gone, Sort), trace: &Trace, child: &Record) -> Tally {
+fn late_child((parent, role): &mut (Gone, Role), trace: &Trace, child: &Record) -> Tally {
     let remote = !parent.is_of(resource(trace, child));
-    sort.all = sort.all.saturating_add(1);
-    sort.remote = sort.remote.saturating_add(u8::from(remote));
+    role.all = role.all.saturating_add(1);
+    role.remote = role.remote.saturating_add(u8::from(remote));
     Tally {
-        all: sort.all.into(),
-        remote: sort.remote.into(),
+        all: role.all.into(),
+        remote: role.remote.into(),
         lag: Some(parent.lag_at(arrived(trace, child))),
         local_late: !remote,
     }

@@ -82,7 +82,7 @@ impl Judge<'_> {
     fn is_like_one_before(&mut self, patterns: &mut Patterns, trace: &Trace) -> bool {
         let Some(pattern) = patterns.find(trace, self.shapes.changes()) else { return false };
         self.order.recall(&pattern.worked, pattern.is_in_order(trace));
-        self.tallies.recall(&pattern.tallies, &pattern.sorts);
+        self.tallies.recall(&pattern.tallies, &pattern.roles);
         true
     }
 
