@@ -344,8 +344,8 @@ impl Journey {
             let open = self.batcher.traces(now, way);
             open.settle_too(copies.0, copies.1);
             for (block, labelled) in trace.blocks.iter().zip(labelled) {
-                let mut place = open.block(key_of(block, labelled), || heads(block, labelled));
-                place.put_all(trace.stretches(block));
+                open.block(key_of(block, labelled), || heads(block, labelled))
+                    .put_all(trace.stretches(block));
             }
             self.batcher.close_if_full(Signal::Traces, way);
             return;
@@ -376,10 +376,10 @@ impl Journey {
                 let grown = next.len() + pen.growth(next) + batcher::ITEM_OVERHEAD;
                 self.batcher.make_room(Signal::Traces, way, part.len + grown);
             }
-            let mut place = self.batcher.block(now, way, part.key, &heads);
+            let open = self.batcher.traces(now, way);
             let (spans_too, notes_too) = std::mem::take(copies);
-            place.settle_too(spans_too, notes_too);
-            place.fill(&mut spans, pen);
+            open.settle_too(spans_too, notes_too);
+            open.block(part.key, &heads).fill(&mut spans, pen);
             self.batcher.close_if_full(Signal::Traces, way);
         }
     }

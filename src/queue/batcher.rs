@@ -96,8 +96,9 @@ pub struct Open {
     scope_at: HashMap<BlockKey, (usize, usize), RandomState>,
     /// The first of them: mostly all there are, and found at a glance.
     first: SmallVec<[(BlockKey, (usize, usize)); FIRST]>,
-    /// At least what the finished body will measure.
+    /// At least what the finished body will measure, and from what on it is full.
     len: usize,
+    full_at: usize,
     items: u64,
     notes: u64,
 }
@@ -157,19 +158,7 @@ impl Batcher {
         self.closed.push_back((batch, Closed::Size));
     }
 
-    /// Opens (or finds) the block for spans of one resource and scope; `heads` is asked only for a new one.
-    pub fn block(
-        &mut self,
-        now: Time,
-        way: Way<'_>,
-        key: BlockKey,
-        heads: impl FnOnce() -> (BlockHead, BlockHead),
-    ) -> Place<'_> {
-        let full_at = self.settings.bytes;
-        Place { full_at, ..self.open(now, Signal::Traces, way).block(key, heads) }
-    }
-
-    /// Opens (or finds) the batch for traces that go this way, for all blocks of one that `make_room` has made room for.
+    /// Opens (or finds) the batch for traces that go this way.
     pub fn traces(&mut self, now: Time, way: Way<'_>) -> &mut Open {
         self.open(now, Signal::Traces, way)
     }
@@ -177,7 +166,7 @@ impl Batcher {
     /// Closes the open batch if it has reached its size.
     pub fn close_if_full(&mut self, signal: Signal, way: Way<'_>) -> bool {
         let key = way.key(signal);
-        let full = self.open.get(&key).is_some_and(|open| open.len >= self.settings.bytes);
+        let full = self.open.get(&key).is_some_and(|open| open.len >= open.full_at);
         if full {
             self.close(key, Closed::Size);
         }
@@ -208,6 +197,7 @@ impl Batcher {
     }
 
     fn open(&mut self, now: Time, signal: Signal, way: Way<'_>) -> &mut Open {
+        let full_at = self.settings.bytes;
         self.open.entry(way.key(signal)).or_insert_with(|| Open {
             origin: way.origin.clone(),
             opened: now,
@@ -217,6 +207,7 @@ impl Batcher {
             scope_at: HashMap::default(),
             first: SmallVec::new(),
             len: 0,
+            full_at,
             items: 0,
             notes: 0,
         })
@@ -243,7 +234,7 @@ impl Open {
     /// Opens (or finds) the block for spans of one resource and scope; `heads` is asked only for a new one.
     pub fn block(&mut self, key: BlockKey, heads: impl FnOnce() -> (BlockHead, BlockHead)) -> Place<'_> {
         let at = self.at(key).unwrap_or_else(|| self.new_block(key, heads()));
-        Place { open: self, at, full_at: usize::MAX }
+        Place { open: self, at }
     }
 
     fn at(&self, key: BlockKey) -> Option<(usize, usize)> {
@@ -292,15 +283,9 @@ pub trait Pen {
 pub struct Place<'a> {
     open: &'a mut Open,
     at: (usize, usize),
-    full_at: usize,
 }
 
 impl Place<'_> {
-    /// See [`Open::settle_too`].
-    pub fn settle_too(&mut self, items: u64, notes: u64) {
-        self.open.settle_too(items, notes);
-    }
-
     /// Appends spans as they came, all of them: for those that `make_room` has made room for.
     pub fn put_all<'a>(&mut self, stretches: impl Iterator<Item = Stretch<'a>>) {
         let items = &mut self.open.resources[self.at.0].1[self.at.1].items;
@@ -327,8 +312,8 @@ impl Place<'_> {
         pen: &mut impl Pen,
     ) {
         let items = &mut self.open.resources[self.at.0].1[self.at.1].items;
-        while self.open.len < self.full_at {
-            let room = self.full_at - self.open.len;
+        while self.open.len < self.open.full_at {
+            let room = self.open.full_at - self.open.len;
             let mut fits = |span: &LeavingSpan<'_>| {
                 items.is_empty() || span.len() + pen.growth(span) + ITEM_OVERHEAD <= room
             };
@@ -400,7 +385,8 @@ mod tests {
             |span| LeavingSpan { bytes: SpanBytes::Copied(span), has: Has::NONE, mend: None, events: &[] };
         let mut spans = spans.iter().map(|span| leaving(span)).peekable();
         while spans.peek().is_some() {
-            batcher.block(Time::from_millis(now), way(origin), key, heads).fill(&mut spans, &mut AsItCame);
+            let open = batcher.traces(Time::from_millis(now), way(origin));
+            open.block(key, heads).fill(&mut spans, &mut AsItCame);
             batcher.close_if_full(Signal::Traces, way(origin));
         }
     }

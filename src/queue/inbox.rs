@@ -1,8 +1,8 @@
 //! A lane's inbox: what waits for it, and its bell.
 //!
 //! Before a lane sleeps it says how many must wait for it to be woken (`pace.rs`). Whoever puts something in looks at
-//! that number, which for a lane at work is out of reach, and wakes it once; or when what waits is much. Putting in never blocks, but for the last
-//! of all; only the lane sleeps here, with its thread or as a task among others.
+//! that number, which for a lane at work is out of reach, and wakes it once; or when what waits is much. Putting in
+//! never blocks, but for the last of all; only the lane sleeps here, with its thread or as a task among others.
 
 use std::future::poll_fn;
 use std::sync::Arc;
