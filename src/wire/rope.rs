@@ -1,7 +1,8 @@
 //! Bytes in pieces: what is small is copied into shared chunks, what is large stays a slice.
 //!
-//! Small parts that follow each other in one buffer are one large part. Whether more will follow is known only when
-//! something else comes, so the last of them wait as a [`Run`], neither copied nor shared.
+//! Small parts that follow each other in one buffer are one large part. Whether more will follow is known only later, so
+//! the last of them wait as a [`Run`], neither copied nor shared. Some runs wait side by side: where the spans of a trace
+//! came in several requests, each of these goes on with the next trace.
 
 use bytes::{Bytes, BytesMut};
 
@@ -16,25 +17,31 @@ const CHUNK: usize = 64 * 1024;
 /// A run is shared only if it is at least this part of its buffer, so that what is kept stays in proportion to what
 /// is counted.
 const RUN_SHARE: usize = 4;
-/// In a larger buffer no run waits for more: it would keep all of it meanwhile, and nobody pays for that.
+/// Runs that wait for more, at most,
+const RUNS_MAX: usize = 8;
+/// and what their buffers measure: all of them are kept meanwhile, and nobody pays for that.
 const RUN_WHOLE_MAX: usize = 256 * 1024;
 
-/// After so many runs of one part that were copied, the next part is copied at once, unless it follows on the last: where
-/// nothing lies side by side, waiting for more of it costs more than the copy.
+/// After so many runs of one part that were copied, the next part is copied at once, unless it follows on one of the
+/// last: where nothing lies side by side, waiting for more of it costs more than the copy.
 const ALONE: u8 = 8;
+/// So many of the last ones, a power of two.
+const ENDED: usize = 4;
 
 /// A sequence of byte pieces with a known total length.
 #[derive(Clone, Debug, Default)]
 pub struct Rope {
     pieces: Vec<Bytes>,
     tail: BytesMut,
-    /// Comes behind the tail.
-    run: Option<Run>,
+    /// Come behind the tail, one behind the other.
+    runs: Vec<Run>,
+    /// Which of them the next part is looked for at first: they mostly take turns.
+    turn: usize,
     /// Runs of one part, lately, that were copied.
     alone: u8,
-    /// Where the last part ended that was copied at once: its buffer's address, and how far into it. An address is only
+    /// Where the last parts ended that were copied at once: a buffer's address, and how far into it. An address is only
     /// compared: where another buffer has it by now, a part waits for one that follows, as any may.
-    ended: (usize, usize),
+    ended: [(usize, usize); ENDED],
     len: usize,
 }
 
@@ -74,41 +81,63 @@ impl Rope {
 
     /// Appends `lead` and the part of `whole` at `at`, which begins behind a `lead` of its own whenever there is just
     /// room for one behind the part before it: so do the items of a message. Parts in a row are copied or shared
-    /// together; a row that is not at its end keeps its buffer, of a quarter of a mebibyte at most, until
-    /// [`Rope::settle`].
+    /// together, and so come before others that were put between them. Rows that are not at their end keep their
+    /// buffers, of a quarter of a mebibyte at most, until [`Rope::settle`].
     pub fn put_next(&mut self, whole: &Bytes, at: Range, lead: &[u8]) {
         let (from, to) = (at.at as usize, at.at as usize + at.len as usize);
         self.len += lead.len() + to - from;
-        if let Some(run) = &mut self.run
-            && run.whole.as_ptr() == whole.as_ptr()
-            && run.to + lead.len() == from
-        {
-            run.to = to;
-            run.parts += 1;
-            return;
+        let buffer = whole.as_ptr() as usize;
+        if let Some(begins) = from.checked_sub(lead.len()) {
+            if let Some(nth) = self.run_to(buffer, begins) {
+                let run = &mut self.runs[nth];
+                run.to = to;
+                run.parts += 1;
+                self.turn = nth + 1;
+                return;
+            }
+            let is_small = to - from < KEEP_SLICE_MIN;
+            let is_alone = is_small && self.alone >= ALONE && !self.ended.contains(&(buffer, begins));
+            if !is_alone && whole.get(begins..).is_some_and(|bytes| bytes.starts_with(lead)) {
+                return self.wait(Run { whole: whole.clone(), from: begins, to, parts: 1 });
+            }
         }
         self.settle();
-        let (buffer, is_small) = (whole.as_ptr() as usize, to - from < KEEP_SLICE_MIN);
-        let begins = from.checked_sub(lead.len());
-        let is_alone = is_small && self.alone >= ALONE && Some(self.ended) != begins.map(|at| (buffer, at));
-        match begins {
-            Some(from) if !is_alone && whole.get(from..).is_some_and(|bytes| bytes.starts_with(lead)) => {
-                self.run = Some(Run { whole: whole.clone(), from, to, parts: 1 });
-                if whole.len() > RUN_WHOLE_MAX {
-                    self.settle();
-                }
-            }
-            _ => {
-                self.ended = (buffer, to);
-                self.copy(lead);
-                self.copy(at.of(whole));
-            }
+        self.ended.rotate_right(1);
+        self.ended[0] = (buffer, to);
+        self.copy(lead);
+        self.copy(at.of(whole));
+    }
+
+    /// The run that has come so far in this buffer.
+    fn run_to(&self, buffer: usize, to: usize) -> Option<usize> {
+        let is_it = |run: &Run| run.to == to && run.whole.as_ptr() as usize == buffer;
+        let (before, after) = self.runs.split_at(self.turn.min(self.runs.len()));
+        let later = after.iter().position(is_it).map(|nth| nth + before.len());
+        later.or_else(|| before.iter().position(is_it))
+    }
+
+    fn wait(&mut self, run: Run) {
+        self.runs.push(run);
+        self.turn = self.runs.len();
+        let kept = |runs: &[Run]| runs.iter().map(|run| run.whole.len()).sum::<usize>();
+        let is_too_much = |runs: &[Run]| runs.len() > RUNS_MAX || kept(runs) > RUN_WHOLE_MAX;
+        while is_too_much(&self.runs) {
+            let first = self.runs.remove(0);
+            self.lay(first);
         }
     }
 
     /// Waits no longer for more of a row.
     pub fn settle(&mut self) {
-        let Some(Run { whole, from, to, parts }) = self.run.take() else { return };
+        if self.runs.is_empty() {
+            return;
+        }
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.drain(..).for_each(|run| self.lay(run));
+        self.runs = runs;
+    }
+
+    fn lay(&mut self, Run { whole, from, to, parts }: Run) {
         let Some(bytes) = whole.get(from..to) else { return };
         self.alone = if parts == 1 { self.alone.saturating_add(1) } else { 0 };
         if bytes.len() < KEEP_SLICE_MIN || bytes.len() < whole.len() / RUN_SHARE {
@@ -228,8 +257,33 @@ mod tests {
         check(4, [3, 1, 2], 1);
         // Copied, shared, copied.
         check(400, [5].into_iter().chain(10..300).chain([2]), 3);
-        // Many that lie alone, and then a row, whose first is taken for one more of them.
-        check(400, (0..9).rev().chain(50..300).chain([2]), 3);
+        // Many that lie alone, in two chunks, and then a row, whose first is taken for one more of them.
+        check(400, (0..20).rev().chain(50..300).chain([350]), 4);
+    }
+
+    #[test]
+    fn rows_that_take_turns_are_one_piece_each_and_in_the_order_they_began() {
+        let requests = [(); 4].map(|()| items(100, 250));
+        let mut rope = Rope::default();
+        for nth in 0..250 {
+            let at = Range { at: nth * 102 + 2, len: 100 };
+            requests.iter().for_each(|request| rope.put_next(request, at, &[0x12, 100]));
+        }
+        assert_eq!(rope.into_pieces(), requests);
+    }
+
+    #[test]
+    fn of_rows_that_take_turns_few_wait_and_none_is_lost() {
+        let requests: Vec<_> = (0..=RUNS_MAX).map(|_| items(100, 8)).collect();
+        let mut rope = Rope::default();
+        for nth in 0..8 {
+            let at = Range { at: nth * 102 + 2, len: 100 };
+            requests.iter().for_each(|request| rope.put_next(request, at, &[0x12, 100]));
+        }
+        let waiting = requests.iter().filter(|request| !request.is_unique()).count();
+        assert!(waiting <= RUNS_MAX, "{waiting} wait");
+        let all = rope.len();
+        assert_eq!((all, rope.into_bytes()), (9 * 8 * 102, items(100, 9 * 8)));
     }
 
     #[test]
