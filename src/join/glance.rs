@@ -83,13 +83,15 @@ impl Glance {
         let traces = || self.slots.iter().flatten().filter_map(|&slot| table.get(slot));
         // First what leads to the rest.
         let mut seen: u64 = traces().map(grows).sum();
+        let mut before: Option<&Trace> = None;
         for trace in traces().filter(|trace| trace.last + whole::quiet_for(trace, settings) <= now) {
             seen += ledger.glance(trace.id);
             // Spans that lie in their requests go out from there, unread, unless more is to be said on them, or they
-            // lie there one by one: such small parts are copied after all.
+            // lie there one by one, not in a row with those of the trace before: such small parts are copied after all.
             let stamped = settings.context && trace.marks.has(Marks::NOTED);
             let one_by_one = trace.records.len() < 2 * trace.pins.len();
-            let copied = stamped || one_by_one || trace.pins.is_empty();
+            let alone = one_by_one && !before.replace(trace).is_some_and(|before| before.is_followed_by(trace));
+            let copied = stamped || alone || trace.pins.is_empty();
             // Asked at once, since it looks whole, its own records are still here.
             if copied || !trace.looks_whole {
                 seen += u64::from(table.seat(trace.id).is_some()) + leaves(trace, copied);

@@ -59,9 +59,12 @@ impl Place {
 
     /// Whether the other is the next item of the request they lie in.
     pub fn is_followed_by(self, next: Self) -> bool {
-        self.pin().is_some()
-            && self.piece == next.piece
-            && self.at as usize + self.len as usize + gap_before(next.len as usize) == next.at as usize
+        self.pin().is_some() && self.piece == next.piece && self.ends_at(next)
+    }
+
+    /// The same, of places known to be of one piece.
+    fn ends_at(self, next: Self) -> bool {
+        self.at as usize + self.len as usize + gap_before(next.len as usize) == next.at as usize
     }
 
     /// From here to the end of a later place of the same piece.
@@ -290,6 +293,16 @@ impl Trace {
             None => self.chunks.get(place.piece as usize).map(Vec::as_slice),
         };
         place.range().of(bytes.unwrap_or_default())
+    }
+
+    /// Whether the other's first span is the next item of the request that this one's first lies in.
+    pub fn is_followed_by(&self, next: &Self) -> bool {
+        let first = |trace: &Self| {
+            let place = trace.records.first()?.place;
+            Some((trace.pins.get(place.pin()?)?.id, place))
+        };
+        let both = first(self).zip(first(next));
+        both.is_some_and(|((pin, place), (next_pin, next))| pin == next_pin && place.ends_at(next))
     }
 
     pub fn find(&self, id: SpanId) -> Option<u32> {
