@@ -86,7 +86,13 @@ impl Journey {
     /// Takes one admitted request; `mine` says which traces are this lane's.
     pub fn take(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
         match (request.signal, &self.join) {
-            (Signal::Traces, Some(_)) => self.hold(now, request, mine),
+            (Signal::Traces, Some(_)) => {
+                self.hold(now, request, mine);
+                self.saw_all(request.offered);
+                // What is whole now leaves before more is taken: what it was held in is used again for those to come,
+                // and is still in the processor's cache.
+                self.let_leave(now);
+            }
             (Signal::Profiles, _) => self.pass_whole(now, request),
             (Signal::Logs, _) => {
                 self.note(request, mine);
@@ -138,15 +144,20 @@ impl Journey {
     /// Lets everything go that is due, and hands over what batches are closed: those that are due before `next`, when
     /// somebody will look again.
     pub fn advance(&mut self, now: Time, next: Time) {
-        while let Some(trace) = self.join.as_mut().and_then(|join| join.leave(self.seen)) {
-            self.emit(now, trace);
-        }
+        self.let_leave(now);
         self.settle_copies();
         self.settle_unplaced();
         self.score_strays();
         self.batcher.close_due(next, false);
         self.hand_over();
         self.relieve(now);
+    }
+
+    /// Lets go what is due as far as has been seen, into batches.
+    fn let_leave(&mut self, now: Time) {
+        while let Some(trace) = self.join.as_mut().and_then(|join| join.leave(self.seen)) {
+            self.emit(now, trace);
+        }
     }
 
     /// Lets everything go, for the last time.
