@@ -90,8 +90,8 @@ impl Glance {
             // lie there one by one, not in a row with those of the trace before: such small parts are copied after all.
             let stamped = settings.context && trace.marks.has(Marks::NOTED);
             let one_by_one = trace.records.len() < 2 * trace.pins.len();
-            let alone = one_by_one && !before.replace(trace).is_some_and(|before| before.is_followed_by(trace));
-            let copied = stamped || alone || trace.pins.is_empty();
+            let in_a_row = before.replace(trace).is_some_and(|before| before.is_followed_by(trace));
+            let copied = stamped || (one_by_one && !in_a_row) || trace.pins.is_empty();
             // Asked at once, since it looks whole, its own records are still here.
             if copied || !trace.looks_whole {
                 seen += u64::from(table.seat(trace.id).is_some()) + leaves(trace, copied);

@@ -25,7 +25,7 @@ const RUN_WHOLE_MAX: usize = 256 * 1024;
 /// After so many runs of one part that were copied, the next part is copied at once, unless it follows on one of the
 /// last: where nothing lies side by side, waiting for more of it costs more than the copy.
 const ALONE: u8 = 8;
-/// So many of the last ones, a power of two.
+/// So many of the last ones.
 const ENDED: usize = 4;
 
 /// A sequence of byte pieces with a known total length.
@@ -35,8 +35,8 @@ pub struct Rope {
     tail: BytesMut,
     /// Come behind the tail, one behind the other.
     runs: Vec<Run>,
-    /// Which of them the next part is looked for at first: they mostly take turns.
-    turn: usize,
+    /// Which of them the last part was added to.
+    last: usize,
     /// Runs of one part, lately, that were copied.
     alone: u8,
     /// Where the last parts ended that were copied at once: a buffer's address, and how far into it. An address is only
@@ -92,7 +92,7 @@ impl Rope {
                 let run = &mut self.runs[nth];
                 run.to = to;
                 run.parts += 1;
-                self.turn = nth + 1;
+                self.last = nth;
                 return;
             }
             let is_small = to - from < KEEP_SLICE_MIN;
@@ -102,29 +102,29 @@ impl Rope {
             }
         }
         self.settle();
-        self.ended.rotate_right(1);
-        self.ended[0] = (buffer, to);
+        self.ended.copy_within(1.., 0);
+        self.ended[ENDED - 1] = (buffer, to);
         self.copy(lead);
         self.copy(at.of(whole));
     }
 
-    /// The run that has come so far in this buffer.
+    /// The run that has come so far in this buffer: mostly the one of the last part, or the one behind that.
     fn run_to(&self, buffer: usize, to: usize) -> Option<usize> {
         let is_it = |run: &Run| run.to == to && run.whole.as_ptr() as usize == buffer;
-        let (before, after) = self.runs.split_at(self.turn.min(self.runs.len()));
-        let later = after.iter().position(is_it).map(|nth| nth + before.len());
-        later.or_else(|| before.iter().position(is_it))
+        let mut likely = [self.last, self.last + 1].into_iter();
+        let found = likely.find(|&nth| self.runs.get(nth).is_some_and(is_it));
+        found.or_else(|| self.runs.iter().position(is_it))
     }
 
     fn wait(&mut self, run: Run) {
         self.runs.push(run);
-        self.turn = self.runs.len();
         let kept = |runs: &[Run]| runs.iter().map(|run| run.whole.len()).sum::<usize>();
         let is_too_much = |runs: &[Run]| runs.len() > RUNS_MAX || kept(runs) > RUN_WHOLE_MAX;
         while is_too_much(&self.runs) {
             let first = self.runs.remove(0);
             self.lay(first);
         }
+        self.last = self.runs.len().saturating_sub(1);
     }
 
     /// Waits no longer for more of a row.
