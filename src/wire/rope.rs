@@ -35,13 +35,15 @@ pub struct Rope {
     tail: BytesMut,
     /// Come behind the tail, one behind the other.
     runs: Vec<Run>,
+    /// What their buffers measure.
+    kept: usize,
     /// Which of them the last part was added to.
     last: usize,
     /// Runs of one part, lately, that were copied.
     alone: u8,
-    /// Where the last parts ended that were copied at once: a buffer's address, and how far into it. An address is only
-    /// compared: where another buffer has it by now, a part waits for one that follows, as any may.
-    ended: [(usize, usize); ENDED],
+    /// Where the last parts ended that were copied at once. Addresses are only compared: where another buffer lies there
+    /// by now, a part waits for one that follows, as any may.
+    ended: [usize; ENDED],
     len: usize,
 }
 
@@ -96,14 +98,14 @@ impl Rope {
                 return;
             }
             let is_small = to - from < KEEP_SLICE_MIN;
-            let is_alone = is_small && self.alone >= ALONE && !self.ended.contains(&(buffer, begins));
+            let is_alone = is_small && self.alone >= ALONE && !self.ended.contains(&(buffer + begins));
             if !is_alone && whole.get(begins..).is_some_and(|bytes| bytes.starts_with(lead)) {
                 return self.wait(Run { whole: whole.clone(), from: begins, to, parts: 1 });
             }
         }
         self.settle();
         self.ended.copy_within(1.., 0);
-        self.ended[ENDED - 1] = (buffer, to);
+        self.ended[ENDED - 1] = buffer + to;
         self.copy(lead);
         self.copy(at.of(whole));
     }
@@ -117,11 +119,11 @@ impl Rope {
     }
 
     fn wait(&mut self, run: Run) {
+        self.kept += run.whole.len();
         self.runs.push(run);
-        let kept = |runs: &[Run]| runs.iter().map(|run| run.whole.len()).sum::<usize>();
-        let is_too_much = |runs: &[Run]| runs.len() > RUNS_MAX || kept(runs) > RUN_WHOLE_MAX;
-        while is_too_much(&self.runs) {
+        while self.runs.len() > RUNS_MAX || self.kept > RUN_WHOLE_MAX {
             let first = self.runs.remove(0);
+            self.kept -= first.whole.len();
             self.lay(first);
         }
         self.last = self.runs.len().saturating_sub(1);
@@ -134,7 +136,7 @@ impl Rope {
         }
         let mut runs = std::mem::take(&mut self.runs);
         runs.drain(..).for_each(|run| self.lay(run));
-        self.runs = runs;
+        (self.runs, self.kept) = (runs, 0);
     }
 
     fn lay(&mut self, Run { whole, from, to, parts }: Run) {
