@@ -30,12 +30,14 @@ const WARM_REQUESTS: u64 = 150;
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl SideBySide {
-    /// All contenders in each round.
+    /// All contenders in each round, each round begun by another: what has just ended leaves its mark on the machine.
     pub fn run(&self, bench: &Bench, what: &'static str) -> (Vec<Measured>, Vec<Verdict>) {
         let here = self.contenders.iter().filter(|one| one.is_here());
         let mut all: Vec<Measured> = here.map(|one| Measured { contender: *one, runs: Vec::new() }).collect();
+        let count = all.len();
         for round in 1..=bench.rounds {
-            for Measured { contender, runs } in &mut all {
+            for nth in 0..count {
+                let Measured { contender, runs } = &mut all[(round + nth - 1) % count];
                 let mut figure = bench.runtime.block_on(self.measure(bench, contender));
                 if contender.peer().is_some() && figure.held_back > 0 {
                     // Seen of nginx, once in dozens of runs: it stood still for seconds. That is not what it costs.

@@ -171,7 +171,7 @@ pub const ROWS: &[Row] = &[
         what: "a steady 50,000 spans/s, joined",
         how: beside(
             steady(Services),
-            &[JOIN, NGINX],
+            &[JOIN, NGINX, FLOOR],
             &[Mark::Of(Peer::Nginx, 1.1), Mark::Whole, Mark::Resident(64.0)],
         ),
     },
