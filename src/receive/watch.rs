@@ -141,8 +141,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let Self { socket, ahead, .. } = &mut *self;
-        let polled = ahead.poll_read(socket, cx, buf);
+        let Self { socket, ahead, watch } = &mut *self;
+        let polled = ahead.poll_read(socket, cx, buf, watch.http2.load(Relaxed));
         if let Some(came) = buf.filled().get(before..)
             && !came.is_empty()
         {
