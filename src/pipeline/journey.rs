@@ -86,13 +86,7 @@ impl Journey {
     /// Takes one admitted request; `mine` says which traces are this lane's.
     pub fn take(&mut self, now: Time, request: &Admitted, mine: impl Fn(TraceId) -> bool) {
         match (request.signal, &self.join) {
-            (Signal::Traces, Some(_)) => {
-                self.hold(now, request, mine);
-                self.saw_all(request.offered);
-                // What is whole now leaves before more is taken: what it was held in is used again for those to come,
-                // and is still in the processor's cache.
-                self.let_leave(now);
-            }
+            (Signal::Traces, Some(_)) => self.hold(now, request, mine),
             (Signal::Profiles, _) => self.pass_whole(now, request),
             (Signal::Logs, _) => {
                 self.note(request, mine);
@@ -103,6 +97,11 @@ impl Journey {
             _ => self.pass_blocks(now, request),
         }
         self.saw_all(request.offered);
+        if request.signal == Signal::Traces {
+            // What is whole now leaves before more is taken: what it was held in is used again for those to come, and
+            // is still in the processor's cache.
+            self.let_leave(now);
+        }
     }
 
     /// Keeps what of a logs request belongs to spans of this lane; passing it on is another's affair.
