@@ -49,7 +49,7 @@ impl Lane {
     pub fn new(budget: &Arc<Budget>, join: Settings) -> Self {
         let labels = labels::Settings {
             environment: Some("production".into()),
-            release: Some("4f1d0c2".into()),
+            release: Some("bench-4f1d0c2".into()),
             ..labels::Settings::default()
         };
         Self {
@@ -81,13 +81,30 @@ impl Lane {
         let mut left = 0;
         for request in requests {
             self.take(request, &mine);
-            while let Some(leaving) = self.leave() {
-                let labelled = self.label(&leaving);
-                self.batch(&leaving, &labelled);
-                left += leaving.span_count();
-                self.recycle(leaving);
-            }
+            left += self.let_leave();
             drop(self.closed());
+        }
+        left
+    }
+
+    /// At this time a request comes, or none; returns what is to be sent by then.
+    pub fn pass(&mut self, now: Time, request: Option<&Walked>) -> Vec<Rope> {
+        self.now = now;
+        if let Some((body, index)) = request {
+            self.join.take(now, &self.origin, body, index, |_| true);
+        }
+        self.let_leave();
+        self.closed()
+    }
+
+    /// What is due leaves, into batches; how many spans.
+    fn let_leave(&mut self) -> usize {
+        let mut left = 0;
+        while let Some(leaving) = self.leave() {
+            let labelled = self.label(&leaving);
+            self.batch(&leaving, &labelled);
+            left += leaving.span_count();
+            self.recycle(leaving);
         }
         left
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::caller::Transport;
 use crate::common::Content;
+use crate::floor::Between;
 use crate::load::{Load, Pace, Sender};
 use crate::program::Program;
 use crate::{collector, floor, nginx, ours};
@@ -26,7 +27,7 @@ pub enum Who {
     /// Its processors, in order.
     Collector(&'static [&'static str]),
     /// What no program could run: see there.
-    Floor,
+    Floor(Between),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +54,15 @@ impl Peer {
 }
 
 impl Contender {
-    pub const FLOOR: Self = Self { name: "hyper at both ends, unread", who: Who::Floor, open: 0 };
+    pub const FLOOR: Self = Self::floor("hyper at both ends, unread", Between::Nothing);
     pub const NGINX: Self = Self { name: "nginx", who: Who::Nginx, open: 0 };
 
     pub const fn spandrel(name: &'static str, configuration: &'static str) -> Self {
         Self { name, who: Who::Spandrel(configuration), open: 0 }
+    }
+
+    pub const fn floor(name: &'static str, between: Between) -> Self {
+        Self { name, who: Who::Floor(between), open: 0 }
     }
 
     pub const fn collector(name: &'static str, processors: &'static [&'static str]) -> Self {
@@ -70,7 +75,7 @@ impl Contender {
 
     pub fn peer(&self) -> Option<Peer> {
         match self.who {
-            Who::Spandrel(_) | Who::Floor => None,
+            Who::Spandrel(_) | Who::Floor(_) => None,
             Who::Nginx => Some(Peer::Nginx),
             Who::Collector(_) => Some(Peer::Collector),
         }
@@ -90,7 +95,8 @@ impl Contender {
     pub fn joins(&self) -> bool {
         match self.who {
             Who::Spandrel(configuration) => !configuration.contains("scope: off"),
-            Who::Nginx | Who::Floor => false,
+            Who::Nginx => false,
+            Who::Floor(between) => between == Between::Joined,
             Who::Collector(processors) => processors.contains(&"groupbytrace"),
         }
     }
@@ -99,7 +105,8 @@ impl Contender {
     pub fn labels(&self) -> bool {
         match self.who {
             Who::Spandrel(_) => true,
-            Who::Nginx | Who::Floor => false,
+            Who::Nginx => false,
+            Who::Floor(between) => between == Between::Joined,
             Who::Collector(processors) => processors.contains(&"resource"),
         }
     }
@@ -109,7 +116,7 @@ impl Contender {
         match self.who {
             Who::Spandrel(configuration) => ours::spawn(load, sink, configuration, &[]),
             Who::Nginx => nginx::spawn(load, sink),
-            Who::Floor => floor::spawn(sink),
+            Who::Floor(between) => floor::spawn(between, sink),
             Who::Collector(processors) => collector::spawn(load, sink, processors),
         }
     }

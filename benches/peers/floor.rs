@@ -1,10 +1,12 @@
-//! The floor: hyper at both ends and nothing in between, to see what of a program's cost is moving the bytes.
+//! The floor: hyper at both ends and as little as possible in between, to see what of a program's cost is moving the
+//! bytes, and what the work on them that nobody can do without.
 //!
-//! Every call is answered OK, unread, and what came is sent on a mebibyte at a time, as one call; on one thread, with
-//! the allocator of the program. Nothing is checked, labelled, bounded, timed or tried again, so nobody could run it:
-//! it is no peer and no mark is about it. The surprise: it is this bench, started again with another word.
+//! Every call is answered OK, and what came is sent on a mebibyte at a time, as one call; on one thread, with the
+//! allocator of the program. Unread; or checked; or joined and labelled, by a lane put together of the program's parts.
+//! Nothing is bounded, timed, counted or tried again, so nobody could run it: it is no peer and no mark is about it.
+//! The surprise: it is this bench, started again with another word.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::ready;
@@ -13,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Full};
@@ -25,10 +27,15 @@ use hyper::server::conn::http2::Builder as Server;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use spandrel::wire::Signal;
+use spandrel::join::Settings;
+use spandrel::model::Time;
+use spandrel::queue::Budget;
+use spandrel::wire::{Detail, Limits, Rope, Signal, walk};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::common::lane::Lane;
+use crate::load::now;
 use crate::program::{Program, free_port};
 
 #[global_allocator]
@@ -40,14 +47,37 @@ pub const WORD: &str = "floor";
 const BATCH: usize = 1_000_000;
 /// What is left is sent on when nothing more has come for so long.
 const REST: Duration = Duration::from_secs(1);
+/// A lane looks so often at what is due.
+const TICK: Duration = Duration::from_millis(30);
 /// Flag and length before a message.
 const PREFIX: usize = 5;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
+/// What is done with a call before it is sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    Nothing,
+    Checked,
+    /// Checked, joined and labelled.
+    Joined,
+}
+
+impl Between {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Checked, Self::Joined];
+
+    fn word(self) -> &'static str {
+        match self {
+            Between::Nothing => "nothing",
+            Between::Checked => "checked",
+            Between::Joined => "joined",
+        }
+    }
+}
+
 /// Started, perhaps not listening yet.
-pub fn spawn(sink: SocketAddr) -> Program {
+pub fn spawn(between: Between, sink: SocketAddr) -> Program {
     let address = free_port();
-    Program::start(address, "addresses", &format!("{address} {sink}"), |file| {
+    Program::start(address, "addresses", &format!("{} {address} {sink}", between.word()), |file| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg(WORD).arg(file);
         command
@@ -57,15 +87,17 @@ pub fn spawn(sink: SocketAddr) -> Program {
 /// Is that program, until it is killed.
 pub fn run(file: &Path) {
     let text = std::fs::read_to_string(file).unwrap();
-    let mut addresses = text.split(' ').map(|word| word.parse().unwrap());
-    let (from, to) = (addresses.next().unwrap(), addresses.next().unwrap());
+    let mut words = text.split(' ');
+    let word = words.next().unwrap();
+    let between = Between::ALL.into_iter().find(|between| between.word() == word).unwrap();
+    let [from, to] = [(); 2].map(|()| words.next().unwrap().parse().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, serve(from, to));
+    LocalSet::new().block_on(&runtime, serve(between, from, to));
 }
 
-async fn serve(from: SocketAddr, to: SocketAddr) {
+async fn serve(between: Between, from: SocketAddr, to: SocketAddr) {
     let listener = TcpListener::bind(from).await.unwrap();
-    let onward = Rc::new(Onward::new(to).await);
+    let onward = Rc::new(Onward::new(between, to).await);
     spawn_local(onward.clone().send_rests());
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -96,39 +128,111 @@ async fn answer(
     Ok(response)
 }
 
-/// What was taken and not yet sent on, and where it goes.
+/// What was taken and not yet sent on.
+enum Held {
+    /// As it came.
+    Messages {
+        check: bool,
+        open: Rope,
+        grew: bool,
+    },
+    Traces {
+        lane: Box<Lane>,
+        began: Instant,
+    },
+}
+
+impl Held {
+    fn new(between: Between) -> Self {
+        let join = || Lane::new(&Budget::new(256 << 20), Settings::default());
+        match between {
+            Between::Joined => Held::Traces { lane: Box::new(join()), began: now() },
+            _ => Held::Messages { check: between == Between::Checked, open: Rope::default(), grew: false },
+        }
+    }
+
+    /// How often to look at what rests.
+    fn tick(&self) -> Duration {
+        match self {
+            Held::Messages { .. } => REST,
+            Held::Traces { .. } => TICK,
+        }
+    }
+
+    /// Takes a message; returns what is to be sent on by then.
+    fn take(&mut self, message: Bytes) -> Vec<Rope> {
+        let walked = |detail| walk(Signal::Traces, &message, detail, &Limits::default()).unwrap();
+        match self {
+            Held::Messages { check, open, grew } => {
+                if *check {
+                    walked(Detail::Blocks);
+                }
+                // Messages one behind the other are one message: that is how protobuf merges.
+                open.put_bytes(message);
+                *grew = true;
+                if open.len() >= BATCH { vec![std::mem::take(open)] } else { Vec::new() }
+            }
+            Held::Traces { lane, began } => {
+                let index = walked(Detail::Spans);
+                lane.pass(since(*began), Some(&(message, index)))
+            }
+        }
+    }
+
+    /// What has rested for long enough.
+    fn rested(&mut self) -> Vec<Rope> {
+        match self {
+            Held::Messages { open, grew, .. } => {
+                if std::mem::take(grew) || open.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![std::mem::take(open)]
+                }
+            }
+            Held::Traces { lane, began } => lane.pass(since(*began), None),
+        }
+    }
+}
+
+fn since(began: Instant) -> Time {
+    Time::default() + began.elapsed()
+}
+
+/// What is held, and where it goes.
 struct Onward {
     to: SocketAddr,
     sender: SendRequest<Full<Pieces>>,
-    held: RefCell<VecDeque<Bytes>>,
-    bytes: Cell<usize>,
-    taken: Cell<u64>,
+    held: RefCell<Held>,
 }
 
 impl Onward {
-    async fn new(to: SocketAddr) -> Self {
+    async fn new(between: Between, to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let mut client = Client::new(Local);
         client.max_send_buf_size(4 << 20);
         let (sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
         spawn_local(connection);
-        Self { to, sender, held: RefCell::default(), bytes: Cell::new(0), taken: Cell::new(0) }
+        Self { to, sender, held: RefCell::new(Held::new(between)) }
     }
 
     fn take(&self, message: Bytes) {
-        self.taken.set(self.taken.get() + 1);
-        self.bytes.set(self.bytes.get() + message.len());
-        self.held.borrow_mut().push_back(message);
-        if self.bytes.get() >= BATCH {
-            self.send();
+        let full = self.held.borrow_mut().take(message);
+        full.into_iter().for_each(|rope| self.send(rope));
+    }
+
+    async fn send_rests(self: Rc<Self>) {
+        let tick = self.held.borrow().tick();
+        loop {
+            tokio::time::sleep(tick).await;
+            let rested = self.held.borrow_mut().rested();
+            rested.into_iter().for_each(|rope| self.send(rope));
         }
     }
 
-    /// Messages one behind the other are one message: that is how protobuf merges.
-    fn send(&self) {
-        let mut pieces = self.held.take();
-        let bytes = u32::try_from(self.bytes.take()).unwrap();
+    fn send(&self, rope: Rope) {
+        let bytes = u32::try_from(rope.len()).unwrap();
+        let mut pieces = VecDeque::from(rope.into_pieces());
         pieces.push_front(Bytes::from([&[0], bytes.to_be_bytes().as_slice()].concat()));
         let address = format!("http://{}{}", self.to, Signal::Traces.grpc_path());
         let mut request = Request::post(address).body(Full::new(Pieces(pieces))).unwrap();
@@ -139,17 +243,6 @@ impl Onward {
             sender.ready().await.unwrap();
             sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
         });
-    }
-
-    async fn send_rests(self: Rc<Self>) {
-        let mut taken = 0;
-        loop {
-            tokio::time::sleep(REST).await;
-            if taken == self.taken.get() && self.bytes.get() > 0 {
-                self.send();
-            }
-            taken = self.taken.get();
-        }
     }
 }
 

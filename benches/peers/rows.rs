@@ -6,6 +6,7 @@ use crate::bench::Bench;
 use crate::caller::Transport::{Grpc, Http};
 use crate::common::Content::{self, Flat, Llm, Logs, Metrics, Scattered, Services, Varied};
 use crate::contender::{Contender, Peer};
+use crate::floor::Between;
 use crate::load::{Load, Pace};
 use crate::mark::{Mark, Verdict};
 use crate::measure::SideBySide;
@@ -46,6 +47,8 @@ const MANY_OPEN: Contender = Contender::spandrel("Spandrel, 100,000 traces open"
 
 const NGINX: Contender = Contender::NGINX;
 const FLOOR: Contender = Contender::FLOOR;
+const FLOOR_CHECKED: Contender = Contender::floor("hyper at both ends, checked", Between::Checked);
+const FLOOR_JOINED: Contender = Contender::floor("hyper at both ends, checked, joined", Between::Joined);
 const COLLECTOR: Contender = Contender::collector("Collector: resource, batch", &["resource", "batch"]);
 const COLLECTOR_RULES: Contender =
     Contender::collector("Collector: resource, transform, batch", &["resource", "transform", "batch"]);
@@ -98,7 +101,7 @@ pub const ROWS: &[Row] = &[
         what: "gRPC, traces over 3 services joined, labelled, batched",
         how: beside(
             full(Services, 1),
-            &[JOIN, NGINX, FLOOR, COLLECTOR_JOINS],
+            &[JOIN, NGINX, FLOOR, FLOOR_JOINED, COLLECTOR_JOINS],
             &[Mark::Of(Peer::Nginx, 0.9), Mark::Whole],
         ),
     },
@@ -164,14 +167,14 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "steady",
         what: "a steady 50,000 spans/s, label + batch",
-        how: beside(steady(Flat(100)), &[LABEL, NGINX, FLOOR], &[Mark::Of(Peer::Nginx, 0.8)]),
+        how: beside(steady(Flat(100)), &[LABEL, NGINX, FLOOR, FLOOR_CHECKED], &[Mark::Of(Peer::Nginx, 0.8)]),
     },
     Row {
         name: "steady-joined",
         what: "a steady 50,000 spans/s, joined",
         how: beside(
             steady(Services),
-            &[JOIN, NGINX, FLOOR],
+            &[JOIN, NGINX, FLOOR, FLOOR_JOINED],
             &[Mark::Of(Peer::Nginx, 1.1), Mark::Whole, Mark::Resident(64.0)],
         ),
     },
