@@ -41,7 +41,7 @@ use crate::program::{Program, free_port};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The word that makes the bench this program; the path of a file with two addresses follows.
+/// The word that makes the bench this program; the path of a file follows that says what it does, and two addresses.
 pub const WORD: &str = "floor";
 /// A call is sent on once it has so many bytes.
 const BATCH: usize = 1_000_000;
@@ -77,7 +77,7 @@ impl Between {
 /// Started, perhaps not listening yet.
 pub fn spawn(between: Between, sink: SocketAddr) -> Program {
     let address = free_port();
-    Program::start(address, "addresses", &format!("{} {address} {sink}", between.word()), |file| {
+    Program::start(address, "floor", &format!("{} {address} {sink}", between.word()), |file| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg(WORD).arg(file);
         command

@@ -250,7 +250,13 @@ impl<'a> Walker<'a> {
     #[inline(always)]
     fn span(&mut self, span: &'a [u8], raw: &'a [u8]) -> Result<(), Malformed> {
         let layout = Layout::of(span);
-        let known = layout.as_ref().and_then(|layout| self.known_entry(span, layout));
+        // Nothing is kept of single spans: then there is no more to say of one that is known.
+        if !self.spans && layout.as_ref().is_some_and(|layout| self.known(layout).is_some()) {
+            self.index.items += 1;
+            return Ok(());
+        }
+        let known = layout.as_ref().filter(|_| self.spans);
+        let known = known.and_then(|layout| self.known_entry(span, layout));
         match known.map_or_else(|| self.span_entry(span, layout), Ok) {
             Ok(entry) => {
                 self.index.items += 1;
@@ -266,12 +272,17 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// What the index keeps of a Span that is like one that was checked.
+    /// What a Span that has its ids is like, if it is one that was checked.
+    #[inline(always)]
+    fn known(&self, layout: &Layout<'_>) -> Option<&Known<'a>> {
+        self.repeats.like(layout).filter(|_| !layout.trace.is_none() && !layout.span.is_none())
+    }
+
+    /// What the index keeps of such a Span.
     #[inline(always)]
     fn known_entry(&self, span: &[u8], layout: &Layout<'_>) -> Option<SpanEntry> {
-        let Known { name_key, flags, noted, .. } = *self.repeats.like(layout)?;
-        let entry = SpanEntry { name_key, flags, noted, ..self.entry_of(span, layout) };
-        (!entry.trace.is_none() && !entry.span.is_none()).then_some(entry)
+        let Known { name_key, flags, noted, .. } = *self.known(layout)?;
+        Some(SpanEntry { name_key, flags, noted, ..self.entry_of(span, layout) })
     }
 
     #[inline(always)]
