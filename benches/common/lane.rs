@@ -16,7 +16,7 @@ use spandrel::rules::labels::{self, Known};
 use spandrel::rules::memo::{Labelled, Memo};
 use spandrel::wire::{Detail, Index, Limits, Rope, Signal, TraceId, walk};
 
-use super::Content;
+use super::{Content, ENVIRONMENT, RELEASE};
 
 /// A request that has been walked.
 pub type Walked = (Bytes, Index);
@@ -48,8 +48,8 @@ pub fn requests(content: Content, rounds: std::ops::Range<u64>) -> Vec<Walked> {
 impl Lane {
     pub fn new(budget: &Arc<Budget>, join: Settings) -> Self {
         let labels = labels::Settings {
-            environment: Some("production".into()),
-            release: Some("bench-4f1d0c2".into()),
+            environment: Some(ENVIRONMENT.into()),
+            release: Some(RELEASE.into()),
             ..labels::Settings::default()
         };
         Self {

@@ -14,3 +14,7 @@ mod template;
 pub use content::Content;
 pub use spans::SESSION;
 pub use template::Template;
+
+/// What every program that labels is told to write.
+pub const ENVIRONMENT: &str = "production";
+pub const RELEASE: &str = "bench-4f1d0c2";

@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use crate::caller::Transport;
+use crate::common::{ENVIRONMENT, RELEASE};
 use crate::contender::ten_rules;
 use crate::load::Load;
 use crate::program::{Program, free_port};
-use crate::sink::{ENVIRONMENT, RELEASE};
 
 /// Its program, built before first use; none where it can not be built.
 static PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| {

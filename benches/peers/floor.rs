@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Full};
@@ -28,14 +28,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use spandrel::join::Settings;
-use spandrel::model::Time;
+use spandrel::model::Clock;
 use spandrel::queue::Budget;
 use spandrel::wire::{Detail, Limits, Rope, Signal, walk};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::common::lane::Lane;
-use crate::load::now;
 use crate::program::{Program, free_port};
 
 #[global_allocator]
@@ -138,15 +137,17 @@ enum Held {
     },
     Traces {
         lane: Box<Lane>,
-        began: Instant,
+        clock: Clock,
     },
 }
 
 impl Held {
     fn new(between: Between) -> Self {
-        let join = || Lane::new(&Budget::new(256 << 20), Settings::default());
         match between {
-            Between::Joined => Held::Traces { lane: Box::new(join()), began: now() },
+            Between::Joined => {
+                let lane = Lane::new(&Budget::new(256 << 20), Settings::default());
+                Held::Traces { lane: Box::new(lane), clock: Clock::new() }
+            }
             _ => Held::Messages { check: between == Between::Checked, open: Rope::default(), grew: false },
         }
     }
@@ -172,9 +173,9 @@ impl Held {
                 *grew = true;
                 if open.len() >= BATCH { vec![std::mem::take(open)] } else { Vec::new() }
             }
-            Held::Traces { lane, began } => {
+            Held::Traces { lane, clock } => {
                 let index = walked(Detail::Spans);
-                lane.pass(since(*began), Some(&(message, index)))
+                lane.pass(clock.now(), Some(&(message, index)))
             }
         }
     }
@@ -189,13 +190,9 @@ impl Held {
                     vec![std::mem::take(open)]
                 }
             }
-            Held::Traces { lane, began } => lane.pass(since(*began), None),
+            Held::Traces { lane, clock } => lane.pass(clock.now(), None),
         }
     }
-}
-
-fn since(began: Instant) -> Time {
-    Time::default() + began.elapsed()
 }
 
 /// What is held, and where it goes.

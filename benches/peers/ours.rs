@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use crate::caller::Transport;
+use crate::common::{ENVIRONMENT, RELEASE};
 use crate::contender::ten_rules;
 use crate::load::Load;
 use crate::program::{Program, free_ports};
-use crate::sink::{ENVIRONMENT, RELEASE};
 
 /// The program that is measured: built by itself, as its users build it, but with line tables. Beside it stands one
 /// that Cargo built with the benches, and so with what their dependencies ask of its own.

@@ -25,12 +25,8 @@ use spandrel::wire::{self, Detail, Limits, Signal, TraceId};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::common::{Content, SESSION};
+use crate::common::{Content, ENVIRONMENT, RELEASE, SESSION};
 use crate::load::now;
-
-/// What every program that labels is told to write.
-pub const ENVIRONMENT: &str = "production";
-pub const RELEASE: &str = "bench-4f1d0c2";
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
