@@ -26,17 +26,17 @@ impl Bench {
         // Before anything is measured: it is built now.
         LazyLock::force(&ours::PROGRAM);
         Self {
-            // The load and the sink share the cores with what they measure.
-            runtime: tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .unwrap(),
+            runtime: Self::runtime(),
             rounds: variable("ROUNDS", 3),
             items: variable("ITEMS", 2_000_000),
             steady: Duration::from_secs(variable("STEADY", 10)),
             minute: Duration::from_secs(variable("MINUTE", 60)),
         }
+    }
+
+    /// The load and the sink share the cores with what they measure.
+    pub fn runtime() -> Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
     }
 }
 

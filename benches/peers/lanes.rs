@@ -26,7 +26,7 @@ use crate::mark::Verdict;
 use crate::measure::SideBySide;
 use crate::rows::Findings;
 
-const WHOLE: SideBySide = SideBySide {
+pub const WHOLE: SideBySide = SideBySide {
     load: Load {
         transport: Transport::Grpc,
         content: Content::Services,

@@ -6,6 +6,7 @@
 //! cargo bench --bench peers -- joined rules       # some rows, by name (`rows.rs`); no page
 //! ROUNDS=1 ITEMS=300000 STEADY=3 MINUTE=10 cargo bench --bench peers -- steady overload     # less of it
 //! cargo bench --bench peers -- profile            # where instructions go, by stage, under callgrind
+//! cargo bench --bench peers -- trained            # builds the program as it is released, and says where it is
 //! ```
 //!
 //! It builds the program as its users do, and the Collector, once, by its own builder through Go's modules (ten
@@ -44,8 +45,10 @@ mod sent;
 mod sink;
 mod start;
 mod strain;
+mod trained;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use bench::Bench;
 use mark::Verdict;
@@ -59,6 +62,9 @@ fn main() {
         && word == floor::WORD
     {
         return floor::run(file.as_ref());
+    }
+    if names == ["trained"] {
+        return build_trained();
     }
     if names == ["profile"] {
         return profile::print(&Bench::new());
@@ -74,6 +80,19 @@ fn main() {
     println!("\n{}\n{}", page::marks(done.iter()), page::figures(done.iter()));
     if names.is_empty() {
         page::write(&bench, &done);
+    }
+}
+
+/// The program as it is released, and where it is. `COUNTS` names a file to keep the counts in, or to take them from.
+fn build_trained() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("release");
+    let kept = std::env::var_os("COUNTS").and_then(|file| std::path::absolute(file).ok());
+    match trained::program("release", &directory, kept) {
+        Some(file) => println!("{}", file.display()),
+        None => {
+            eprintln!("this compiler has no llvm-profdata: `rustup component add llvm-tools` brings it");
+            std::process::exit(1);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::figure::{Figure, Spread};
 use crate::load::Pace;
 use crate::mark::Verdict;
 use crate::measure::Measured;
+use crate::ours;
 use crate::rows::{How, Row};
 
 /// What one row came to.
@@ -84,12 +85,13 @@ pub fn write(bench: &Bench, done: &[Done]) {
          cargo bench --bench peers -- joined rules     # some rows\n\
          ROUNDS=1 ITEMS=300000 STEADY=3 MINUTE=10 cargo bench --bench peers -- steady overload    # less of it\n```\n\n\
          nginx comes from the distribution, the Collector is built by its own builder from its Go modules \
-         (`tests/conformance/collector/build`), Spandrel with the release profile.\n\n\
+         (`tests/conformance/collector/build`), Spandrel {}.\n\n\
          ## What must hold\n\n{}\n## Side by side\n\n{loads}\n{}\n## By itself\n\n{said}",
         machine(),
         version(Peer::Nginx),
         version(Peer::Collector),
         bench.rounds,
+        ours::PROGRAM.how(),
         marks(done.iter()),
         figures(done.iter()),
     );

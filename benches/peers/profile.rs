@@ -60,7 +60,7 @@ async fn counted(load: &Load, items: u64, configuration: &str) -> Costs {
     let mut program: Program = ours::spawn_by(load, sink.address(), configuration, |file| {
         let mut command = Command::new("valgrind");
         command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", out.display()));
-        command.arg(&*ours::PROGRAM).arg("--config").arg(file);
+        command.arg(&ours::PROGRAM.file).arg("--config").arg(file);
         command
     });
     program = program.ready().await;

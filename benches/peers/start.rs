@@ -84,7 +84,7 @@ pub fn size(_: &Bench, what: &'static str) -> Findings {
     const MOST: f64 = 10.0;
     let directory = tempfile::tempdir().unwrap();
     let bare = directory.path().join("spandrel");
-    let stripped = Command::new("strip").arg("-o").arg(&bare).arg(&*ours::PROGRAM).status();
+    let stripped = Command::new("strip").arg("-o").arg(&bare).arg(&ours::PROGRAM.file).status();
     let mark = format!("≤ {MOST} MB");
     let verdict = match stripped {
         Ok(status) if status.success() => {

@@ -192,6 +192,8 @@ impl<F: Fn() -> Journey> Shift<F> {
 
 impl Lane {
     /// Does what waits, but not so much at once that what is due waits long. Returns how many it took.
+    // Most of the program is called from here: it is there once, not in each way to run a lane.
+    #[inline(never)]
     fn burst(&self, journey: &mut Journey) -> Result<usize, End> {
         let (mut taken, mut items, now) = (0, 0, self.clock.now());
         while taken < BURST && items < BURST_ITEMS {
