@@ -9,8 +9,9 @@
 //! cargo bench --bench peers -- trained            # builds the program as it is released, and says where it is
 //! ```
 //!
-//! It builds the program as its users do, and the Collector, once, by its own builder through Go's modules (ten
-//! minutes, cold), and takes nginx from the distribution; what is not there is left out and said. A number without a delivery count is not a number:
+//! It builds the program as its image has it (`trained.rs`), and the Collector, once, by its own builder through Go's
+//! modules (a quarter of an hour for the one, ten minutes for the other), and takes nginx from the distribution; what is
+//! not there is left out and said. A number without a delivery count is not a number:
 //! the sink counts every item, looks for the labels, and checks that joined traces came whole. Times on a shared
 //! machine wander; the ratios of one round are what to read.
 

@@ -13,12 +13,12 @@ use crate::program::{Program, free_ports};
 use crate::trained;
 
 /// The program that is measured, and whether it was trained.
-pub struct Measured {
+pub struct Built {
     pub file: PathBuf,
     pub trained: bool,
 }
 
-impl Measured {
+impl Built {
     /// In words that follow its name.
     pub fn how(&self) -> &'static str {
         match self.trained {
@@ -30,46 +30,13 @@ impl Measured {
 
 /// As the image has it, but with line tables; where that can not be, as Cargo alone builds it. Beside it stands one that
 /// Cargo built with the benches, and so with what their dependencies ask of its own.
-pub static PROGRAM: LazyLock<Measured> = LazyLock::new(|| {
+pub static PROGRAM: LazyLock<Built> = LazyLock::new(|| {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
     match trained::program("bench", &directory, None) {
-        Some(file) => Measured { file, trained: true },
-        None => Measured { file: build("bench", &directory.join("plain"), &[]), trained: false },
+        Some(file) => Built { file, trained: true },
+        None => Built { file: trained::build("bench", &directory.join("plain"), &[]), trained: false },
     }
 });
-
-/// Builds the program with a profile of Cargo's, below `target`, with these flags of the compiler's beside the usual.
-/// They are for the program alone, not for what its build runs: hence the name of the machine.
-pub fn build(profile: &str, target: &Path, flags: &[String]) -> PathBuf {
-    let usual = std::env::var("RUSTFLAGS").unwrap_or_default();
-    let flags: Vec<&str> = usual.split_whitespace().chain(flags.iter().map(String::as_str)).collect();
-    let machine = said_by_rustc("host-tuple").expect("rustc says what it compiles for");
-    let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--profile",
-            profile,
-            "--locked",
-            "--bin",
-            "spandrel",
-            "--target",
-            &machine,
-        ])
-        .arg("--target-dir")
-        .arg(target)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status();
-    assert!(built.is_ok_and(|status| status.success()), "the program can be built");
-    target.join(machine).join("release/spandrel")
-}
-
-/// What `rustc --print` prints of this.
-pub fn said_by_rustc(what: &str) -> Option<String> {
-    let said = Command::new("rustc").args(["--print", what]).output().ok()?;
-    Some(String::from_utf8(said.stdout).ok()?.trim().to_owned())
-}
 
 /// Its configuration: `more` is what the row says, in YAML, in which `TEN` stands for ten rules.
 fn configuration(load: &Load, [address, other]: [SocketAddr; 2], sink: SocketAddr, more: &str) -> String {

@@ -36,13 +36,13 @@ pub fn program(profile: &str, directory: &Path, kept: Option<PathBuf>) -> Option
         kept => counted(profile, directory, kept)?,
     };
     let flags = [format!("-Cprofile-use={}", counts.display()), COUNTED.to_owned()];
-    Some(ours::build(profile, &directory.join("trained"), &flags))
+    Some(build(profile, &directory.join("trained"), &flags))
 }
 
 /// The counts of this source and this compiler, made unless they are there.
 fn counted(profile: &str, directory: &Path, kept: Option<PathBuf>) -> Option<PathBuf> {
     let merger = merger()?;
-    let program = ours::build(profile, &directory.join("counting"), &COUNTING.map(str::to_owned));
+    let program = build(profile, &directory.join("counting"), &COUNTING.map(str::to_owned));
     // Under the name of what counted, which would count the same again.
     let all = directory.join("counts");
     let counts = kept.unwrap_or_else(|| all.join(format!("{:016x}.profdata", digest(&program))));
@@ -102,11 +102,34 @@ async fn lesson(program: &Path, load: &Load, configuration: &str, counts: &Path)
 
 /// `llvm-profdata` of this very compiler, fetched where rustup is there to do it.
 fn merger() -> Option<PathBuf> {
-    let merger = PathBuf::from(ours::said_by_rustc("target-libdir")?).parent()?.join("bin/llvm-profdata");
+    let merger = PathBuf::from(said_by_rustc("target-libdir")?).parent()?.join("bin/llvm-profdata");
     if !merger.is_file() {
         let _ = Command::new("rustup").args(["component", "add", "llvm-tools"]).status();
     }
     merger.is_file().then_some(merger)
+}
+
+/// Builds the program with a profile of Cargo's, below `target`, with these flags of the compiler's beside the usual.
+/// They are for the program alone, not for what its build runs: hence the name of the machine.
+pub fn build(profile: &str, target: &Path, flags: &[String]) -> PathBuf {
+    let usual = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let flags: Vec<&str> = usual.split_whitespace().chain(flags.iter().map(String::as_str)).collect();
+    let machine = said_by_rustc("host-tuple").expect("rustc says what it compiles for");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--bin", "spandrel", "--profile", profile])
+        .args(["--target", &machine, "--target-dir"])
+        .arg(target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.is_ok_and(|status| status.success()), "the program can be built");
+    target.join(machine).join("release/spandrel")
+}
+
+/// What `rustc --print` prints of this.
+fn said_by_rustc(what: &str) -> Option<String> {
+    let said = Command::new("rustc").args(["--print", what]).output().ok()?;
+    Some(String::from_utf8(said.stdout).ok()?.trim().to_owned())
 }
 
 fn digest(file: &Path) -> u64 {
