@@ -73,6 +73,14 @@ impl Sender {
         (template, body)
     }
 
+    /// At the pace of the load: at full speed its part of `items`, else as long as `lasting`.
+    pub async fn at_its_pace(self: &Arc<Self>, to: SocketAddr, items: u64, lasting: Duration) -> Sent {
+        match self.load.pace {
+            Pace::Full { one_in } => self.full(to, items / one_in).await,
+            Pace::Steady { items } => self.steady(to, items, lasting).await,
+        }
+    }
+
     /// `items` of them, or a few more, as fast as they are taken; whoever is told to come again does so.
     pub async fn full(self: &Arc<Self>, to: SocketAddr, items: u64) -> Sent {
         let round: u64 = self.templates.iter().map(|template| template.items).sum();

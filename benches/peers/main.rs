@@ -11,9 +11,9 @@
 //!
 //! It builds the program as its image has it (`trained.rs`), and the Collector, once, by its own builder through Go's
 //! modules (a quarter of an hour for the one, ten minutes for the other), and takes nginx from the distribution; what is
-//! not there is left out and said. A number without a delivery count is not a number:
-//! the sink counts every item, looks for the labels, and checks that joined traces came whole. Times on a shared
-//! machine wander; the ratios of one round are what to read.
+//! not there is left out and said. A number without a delivery count is not a number: the sink counts every item, looks
+//! for the labels, and checks that joined traces came whole. Times on a shared machine wander; the ratios of one round
+//! are what to read.
 
 #![allow(
     clippy::unwrap_used,

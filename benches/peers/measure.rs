@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::contender::{Contender, Peer};
 use crate::figure::{Figure, Spread};
-use crate::load::{Load, Pace, Sender, now};
+use crate::load::{Load, Sender, now};
 use crate::mark::{Mark, Verdict};
 use crate::sink::{Sink, Wanted};
 
@@ -73,12 +73,8 @@ impl SideBySide {
         sink.reset();
 
         let (before, began) = (program.cpu(), now());
-        let sent = match self.load.pace {
-            Pace::Full { one_in } => {
-                sender.full(program.address, bench.items / one_in / contender.share()).await
-            }
-            Pace::Steady { items } => sender.steady(program.address, items, bench.steady).await,
-        };
+        let items = bench.items / contender.share();
+        let sent = sender.at_its_pace(program.address, items, bench.steady).await;
         sink.wait_for(sent.taken, SILENCE).await;
         let (cpu, took, seen) = (program.cpu().since(before), began.elapsed(), sink.seen());
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::contender::Who;
 use crate::lanes;
-use crate::load::{Load, Pace, Sender};
+use crate::load::{Load, Sender};
 use crate::ours;
 use crate::rows::{How, ROWS};
 use crate::sink::{Sink, Wanted};
@@ -90,11 +90,7 @@ async fn lesson(program: &Path, load: &Load, configuration: &str, counts: &Path)
         command
     });
     program = program.ready().await;
-    let sender = Sender::new(*load, 0);
-    let sent = match load.pace {
-        Pace::Full { one_in } => sender.full(program.address, ITEMS / one_in).await,
-        Pace::Steady { items } => sender.steady(program.address, items, STEADY).await,
-    };
+    let sent = Sender::new(*load, 0).at_its_pace(program.address, ITEMS, STEADY).await;
     sink.wait_for(sent.taken, SILENCE).await;
     // It writes its counts as it ends.
     program.end();
