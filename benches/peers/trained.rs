@@ -111,7 +111,14 @@ pub fn build(profile: &str, target: &Path, flags: &[String]) -> PathBuf {
     let usual = std::env::var("RUSTFLAGS").unwrap_or_default();
     let flags: Vec<&str> = usual.split_whitespace().chain(flags.iter().map(String::as_str)).collect();
     let machine = said_by_rustc("host-tuple").expect("rustc says what it compiles for");
-    let built = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What Cargo says to whom it starts of their own package: ring is built again when that changes.
+    for (name, _) in std::env::vars() {
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
+    let built = cargo
         .args(["build", "--quiet", "--locked", "--bin", "spandrel", "--profile", profile])
         .args(["--target", &machine, "--target-dir"])
         .arg(target)
