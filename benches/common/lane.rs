@@ -14,7 +14,7 @@ use spandrel::queue::Budget;
 use spandrel::queue::batcher::{self, BLOCK_OVERHEAD, Batcher, BlockKey, ITEM_OVERHEAD, Way};
 use spandrel::rules::labels::{self, Known};
 use spandrel::rules::memo::{Labelled, Memo};
-use spandrel::wire::{Detail, Index, Limits, Rope, Signal, TraceId, walk};
+use spandrel::wire::{Detail, Index, Limits, Sealed, Signal, TraceId, walk};
 
 use super::{Content, ENVIRONMENT, RELEASE};
 
@@ -88,7 +88,7 @@ impl Lane {
     }
 
     /// At this time a request comes, or none; returns what is to be sent by then.
-    pub fn pass(&mut self, now: Time, request: Option<&Walked>) -> Vec<Rope> {
+    pub fn pass(&mut self, now: Time, request: Option<&Walked>) -> Vec<Sealed> {
         self.now = now;
         if let Some((body, index)) = request {
             self.join.take(now, &self.origin, body, index, |_| true);
@@ -148,7 +148,7 @@ impl Lane {
     }
 
     /// Bodies of batches that are full.
-    pub fn closed(&mut self) -> Vec<Rope> {
+    pub fn closed(&mut self) -> Vec<Sealed> {
         self.batcher.close_due(self.now, false);
         std::iter::from_fn(|| self.batcher.take()).map(|(batch, _)| batch.body).collect()
     }

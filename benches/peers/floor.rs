@@ -30,7 +30,7 @@ use hyper_util::rt::TokioIo;
 use spandrel::join::Settings;
 use spandrel::model::Clock;
 use spandrel::queue::Budget;
-use spandrel::wire::{Detail, Limits, Rope, Signal, walk};
+use spandrel::wire::{Detail, Limits, Rope, Sealed, Signal, walk};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
@@ -161,7 +161,7 @@ impl Held {
     }
 
     /// Takes a message; returns what is to be sent on by then.
-    fn take(&mut self, message: Bytes) -> Vec<Rope> {
+    fn take(&mut self, message: Bytes) -> Vec<Sealed> {
         let walked = |detail| walk(Signal::Traces, &message, detail, &Limits::default()).unwrap();
         match self {
             Held::Messages { check, open, grew } => {
@@ -171,7 +171,7 @@ impl Held {
                 // Messages one behind the other are one message: that is how protobuf merges.
                 open.put_bytes(message);
                 *grew = true;
-                if open.len() >= BATCH { vec![std::mem::take(open)] } else { Vec::new() }
+                if open.len() >= BATCH { vec![std::mem::take(open).into()] } else { Vec::new() }
             }
             Held::Traces { lane, clock } => {
                 let index = walked(Detail::Spans);
@@ -181,13 +181,13 @@ impl Held {
     }
 
     /// What has rested for long enough.
-    fn rested(&mut self) -> Vec<Rope> {
+    fn rested(&mut self) -> Vec<Sealed> {
         match self {
             Held::Messages { open, grew, .. } => {
                 if std::mem::take(grew) || open.is_empty() {
                     Vec::new()
                 } else {
-                    vec![std::mem::take(open)]
+                    vec![std::mem::take(open).into()]
                 }
             }
             Held::Traces { lane, clock } => lane.pass(clock.now(), None),
@@ -215,7 +215,7 @@ impl Onward {
 
     fn take(&self, message: Bytes) {
         let full = self.held.borrow_mut().take(message);
-        full.into_iter().for_each(|rope| self.send(rope));
+        full.into_iter().for_each(|body| self.send(&body));
     }
 
     async fn send_rests(self: Rc<Self>) {
@@ -223,13 +223,13 @@ impl Onward {
         loop {
             tokio::time::sleep(tick).await;
             let rested = self.held.borrow_mut().rested();
-            rested.into_iter().for_each(|rope| self.send(rope));
+            rested.into_iter().for_each(|body| self.send(&body));
         }
     }
 
-    fn send(&self, rope: Rope) {
-        let bytes = u32::try_from(rope.len()).unwrap();
-        let mut pieces = VecDeque::from(rope.into_pieces());
+    fn send(&self, body: &Sealed) {
+        let bytes = u32::try_from(body.len()).unwrap();
+        let mut pieces = VecDeque::from(body.pieces().to_vec());
         pieces.push_front(Bytes::from([&[0], bytes.to_be_bytes().as_slice()].concat()));
         let address = format!("http://{}{}", self.to, Signal::Traces.grpc_path());
         let mut request = Request::post(address).body(Full::new(Pieces(pieces))).unwrap();

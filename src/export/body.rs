@@ -6,18 +6,19 @@
 use std::convert::Infallible;
 use std::io::IoSlice;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
+
+use crate::wire::Sealed;
 
 /// Bytes in pieces, read from the front. Cloning shares them all at once: every attempt sends a clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pieces {
     /// What stands before them.
     prefix: Bytes,
-    pieces: Arc<[Bytes]>,
+    body: Sealed,
     /// The first piece not yet wholly read, and how much of it is.
     at: usize,
     read: usize,
@@ -25,10 +26,9 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub fn new(mut pieces: Vec<Bytes>) -> Self {
-        pieces.retain(|piece| !piece.is_empty());
-        let left = pieces.iter().map(Bytes::len).sum();
-        Self { pieces: pieces.into(), left, ..Self::default() }
+    pub fn new(body: impl Into<Sealed>) -> Self {
+        let body = body.into();
+        Self { left: body.len(), body, ..Self::default() }
     }
 
     /// The same bytes behind a prefix.
@@ -43,7 +43,7 @@ impl Pieces {
 
     /// What is still to be read, piece by piece.
     pub fn unread(&self) -> impl Iterator<Item = &[u8]> {
-        let (first, rest) = match self.pieces.get(self.at..) {
+        let (first, rest) = match self.body.pieces().get(self.at..) {
             Some([first, rest @ ..]) => (first.get(self.read..).unwrap_or_default(), rest),
             _ => (&[][..], &[][..]),
         };
@@ -71,7 +71,7 @@ impl Buf for Pieces {
         let step = count.min(self.prefix.len());
         self.prefix.advance(step);
         count -= step;
-        while let Some(piece) = self.pieces.get(self.at) {
+        while let Some(piece) = self.body.pieces().get(self.at) {
             let step = count.min(piece.len() - self.read);
             self.read += step;
             count -= step;
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn pieces(parts: &[&'static str]) -> Pieces {
-        Pieces::new(parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect())
+        Pieces::new(parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect::<Vec<_>>())
     }
 
     #[test]

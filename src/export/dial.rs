@@ -25,17 +25,12 @@ use super::target::Target;
 use super::tls::{self, Secrets};
 use super::tunnel::{self, Proxy};
 use super::{Protocol, Settings, SetupError, Tls};
-use crate::model::{Stream, background};
+use crate::model::{Stream, background, stream};
 
 /// All addresses of a name, the TLS handshake and HTTP's together.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// One address: a black hole among several must not use up the time of the others.
 const ADDRESS_MAX: Duration = Duration::from_secs(3);
-
-const KEEP_IDLE: Duration = Duration::from_secs(10);
-const KEEP_INTERVAL: Duration = Duration::from_secs(3);
-/// Bytes unacknowledged, or probes unanswered, for this long end a connection.
-const UNHEARD_MAX: Duration = Duration::from_secs(15);
 
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_EVERY_MAX: Duration = Duration::from_secs(600);
@@ -198,7 +193,7 @@ impl Dialer {
         for address in addresses {
             match timeout_at(Instant::now() + ADDRESS_MAX, TcpStream::connect(address)).await {
                 Ok(Ok(socket)) => {
-                    tune(&socket);
+                    stream::tune(&socket);
                     return Ok(socket);
                 }
                 Ok(Err(error)) => last = DialError::connect(format!("{address}: {error}")),
@@ -255,38 +250,10 @@ fn calm_down(error: &hyper::Error, ping_every: &AtomicU64) {
     }
 }
 
-/// Kernel settings are hints: a system without one of them still has the call's own timeout.
-fn tune(socket: &TcpStream) {
-    use rustix::net::sockopt;
-    let _ = socket.set_nodelay(true);
-    let _ = sockopt::set_socket_keepalive(socket, true);
-    let _ = sockopt::set_tcp_keepidle(socket, KEEP_IDLE);
-    let _ = sockopt::set_tcp_keepintvl(socket, KEEP_INTERVAL);
-    #[cfg(target_os = "linux")]
-    let _ = sockopt::set_tcp_user_timeout(socket, UNHEARD_MAX.as_millis() as u32);
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::settings;
     use super::*;
-
-    #[tokio::test]
-    async fn f12_the_kernel_ends_connections_nobody_answers_on_within_twenty_seconds() {
-        use rustix::net::sockopt;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        tune(&socket);
-        assert!(sockopt::socket_keepalive(&socket).unwrap());
-        let idle = sockopt::tcp_keepidle(&socket).unwrap();
-        #[cfg(target_os = "linux")]
-        {
-            // It bounds both unacknowledged bytes and unanswered probes (tcp(7)).
-            let unheard = Duration::from_millis(sockopt::tcp_user_timeout(&socket).unwrap().into());
-            assert!(unheard <= Duration::from_secs(20) && idle <= unheard, "{idle:?}, {unheard:?}");
-        }
-        assert!(idle + sockopt::tcp_keepintvl(&socket).unwrap() <= Duration::from_secs(20));
-    }
 
     #[tokio::test]
     async fn f21_an_upstream_that_finds_pings_too_many_gets_half_as_many() {

@@ -335,7 +335,7 @@ impl Fleet {
     ) -> Result<Vec<(SocketAddr, Part)>, SocketAddr> {
         match (self.senders.len(), batch.signal) {
             (0 | 1, _) | (_, Signal::Metrics | Signal::Profiles) => Err(anybody),
-            _ => divide::by_place(batch.signal, &batch.body.clone().into_bytes(), anybody, owner),
+            _ => divide::by_place(batch.signal, &batch.body.to_bytes(), anybody, owner),
         }
     }
 

@@ -212,7 +212,7 @@ impl Upstream {
         paid.get_or_insert_with(|| batch.reservation.another(batch.body.len() * 2));
         let (signal, body) = (batch.signal, whole.body.clone());
         let parts = apart(move || {
-            let body = body.into_bytes();
+            let body = body.to_bytes();
             match cut {
                 Cut::InTwo => divide::in_two(signal, &body).map(Vec::from),
                 Cut::ToFit(room) => divide::to_fit(signal, &body, room),
@@ -350,12 +350,11 @@ impl Upstream {
 
     /// Makes a request ready to be sent, once for all attempts.
     async fn pack(&self, batch: &Batch, part: &Part) -> Result<Parcel, Loss> {
-        let body = part.body.clone();
         let message = match self.settings.protocol {
-            Protocol::Grpc | Protocol::HttpProtobuf => Pieces::new(body.into_pieces()),
+            Protocol::Grpc | Protocol::HttpProtobuf => Pieces::new(part.body.clone()),
             Protocol::HttpJson => {
-                let signal = batch.signal;
-                let json = apart(move || json::from_protobuf(signal, &body.into_bytes())).await;
+                let (signal, body) = (batch.signal, part.body.clone());
+                let json = apart(move || json::from_protobuf(signal, &body.to_bytes())).await;
                 Pieces::new(vec![json.map_err(|_| Loss::Fault)?.into()])
             }
         };

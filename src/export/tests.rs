@@ -97,7 +97,7 @@ impl Exporter {
             signal: Signal::Traces,
             origin,
             to: Destination::of(0),
-            body: rope,
+            body: rope.into(),
             items,
             notes: items * self.notes_each,
             opened: Time(0),

@@ -19,7 +19,8 @@ use crate::semantics::context::{Builder, Said, encodes_metadata};
 use crate::semantics::roots::Mend;
 use crate::semantics::{SPAN_ATTRIBUTES, display_name, facts};
 use crate::wire::index::Range;
-use crate::wire::{TraceId, noted, rope};
+use crate::wire::noted;
+use crate::wire::{TraceId, rope};
 
 /// Facts about a trace, as its own spans state them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -425,7 +426,8 @@ fn context(trace: &Trace, root: Option<&Record>, release_key: &str) -> Context {
 fn own_context(trace: &Trace, root: &Record, release_key: &str) -> Context {
     let Some((resource, _)) = trace.blocks.get(root.block as usize) else { return Context::default() };
     // A release key of the user's own is not among what the walk marks.
-    let may_say = root.marks.has(Marks::NOTED) || !noted::begins(release_key.as_bytes());
+    let may_say =
+        root.marks.has(Marks::NOTED) || !noted::of(release_key.as_bytes()).has(noted::Noted::SOUGHT);
     let span = if may_say { trace.body(root.place) } else { &[] };
     let (span, resource) = (facts(span, SPAN_ATTRIBUTES, release_key), resource.facts());
     Context {

@@ -22,6 +22,7 @@ use crate::model::{Repairs, TenantKey, Time};
 use crate::semantics::claims::{Claims, Has};
 use crate::semantics::roots;
 use crate::wire::block::gap_before;
+use crate::wire::noted::Noted;
 use crate::wire::walk::{Range, SpanEntry};
 use crate::wire::{SpanId, TraceId};
 
@@ -102,8 +103,13 @@ impl Record {
         self.marks.has(Marks::READ).then_some(self.has)
     }
 
-    /// Reads the span for what it claims: its bytes have just been walked, and will have gone cold when it leaves.
-    fn read(&mut self, body: &[u8]) {
+    /// Reads the span for what it claims, if it may: its bytes have just been walked, and will have gone cold when it
+    /// leaves.
+    fn read(&mut self, noted: Noted, body: &[u8]) {
+        if !noted.has(Noted::CLAIM) {
+            (self.has, self.marks) = (Has::told(noted), self.marks.with(Marks::READ));
+            return;
+        }
         let claims = Claims::of(body);
         let more = if claims.is_nothing() { Marks::READ } else { Marks::READ.with(Marks::CLAIMS) };
         (self.has, self.marks) = (claims.has, self.marks.with(more));
@@ -121,7 +127,7 @@ impl Marks {
     pub const ENTRY: Self = Self(4);
     /// Came without credentials.
     pub const NOBODYS: Self = Self(8);
-    /// It may claim something of its trace (`wire::noted`).
+    /// It has attributes that are looked for (`wire::noted`).
     pub const NOTED: Self = Self(16);
     /// It was read for what it claims …
     pub const READ: Self = Self(32);
@@ -139,7 +145,7 @@ impl Marks {
             bit(entry.ended, Self::ENDED)
                 | bit(entry.zero_parent, Self::ZERO_PARENT)
                 | bit(enters, Self::ENTRY)
-                | bit(entry.noted, Self::NOTED),
+                | bit(entry.noted.has(Noted::SOUGHT), Self::NOTED),
         )
     }
 
@@ -374,8 +380,8 @@ impl Trace {
             self.repairs.duplicates += 1;
             return;
         }
-        if incoming.context && entry.noted {
-            record.read(body);
+        if incoming.context {
+            record.read(entry.noted, body);
         }
         self.marks = self.marks.with(record.marks);
         let known = if self.id_bits & id_bit(entry.span) == 0 { None } else { self.find(entry.span) };

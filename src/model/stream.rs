@@ -8,8 +8,15 @@ use std::fmt;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+const KEEP_IDLE: Duration = Duration::from_secs(10);
+const KEEP_INTERVAL: Duration = Duration::from_secs(3);
+/// Bytes unacknowledged, or probes unanswered, for this long end a connection.
+const UNHEARD_MAX: Duration = Duration::from_secs(15);
 
 /// What can carry one.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -60,5 +67,39 @@ impl AsyncWrite for Stream {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+/// Small writes go at once, and the kernel ends a connection whose other end is gone. All of it is a hint: a system
+/// without one of them still has the timeouts of calls and of silence.
+pub fn tune(socket: &TcpStream) {
+    use rustix::net::sockopt;
+    let _ = socket.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(socket, true);
+    let _ = sockopt::set_tcp_keepidle(socket, KEEP_IDLE);
+    let _ = sockopt::set_tcp_keepintvl(socket, KEEP_INTERVAL);
+    #[cfg(target_os = "linux")]
+    let _ = sockopt::set_tcp_user_timeout(socket, UNHEARD_MAX.as_millis() as u32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn f12_the_kernel_ends_connections_nobody_answers_on_within_twenty_seconds() {
+        use rustix::net::sockopt;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tune(&socket);
+        assert!(sockopt::socket_keepalive(&socket).unwrap());
+        let idle = sockopt::tcp_keepidle(&socket).unwrap();
+        #[cfg(target_os = "linux")]
+        {
+            // It bounds both unacknowledged bytes and unanswered probes (tcp(7)).
+            let unheard = Duration::from_millis(sockopt::tcp_user_timeout(&socket).unwrap().into());
+            assert!(unheard <= Duration::from_secs(20) && idle <= unheard, "{idle:?}, {unheard:?}");
+        }
+        assert!(idle + sockopt::tcp_keepintvl(&socket).unwrap() <= Duration::from_secs(20));
     }
 }

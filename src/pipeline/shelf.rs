@@ -203,7 +203,7 @@ mod tests {
     use super::*;
     use crate::model::{Origin, Time};
     use crate::queue::Budget;
-    use crate::wire::Rope;
+    use crate::wire::Sealed;
 
     /// Upstreams that take these signals, and whether they are defaults; each has room for so many batches.
     fn shelf(upstreams: &[(Signals, bool)], room: usize) -> (Shelf, Vec<Outlet>, Meters) {
@@ -220,7 +220,7 @@ mod tests {
 
     fn batch(signal: Signal, to: Destination, items: u64) -> Batch {
         let reservation = Budget::new(usize::MAX).reserve(0);
-        let (origin, body) = (Origin::anonymous(), Rope::default());
+        let (origin, body) = (Origin::anonymous(), Sealed::default());
         Batch { signal, origin, to, body, items, notes: 0, opened: Time::default(), reservation }
     }
 

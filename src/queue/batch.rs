@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Reservation;
 use crate::model::{Destination, Origin, Time};
-use crate::wire::{Rope, Signal};
+use crate::wire::{Sealed, Signal};
 
 /// One finished batch, shared by every upstream it goes to; its bytes are freed with the last.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Batch {
     /// The upstreams it goes to, of those that take its signal.
     pub to: Destination,
     /// An export request, uncompressed protobuf.
-    pub body: Rope,
+    pub body: Sealed,
     /// Items this batch settles: those in `body`, plus duplicates collapsed into them.
     pub items: u64,
     /// Log records that settle with it, because no upstream takes them otherwise: they are events of its spans.

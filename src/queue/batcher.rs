@@ -16,7 +16,7 @@ use super::{Batch, Budget};
 use crate::join::{LeavingSpan, SpanBytes, Stretch, StretchBytes};
 use crate::model::{Destination, Origin, Time};
 use crate::wire::block::{self, BlockHead, ScopeBlock};
-use crate::wire::{Rope, Signal};
+use crate::wire::{Rope, Sealed, Signal};
 
 /// When a batch is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,8 @@ impl Batcher {
     pub fn add_whole(&mut self, now: Time, signal: Signal, way: Way<'_>, body: Rope, items: u64) {
         let reservation = self.budget.reserve(body.len());
         let (origin, to) = (way.origin.clone(), way.to);
-        let batch = Batch { signal, origin, to, body, items, notes: 0, opened: now, reservation };
+        let batch =
+            Batch { signal, origin, to, body: body.into(), items, notes: 0, opened: now, reservation };
         self.closed.push_back((batch, Closed::Size));
     }
 
@@ -259,14 +260,12 @@ impl Open {
         place
     }
 
-    fn into_body(self) -> Rope {
+    fn into_body(self) -> Sealed {
         let mut body = self.rope;
         self.resources
             .into_iter()
             .for_each(|(head, scopes)| block::write_resource_block(&head, scopes, &mut body));
-        // Every upstream clones it.
-        body.seal();
-        body
+        body.into()
     }
 }
 
@@ -392,7 +391,7 @@ mod tests {
     }
 
     fn read(batch: Batch) -> Vec<Vec<(String, Vec<String>)>> {
-        let request = ExportTraceServiceRequest::decode(batch.body.into_bytes()).unwrap();
+        let request = ExportTraceServiceRequest::decode(batch.body.to_bytes()).unwrap();
         let names = |scope: ScopeSpans| {
             let spans = scope.spans.into_iter().map(|span| span.name).collect();
             (scope.scope.unwrap_or_default().name, spans)

@@ -124,7 +124,7 @@ mod tests {
             signal: Signal::Traces,
             origin,
             to: Destination::of(0),
-            body,
+            body: body.into(),
             items: 1,
             notes: 0,
             opened: Time::default(),

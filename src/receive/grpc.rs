@@ -8,8 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use http_body::Body;
 
 use super::admit::{Gate, Parcel};
@@ -19,6 +19,9 @@ use super::refusal::{Refusal, quoted};
 use crate::queue::Reservation;
 use crate::wire::Signal;
 use crate::wire::reply::Encoding;
+
+static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+static TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Service "Health", method "Check" (`grpc.health.v1`).
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -94,14 +97,14 @@ fn service_name(message: &[u8]) -> &[u8] {
 }
 
 fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
-    let Some(name) = headers.get("grpc-encoding") else { return Ok(Coding::Identity) };
+    let Some(name) = headers.get(&ENCODING) else { return Ok(Coding::Identity) };
     Coding::of(name.as_bytes())
         .ok_or_else(|| Refusal::Coding(quoted(&String::from_utf8_lossy(name.as_bytes()))))
 }
 
 /// `grpc-timeout`: up to eight digits and a unit. One that can not be read sets no deadline.
 pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let (unit, digits) = headers.get("grpc-timeout")?.as_bytes().split_last()?;
+    let (unit, digits) = headers.get(&TIMEOUT)?.as_bytes().split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -223,7 +226,7 @@ mod tests {
     fn a_timeout_is_digits_and_a_unit() {
         let read = |text: &'static str| {
             let value = http::HeaderValue::from_static(text);
-            timeout(&HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), value)]))
+            timeout(&HeaderMap::from_iter([(TIMEOUT.clone(), value)]))
         };
         assert_eq!(read("10S"), Some(Duration::from_secs(10)));
         assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));

@@ -29,7 +29,7 @@ use super::listen::{Bound, Listener, Socket};
 use super::origins::Origins;
 use super::watch::{Patience, Turns, Watch, Watched};
 use super::{Age, Inner, Settings, Timeouts, descriptors};
-use crate::model::stream::{Io, Stream};
+use crate::model::stream::{self, Io, Stream};
 use crate::model::{Clock, Origin, Time};
 
 /// What is in flight when we stop may finish within this.
@@ -87,7 +87,6 @@ fn protocol() -> Builder<TokioExecutor> {
         .max_headers(100);
     builder
         .http2()
-        .timer(TokioTimer::new())
         .max_concurrent_streams(256)
         .max_header_list_size(16 * 1024)
         // A request of a hundred spans arrives in one piece (38 KB), not in three.
@@ -96,9 +95,8 @@ fn protocol() -> Builder<TokioExecutor> {
         .initial_connection_window_size(2 << 20)
         .max_send_buf_size(64 * 1024)
         .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(1024)
-        .keep_alive_interval(Duration::from_secs(120))
-        .keep_alive_timeout(Duration::from_secs(20));
+        // No pings: the kernel knows of peers that are gone, and asking it costs nothing for each frame.
+        .max_local_error_reset_streams(1024);
     builder
 }
 
@@ -180,8 +178,7 @@ impl Server {
             let _open = Open::new(meters.connections.clone());
             match socket {
                 Socket::Tcp(socket, from) => {
-                    // Replies are small and awaited; if the system refuses, they are a little later.
-                    let _ = socket.set_nodelay(true);
+                    stream::tune(&socket);
                     match &self.doors.tls {
                         None => self.converse(socket, Some(from)).await,
                         // Boxed: those without TLS should not be as large as those with it.

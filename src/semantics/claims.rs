@@ -6,6 +6,7 @@
 //! span that has no other still lacks the property as far as a server can see.
 
 use crate::wire::attr::{Attr, Value, messages};
+use crate::wire::noted::{self, Noted};
 
 use super::{SPAN_ATTRIBUTES, tags};
 
@@ -43,6 +44,11 @@ impl Has {
     pub const LATE: Self = Self(1 << 11);
     /// Something about tokens or cost.
     pub const USAGE: Self = Self(1 << 12);
+
+    /// What the keys of a span's attributes tell by themselves.
+    pub fn told(noted: Noted) -> Self {
+        if noted.has(Noted::USAGE) { Self::USAGE } else { Self::NONE }
+    }
 
     pub fn has(self, fact: Self) -> bool {
         self.0 & fact.0 != 0
@@ -189,7 +195,9 @@ impl<'a> Claims<'a> {
 
     fn read(&mut self, key: &[u8], key_value: &'a [u8]) {
         // Most keys of most spans are told apart here.
-        if !crate::wire::noted::begins(key) {
+        let noted = noted::of(key);
+        self.note(Has::told(noted));
+        if !noted.has(Noted::CLAIM) {
             return;
         }
         let value = || Attr::of(key_value).value;
@@ -198,15 +206,11 @@ impl<'a> Claims<'a> {
                 self.note(if key == AS_ROOT { Has::AS_ROOT } else { Has::APP_ROOT });
             }
             b"spandrel.late" => self.note(Has::LATE),
-            _ if is_usage(key) => self.note(Has::USAGE),
             _ => self.claim(key, value),
         }
     }
 
     fn claim(&mut self, key: &[u8], value: impl Fn() -> Value<'a>) {
-        if is_of_the_span_alone(key) {
-            return;
-        }
         for which in Text::ALL {
             let (keys, read) = which.keys();
             let Some(rank) = keys.iter().position(|wanted| wanted.as_bytes() == key) else { continue };
@@ -252,25 +256,10 @@ fn metadata_key(key: &str) -> Option<&str> {
     (!bare.is_empty() && !bare.starts_with("langfuse_")).then_some(bare)
 }
 
-/// Most of what a call to a model has: none of it is compared with what speaks for a trace.
-fn is_of_the_span_alone(key: &[u8]) -> bool {
-    key.strip_prefix(b"langfuse.observation.").is_some_and(|rest| !rest.starts_with(b"metadata."))
-}
-
-fn is_usage(key: &[u8]) -> bool {
-    let begins = |with: &[u8]| key.starts_with(with);
-    begins(b"gen_ai.usage.")
-        || begins(b"llm.token_count.")
-        || begins(b"llm.cost.")
-        || begins(b"llm.usage.")
-        || matches!(key, b"langfuse.observation.usage_details" | b"langfuse.observation.cost_details")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{environment, release};
     use super::*;
-    use crate::wire::noted;
 
     fn span(pairs: &[(&str, Value<'_>)]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -287,7 +276,7 @@ mod tests {
         let all = texts.chain(TAG_KEYS).chain(marks).chain([METADATA, METADATA_SHORT, "spandrel.late"]);
         let facts = environment::KEYS.into_iter().chain(release::keys(release::SERVICE_VERSION));
         for key in all.chain(facts) {
-            assert!(noted::begins(key.as_bytes()) && !is_of_the_span_alone(key.as_bytes()), "{key}");
+            assert!(noted::of(key.as_bytes()).has(Noted::CLAIM), "{key}");
         }
     }
 

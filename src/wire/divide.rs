@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::block::{self, BlockHead, ScopeBlock};
 use super::index::{Index, SpanEntry};
 use super::record::RecordView;
-use super::{Detail, Limits, Rope, Signal, TraceId, split, walk};
+use super::{Detail, Limits, Rope, Sealed, Signal, TraceId, split, walk};
 
 /// Room the tag and length of a resource block take, at most.
 const BLOCK_OVERHEAD: usize = 12;
@@ -23,7 +23,7 @@ const BLOCK_OVERHEAD: usize = 12;
 /// A request of its own, with some of the items of the one it was part of.
 #[derive(Clone, Debug, Default)]
 pub struct Part {
-    pub body: Rope,
+    pub body: Sealed,
     /// Spans, log records or data points in it.
     pub items: u64,
 }
@@ -190,20 +190,20 @@ impl<'a> Request<'a> {
             let Some(trace) = record.trace() else { return else_to };
             *known.entry(trace).or_insert_with(|| place(trace, record.time()))
         };
-        let mut parts: Vec<(P, Part)> = Vec::new();
+        let mut parts: Vec<(P, Rope, u64)> = Vec::new();
         for entry in &self.index.resources {
             let head = BlockHead::of(self.body, &self.index, &entry.head);
             for (to, scopes, items) in split::scopes_by(entry.block.of(self.body), &mut to) {
-                let at = parts.iter().position(|(known, _)| *known == to).unwrap_or_else(|| {
-                    parts.push((to, Part::default()));
+                let at = parts.iter().position(|(known, ..)| *known == to).unwrap_or_else(|| {
+                    parts.push((to, Rope::default(), 0));
                     parts.len() - 1
                 });
-                let part = &mut parts[at].1;
-                block::write_resource_block(&head, scopes, &mut part.body);
-                part.items += items;
+                let (_, body, sum) = &mut parts[at];
+                block::write_resource_block(&head, scopes, body);
+                *sum += items;
             }
         }
-        parts
+        parts.into_iter().map(|(to, body, items)| (to, Part { body: body.into(), items })).collect()
     }
 
     fn part(&self, units: &[Unit]) -> Part {
@@ -217,12 +217,12 @@ impl<'a> Request<'a> {
     }
 
     fn part_of_blocks(&self, members: &[u32]) -> Part {
-        let mut part = Part::default();
+        let (mut body, mut items) = (Rope::default(), 0);
         for entry in members.iter().filter_map(|&number| self.index.resources.get(number as usize)) {
-            block::put_block(self.body, entry.block, &mut part.body);
-            part.items += u64::from(entry.items);
+            block::put_block(self.body, entry.block, &mut body);
+            items += u64::from(entry.items);
         }
-        part
+        Part { body: body.into(), items }
     }
 
     /// Spans in the order of the request, under the heads they had.
@@ -234,7 +234,7 @@ impl<'a> Request<'a> {
             let scopes = same.chunk_by(|a, b| a.scope == b.scope).map(|spans| self.scope(spans)).collect();
             block::write_resource_block(&self.resource_head(same[0]), scopes, &mut body);
         }
-        Part { body, items: spans.len() as u64 }
+        Part { body: body.into(), items: spans.len() as u64 }
     }
 
     fn scope(&self, spans: &[&SpanEntry]) -> ScopeBlock {
@@ -247,7 +247,7 @@ impl<'a> Request<'a> {
 
     /// A unit larger than `room`, between its items.
     fn cut(&self, unit: &Unit, room: usize, parts: &mut Vec<Part>) {
-        let alone = self.part(std::slice::from_ref(unit)).body.into_bytes();
+        let alone = self.part(std::slice::from_ref(unit)).body.to_bytes();
         let Ok(index) = walk(self.signal, &alone, Detail::Blocks, &Limits::default()) else { return };
         for entry in &index.resources {
             let head = BlockHead::of(&alone, &index, &entry.head);
@@ -255,7 +255,7 @@ impl<'a> Request<'a> {
             split::parts(self.signal, &alone, entry.block, room, |part| {
                 let mut body = Rope::default();
                 block::write_resource_block(&head, part.scopes, &mut body);
-                parts.push(Part { body, items: part.items });
+                parts.push(Part { body: body.into(), items: part.items });
             });
         }
     }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use ahash::RandomState;
 
+use super::noted::Noted;
 use super::{Fault, SpanId, TraceId};
 
 /// Bounds a walk keeps to.
@@ -95,8 +96,8 @@ pub struct SpanEntry {
     pub zero_parent: bool,
     /// `end_time_unix_nano` is present and not zero.
     pub ended: bool,
-    /// It may have an attribute that layers above look for ([`super::noted`]).
-    pub noted: bool,
+    /// What its attributes' keys tell layers above.
+    pub noted: Noted,
     /// `start_time_unix_nano`, 0 when absent: the join orders siblings by it.
     pub start: u64,
 }

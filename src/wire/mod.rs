@@ -36,6 +36,6 @@ pub mod walk;
 pub use check::strindex_seen;
 pub use error::{Fault, Malformed};
 pub use ids::{SpanId, TraceId};
-pub use rope::Rope;
+pub use rope::{Rope, Sealed};
 pub use signal::{Signal, Signals};
 pub use walk::{Detail, Index, Limits, walk};

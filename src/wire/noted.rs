@@ -2,7 +2,7 @@
 //! spans that have one, and indexes the log records, so that nobody need read the others again.
 //!
 //! What the keys mean is `semantics`' affair; a test there says that each of them begins like one of
-//! these. The one surprise: it is a hint. A span that is marked may have none of them.
+//! these. The one surprise: all but what is said of usage is a hint. A span that is marked may have none of them.
 
 use super::attr::{Attr, Value};
 
@@ -63,29 +63,79 @@ const fn bit(start: u32) -> u64 {
     1 << (start.wrapping_mul(0x9e37_79b1) >> 26)
 }
 
-/// Whether `key` begins like one that matters.
-#[inline(always)]
-pub fn begins(key: &[u8]) -> bool {
-    key.first_chunk().is_some_and(|start| {
-        let start = u32::from_le_bytes(*start);
-        BITS & bit(start) != 0 && matters(start, key)
-    })
+/// What keys tell of the attributes they name, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noted(u8);
+
+impl Noted {
+    pub const NOTHING: Self = Self(0);
+    /// Layers above may look for one of them.
+    pub const SOUGHT: Self = Self(1);
+    /// One of them may claim something of the whole trace.
+    pub const CLAIM: Self = Self(1 | 1 << 1);
+    /// One of them is about tokens or cost.
+    pub const USAGE: Self = Self(1 | 1 << 2);
+
+    pub fn has(self, what: Self) -> bool {
+        self.0 & what.0 == what.0
+    }
+
+    #[inline(always)]
+    pub fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
 }
 
-#[inline(never)]
-fn matters(start: u32, key: &[u8]) -> bool {
-    match start {
-        // Every HTTP span says `user_agent.original` and `server.address`.
-        USER => key.get(4) == Some(&b'.'),
-        SERVICE => key.get(4) == Some(&b'i'),
-        _ => STARTS.contains(&start),
-    }
+/// What `key` tells of its attribute by how it begins.
+#[inline(always)]
+pub fn of(key: &[u8]) -> Noted {
+    if may_matter(key) { told(key) } else { Noted::NOTHING }
 }
 
 /// The same of a KeyValue's body with the key in front, as encoders write it.
 #[inline(always)]
-pub fn begins_plain(key_value: &[u8]) -> bool {
-    key_value.get(2..).is_some_and(begins)
+pub fn of_plain(key_value: &[u8]) -> Noted {
+    if key_value.get(2..).is_some_and(may_matter) { told(Attr::key_of(key_value)) } else { Noted::NOTHING }
+}
+
+#[inline(always)]
+fn may_matter(key: &[u8]) -> bool {
+    key.first_chunk().is_some_and(|start| BITS & bit(u32::from_le_bytes(*start)) != 0)
+}
+
+#[inline(never)]
+fn told(key: &[u8]) -> Noted {
+    let Some(start) = key.first_chunk().map(|start| u32::from_le_bytes(*start)) else {
+        return Noted::NOTHING;
+    };
+    match start {
+        // Every HTTP span says `user_agent.original` and `server.address`.
+        USER if key.get(4) != Some(&b'.') => Noted::NOTHING,
+        SERVICE if key.get(4) != Some(&b'i') => Noted::NOTHING,
+        // Most of what a call to a model says is of the call alone.
+        LANGFUSE | GEN_AI | LLM if is_usage(key) => Noted::USAGE,
+        LANGFUSE if is_of_the_span_alone(key) => Noted::SOUGHT,
+        GEN_AI if key != CONVERSATION => Noted::SOUGHT,
+        LLM | OPENINFERENCE => Noted::SOUGHT,
+        _ if STARTS.contains(&start) => Noted::CLAIM,
+        _ => Noted::NOTHING,
+    }
+}
+
+/// The one attribute of GenAI's that speaks for more than its span.
+const CONVERSATION: &[u8] = b"gen_ai.conversation.id";
+
+fn is_usage(key: &[u8]) -> bool {
+    let begins = |with: &[u8]| key.starts_with(with);
+    begins(b"gen_ai.usage.")
+        || begins(b"llm.token_count.")
+        || begins(b"llm.cost.")
+        || begins(b"llm.usage.")
+        || matches!(key, b"langfuse.observation.usage_details" | b"langfuse.observation.cost_details")
+}
+
+fn is_of_the_span_alone(key: &[u8]) -> bool {
+    key.strip_prefix(b"langfuse.observation.").is_some_and(|rest| !rest.starts_with(b"metadata."))
 }
 
 /// How the names of events begin that are part of what a span says: all of OpenTelemetry's GenAI events, those
@@ -122,18 +172,34 @@ mod tests {
 
     #[test]
     fn keys_are_told_by_their_beginnings() {
-        for key in
-            ["langfuse.trace.name", "user.id", "gen_ai.usage.input_tokens", "tag.tags", "service.version"]
-        {
-            assert!(begins(key.as_bytes()), "{key}");
+        let cases = [
+            (Noted::CLAIM, &["langfuse.trace.name", "user.id", "tag.tags", "service.version"][..]),
+            (Noted::CLAIM, &["langfuse.observation.metadata.langfuse_user_id", "gen_ai.conversation.id"]),
+            (
+                Noted::USAGE,
+                &["gen_ai.usage.input_tokens", "llm.token_count.prompt", "llm.usage.total_tokens"],
+            ),
+            (Noted::USAGE, &["langfuse.observation.usage_details", "langfuse.observation.cost_details"]),
+            (Noted::SOUGHT, &["langfuse.observation.input", "gen_ai.response.id", "openinference.span.kind"]),
+            (Noted::NOTHING, &["", "url", "http.request.method", "server.address", "user_agent.original"]),
+            (Noted::NOTHING, &["user", "Langfuse.x"]),
+        ];
+        for (expect, keys) in cases {
+            keys.iter().for_each(|key| assert_eq!(of(key.as_bytes()), expect, "{key}"));
         }
-        for key in
-            ["", "url", "http.request.method", "server.address", "user_agent.original", "user", "Langfuse.x"]
-        {
-            assert!(!begins(key.as_bytes()), "{key}");
-        }
-        assert!(begins_plain(b"\x0a\x07user.id\x12\x03\x0a\x01x"));
-        assert!(!begins_plain(b"\x0a"));
+        assert_eq!(of_plain(b"\x0a\x07user.id\x12\x03\x0a\x01x"), Noted::CLAIM);
+        assert_eq!(of_plain(b"\x0a\x04user\x12\x03\x0a\x01."), Noted::NOTHING);
+        assert_eq!(of_plain(b"\x0a"), Noted::NOTHING);
+    }
+
+    #[test]
+    fn what_is_told_of_several_is_told_of_all_together() {
+        let mut all = Noted::USAGE;
+        all.add(Noted::NOTHING);
+        assert!(all.has(Noted::SOUGHT) && all.has(Noted::USAGE) && !all.has(Noted::CLAIM));
+        all.add(Noted::CLAIM);
+        assert!(all.has(Noted::USAGE) && all.has(Noted::CLAIM));
+        assert!(!Noted::NOTHING.has(Noted::SOUGHT) && !Noted::SOUGHT.has(Noted::CLAIM));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! (`check`): they decide, this only spares asking them. Measured: 2,870 -> 1,340 instructions a span.
 
 use super::index::SpanEntry;
-use super::{SpanId, TraceId, noted, utf8, varint};
+use super::noted::{self, Noted};
+use super::{SpanId, TraceId, utf8, varint};
 
 /// The tag of a Span's attributes.
 pub const ATTRIBUTE: u8 = 0x4a;
@@ -80,10 +81,10 @@ pub fn span_end(rest: &mut &[u8], entry: &mut SpanEntry) -> bool {
 
 /// Takes the attributes of a Span off the front as far as they are plain; at least one, or nothing has changed.
 #[inline(always)]
-pub fn attributes(rest: &mut &[u8], noted: &mut bool) -> bool {
+pub fn attributes(rest: &mut &[u8], noted: &mut Noted) -> bool {
     let before = rest.len();
     while let Some((attribute, tail)) = attribute(rest) {
-        *noted |= noted::begins_plain(attribute);
+        noted.add(noted::of_plain(attribute));
         *rest = tail;
     }
     rest.len() < before

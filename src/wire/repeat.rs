@@ -9,6 +9,7 @@
 //! nothing.
 
 use super::index::SpanEntry;
+use super::noted::Noted;
 use super::plain::Layout;
 
 /// Spans that are remembered, two to the power of this.
@@ -28,7 +29,7 @@ pub struct Known<'a> {
     /// What the index keeps of it.
     pub name_key: u64,
     pub flags: u32,
-    pub noted: bool,
+    pub noted: Noted,
 }
 
 impl<'a> Repeats<'a> {

@@ -4,6 +4,8 @@
 //! the last of them wait as a [`Run`], neither copied nor shared. Some runs wait side by side: where the spans of a trace
 //! came in several requests, each of these goes on with the next trace.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use super::index::Range;
@@ -199,8 +201,8 @@ impl Rope {
         }
     }
 
-    /// Makes every byte a shared piece, so that clones copy nothing.
-    pub fn seal(&mut self) {
+    /// Makes every byte a piece.
+    fn seal(&mut self) {
         self.settle();
         self.seal_tail();
     }
@@ -226,6 +228,50 @@ impl Rope {
         let mut whole = BytesMut::with_capacity(len);
         pieces.iter().for_each(|p| whole.extend_from_slice(p));
         whole.freeze()
+    }
+}
+
+/// A rope that nothing is added to any more. Clones share all its pieces at once, so each of them is counted but once,
+/// however many send them however often.
+#[derive(Clone, Debug, Default)]
+pub struct Sealed {
+    pieces: Arc<[Bytes]>,
+    len: usize,
+}
+
+impl Sealed {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All of it, in order; none is empty.
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.pieces
+    }
+
+    /// One contiguous buffer; free of copies when there is one piece.
+    pub fn to_bytes(&self) -> Bytes {
+        match &*self.pieces {
+            [whole] => whole.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
+}
+
+impl From<Rope> for Sealed {
+    fn from(rope: Rope) -> Self {
+        rope.into_pieces().into()
+    }
+}
+
+impl From<Vec<Bytes>> for Sealed {
+    fn from(mut pieces: Vec<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        Self { len: pieces.iter().map(Bytes::len).sum(), pieces: pieces.into() }
     }
 }
 
@@ -324,6 +370,20 @@ mod tests {
         assert_eq!(rope.len(), 300 * 102);
         let kept = whole.as_ptr_range();
         assert!(rope.into_pieces().iter().all(|piece| !kept.contains(&piece.as_ptr())));
+    }
+
+    #[test]
+    fn what_is_sealed_is_what_was_laid_down_and_clones_share_it() {
+        let mut rope = Rope::default();
+        rope.put(b"head");
+        rope.put_bytes(vec![7; KEEP_SLICE_MIN].into());
+        let sealed = Sealed::from(rope);
+        assert_eq!((sealed.pieces().len(), sealed.len()), (2, 4 + KEEP_SLICE_MIN));
+        assert_eq!(sealed.to_bytes(), [&b"head"[..], &[7; KEEP_SLICE_MIN]].concat());
+        assert_eq!(sealed.clone().pieces().as_ptr(), sealed.pieces().as_ptr());
+        let whole = Bytes::from_static(b"whole");
+        assert_eq!(Sealed::from(vec![whole.clone(), Bytes::new()]).to_bytes().as_ptr(), whole.as_ptr());
+        assert!(Sealed::from(Rope::default()).is_empty());
     }
 
     #[test]

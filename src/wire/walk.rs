@@ -12,11 +12,12 @@
 use super::attr::Attr;
 use super::check::{self, Broken};
 use super::fields::{self, Payload, between};
+use super::noted::{self, Noted};
 use super::plain::{self, Layout};
 use super::record::RecordView;
 use super::repeat::{Known, Repeats};
 use super::schema::{self, Table};
-use super::{Fault, Malformed, Signal, SpanId, TraceId, index, noted, utf8};
+use super::{Fault, Malformed, Signal, SpanId, TraceId, index, utf8};
 
 pub use super::index::{
     Detail, Head, Index, Limits, NoteEntry, Range, Refused, ResourceEntry, ScopeEntry, SpanEntry,
@@ -300,7 +301,7 @@ impl<'a> Walker<'a> {
             start: layout.start,
             zero_parent: layout.parent.is_some_and(|parent| parent.is_none()),
             ended: layout.ended,
-            noted: false,
+            noted: Noted::NOTHING,
         }
     }
 
@@ -336,7 +337,7 @@ impl<'a> Walker<'a> {
                 (6, Payload::Varint(kind)) => entry.kind = u8::try_from(kind).unwrap_or(0),
                 (7, Payload::Fixed64(time)) => entry.start = time,
                 (8, Payload::Fixed64(time)) => entry.ended = time != 0,
-                (9, Payload::Len(attribute)) => entry.noted |= noted::begins(Attr::key_of(attribute)),
+                (9, Payload::Len(attribute)) => entry.noted.add(noted::of(Attr::key_of(attribute))),
                 (16, Payload::Fixed32(flags)) => entry.flags = flags,
                 _ => {}
             }

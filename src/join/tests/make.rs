@@ -14,6 +14,7 @@ use crate::model::{Origin, Reason, Repairs, TenantKey, Time};
 use crate::semantics::context::Said;
 use crate::semantics::roots::Mend;
 use crate::wire::index::name_key;
+use crate::wire::noted::Noted;
 use crate::wire::walk::{Head, Range, ResourceEntry, ScopeEntry, SpanEntry};
 use crate::wire::{Index, SpanId, TraceId};
 
@@ -178,7 +179,7 @@ pub fn request(spans: &[Span]) -> (Bytes, Index) {
             kind: span.kind,
             zero_parent: span.zero_parent,
             ended: span.end != 0,
-            noted: true,
+            noted: Noted::CLAIM,
             start: span.start,
         });
         index.items += 1;

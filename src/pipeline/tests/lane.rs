@@ -104,9 +104,7 @@ impl Lane {
 
     /// What has gone out since it was last asked.
     pub fn sent(&self) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| self.outbox.try_take())
-            .map(|batch| batch.body.clone().into_bytes().to_vec())
-            .collect()
+        std::iter::from_fn(|| self.outbox.try_take()).map(|batch| batch.body.to_bytes().to_vec()).collect()
     }
 }
 

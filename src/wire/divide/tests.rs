@@ -66,7 +66,7 @@ fn checked(whole: &Bytes, parts: Vec<Part>) -> Vec<Bytes> {
     let bodies: Vec<Bytes> = parts
         .into_iter()
         .map(|part| {
-            let body = part.body.into_bytes();
+            let body = part.body.to_bytes();
             let held = spans(&body);
             assert_eq!(held.len() as u64, part.items, "a part counts what it holds");
             assert!(part.items > 0, "no part is empty");
@@ -176,7 +176,7 @@ fn each_trace_goes_to_its_place_and_the_place_is_asked_once_with_the_earliest_st
     let parts = parts.unwrap();
     let mut all = Spans::new();
     for (place, part) in parts {
-        let body = part.body.into_bytes();
+        let body = part.body.to_bytes();
         assert!(traces_of(&body).iter().all(|trace| trace % 2 == place));
         let spans = spans(&body);
         assert_eq!(part.items, spans.len() as u64);
@@ -210,7 +210,7 @@ fn a_log_record_goes_where_its_trace_goes() {
     let found: Vec<(u8, u64, Vec<String>)> = parts
         .into_iter()
         .map(|(place, part)| {
-            let logs = Logs::decode(part.body.into_bytes()).unwrap();
+            let logs = Logs::decode(part.body.to_bytes()).unwrap();
             let names = logs.resource_logs.iter().flat_map(|block| {
                 block.scope_logs.iter().flat_map(|scope| {
                     assert_eq!(scope.scope.as_ref().unwrap().name, block.schema_url, "no empty scope");
