@@ -116,7 +116,7 @@ impl Contender {
         match self.who {
             Who::Spandrel(configuration) => ours::spawn(load, sink, configuration, &[]),
             Who::Nginx => nginx::spawn(load, sink),
-            Who::Floor(between) => floor::spawn(between, sink),
+            Who::Floor(between) => floor::spawn(between, load.transport, sink),
             Who::Collector(processors) => collector::spawn(load, sink, processors),
         }
     }

@@ -20,10 +20,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http2::{Builder as Client, SendRequest};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
+use hyper::client::conn::{http1 as client1, http2 as client2};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use hyper::rt::Executor;
-use hyper::server::conn::http2::Builder as Server;
+use hyper::server::conn::{http1 as server1, http2 as server2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -34,6 +34,7 @@ use spandrel::wire::{Detail, Limits, Rope, Sealed, Signal, walk};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::caller::Transport;
 use crate::common::lane::Lane;
 use crate::program::{Program, free_port};
 
@@ -50,7 +51,10 @@ const REST: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(30);
 /// Flag and length before a message.
 const PREFIX: usize = 5;
+/// A call of HTTP/1.1 comes in one piece if it has no more bytes, as it does with the program.
+const BUFFER: usize = 256 << 10;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
 /// What is done with a call before it is sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,47 +78,77 @@ impl Between {
 }
 
 /// Started, perhaps not listening yet.
-pub fn spawn(between: Between, sink: SocketAddr) -> Program {
+pub fn spawn(between: Between, transport: Transport, sink: SocketAddr) -> Program {
     let address = free_port();
-    Program::start(address, "floor", &format!("{} {address} {sink}", between.word()), |file| {
+    let said = format!("{} {} {address} {sink}", between.word(), word(transport));
+    Program::start(address, "floor", &said, |file| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg(WORD).arg(file);
         command
     })
 }
 
+fn word(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Grpc => "grpc",
+        Transport::Http => "http",
+    }
+}
+
 /// Is that program, until it is killed.
 pub fn run(file: &Path) {
     let text = std::fs::read_to_string(file).unwrap();
     let mut words = text.split(' ');
-    let word = words.next().unwrap();
-    let between = Between::ALL.into_iter().find(|between| between.word() == word).unwrap();
+    let [what, how] = [(); 2].map(|()| words.next().unwrap());
+    let between = Between::ALL.into_iter().find(|between| between.word() == what).unwrap();
+    let transport = [Transport::Grpc, Transport::Http].into_iter().find(|of| word(*of) == how).unwrap();
     let [from, to] = [(); 2].map(|()| words.next().unwrap().parse().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, serve(between, from, to));
+    LocalSet::new().block_on(&runtime, serve(between, transport, from, to));
 }
 
-async fn serve(between: Between, from: SocketAddr, to: SocketAddr) {
+async fn serve(between: Between, transport: Transport, from: SocketAddr, to: SocketAddr) {
     let listener = TcpListener::bind(from).await.unwrap();
-    let onward = Rc::new(Onward::new(between, to).await);
+    let onward = Rc::new(Onward::new(between, transport, to).await);
     spawn_local(onward.clone().send_rests());
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
         let onward = onward.clone();
-        let mut server = Server::new(Local);
-        server
-            .max_frame_size(1 << 20)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(2 << 20);
+        let io = TokioIo::new(stream);
         spawn_local(async move {
-            let service = service_fn(move |request| answer(onward.clone(), request));
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            match transport {
+                Transport::Grpc => {
+                    let mut server = server2::Builder::new(Local);
+                    server
+                        .max_frame_size(1 << 20)
+                        .initial_stream_window_size(1 << 20)
+                        .initial_connection_window_size(2 << 20);
+                    let service = service_fn(move |request| answer_grpc(onward.clone(), request));
+                    let _ = server.serve_connection(io, service).await;
+                }
+                Transport::Http => {
+                    let mut server = server1::Builder::new();
+                    server.max_buf_size(BUFFER);
+                    let service = service_fn(move |request| answer_http(onward.clone(), request));
+                    let _ = server.serve_connection(io, service).await;
+                }
+            }
         });
     }
 }
 
-async fn answer(
+async fn answer_http(
+    onward: Rc<Onward>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    onward.take(request.into_body().collect().await.unwrap().to_bytes());
+    let mut response = Response::default();
+    response.headers_mut().insert(CONTENT_TYPE, PROTOBUF);
+    Ok(response)
+}
+
+async fn answer_grpc(
     onward: Rc<Onward>,
     request: Request<Incoming>,
 ) -> Result<Response<impl Body<Data = Bytes, Error = Infallible>>, Infallible> {
@@ -198,19 +232,31 @@ impl Held {
 /// What is held, and where it goes.
 struct Onward {
     to: SocketAddr,
-    sender: SendRequest<Full<Pieces>>,
+    line: Line,
     held: RefCell<Held>,
 }
 
+/// How it gets there.
+enum Line {
+    /// All calls share a connection.
+    Http2(client2::SendRequest<Full<Pieces>>),
+    /// Connections nobody uses; each call has one.
+    Http1(Rc<RefCell<Vec<client1::SendRequest<Full<Pieces>>>>>),
+}
+
 impl Onward {
-    async fn new(between: Between, to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut client = Client::new(Local);
-        client.max_send_buf_size(4 << 20);
-        let (sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
-        spawn_local(connection);
-        Self { to, sender, held: RefCell::new(Held::new(between)) }
+    async fn new(between: Between, transport: Transport, to: SocketAddr) -> Self {
+        let line = match transport {
+            Transport::Http => Line::Http1(Rc::default()),
+            Transport::Grpc => {
+                let mut client = client2::Builder::new(Local);
+                client.max_send_buf_size(4 << 20);
+                let (sender, connection) = client.handshake(dial(to).await).await.unwrap();
+                spawn_local(connection);
+                Line::Http2(sender)
+            }
+        };
+        Self { to, line, held: RefCell::new(Held::new(between)) }
     }
 
     fn take(&self, message: Bytes) {
@@ -228,19 +274,50 @@ impl Onward {
     }
 
     fn send(&self, body: &Sealed) {
-        let bytes = u32::try_from(body.len()).unwrap();
         let mut pieces = VecDeque::from(body.pieces().to_vec());
-        pieces.push_front(Bytes::from([&[0], bytes.to_be_bytes().as_slice()].concat()));
-        let address = format!("http://{}{}", self.to, Signal::Traces.grpc_path());
-        let mut request = Request::post(address).body(Full::new(Pieces(pieces))).unwrap();
-        request.headers_mut().insert(CONTENT_TYPE, GRPC);
-        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
-        let mut sender = self.sender.clone();
-        spawn_local(async move {
-            sender.ready().await.unwrap();
-            sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
-        });
+        match &self.line {
+            Line::Http2(sender) => {
+                let bytes = u32::try_from(body.len()).unwrap();
+                pieces.push_front(Bytes::from([&[0], bytes.to_be_bytes().as_slice()].concat()));
+                let address = format!("http://{}{}", self.to, Signal::Traces.grpc_path());
+                let mut request = Request::post(address).body(Full::new(Pieces(pieces))).unwrap();
+                request.headers_mut().insert(CONTENT_TYPE, GRPC);
+                request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+                let mut sender = sender.clone();
+                spawn_local(async move {
+                    sender.ready().await.unwrap();
+                    sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
+                });
+            }
+            Line::Http1(idle) => {
+                let path = Signal::Traces.http_path();
+                let mut request = Request::post(path).body(Full::new(Pieces(pieces))).unwrap();
+                request.headers_mut().insert(HOST, HeaderValue::from_static("sink"));
+                request.headers_mut().insert(CONTENT_TYPE, PROTOBUF);
+                let (idle, to) = (idle.clone(), self.to);
+                spawn_local(async move {
+                    let free = idle.borrow_mut().pop();
+                    let mut sender = match free {
+                        Some(free) => free,
+                        None => {
+                            let (sender, connection) = client1::handshake(dial(to).await).await.unwrap();
+                            spawn_local(connection);
+                            sender
+                        }
+                    };
+                    sender.ready().await.unwrap();
+                    sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
+                    idle.borrow_mut().push(sender);
+                });
+            }
+        }
     }
+}
+
+async fn dial(to: SocketAddr) -> TokioIo<TcpStream> {
+    let stream = TcpStream::connect(to).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    TokioIo::new(stream)
 }
 
 /// One frame of many pieces.

@@ -74,7 +74,7 @@ pub const ROWS: &[Row] = &[
         what: "gRPC → gRPC, environment + release + batch",
         how: beside(
             full(Flat(100), 1),
-            &[LABEL, NGINX, FLOOR, COLLECTOR],
+            &[LABEL, NGINX, FLOOR, FLOOR_CHECKED, COLLECTOR],
             &[Mark::Of(Peer::Nginx, 0.7), Mark::Of(Peer::Collector, 1.0 / 5.0)],
         ),
     },
@@ -92,7 +92,7 @@ pub const ROWS: &[Row] = &[
         what: "HTTP → HTTP, same",
         how: beside(
             Load { transport: Http, ..full(Flat(100), 1) },
-            &[LABEL, NGINX, COLLECTOR],
+            &[LABEL, NGINX, FLOOR, FLOOR_CHECKED, COLLECTOR],
             &[Mark::Of(Peer::Nginx, 1.1), Mark::Of(Peer::Collector, 1.0 / 8.0)],
         ),
     },
@@ -110,7 +110,7 @@ pub const ROWS: &[Row] = &[
         what: "the same, each span of a trace in another request",
         how: beside(
             full(Scattered, 1),
-            &[JOIN, NGINX, FLOOR, COLLECTOR_JOINS],
+            &[JOIN, NGINX, FLOOR, FLOOR_JOINED, COLLECTOR_JOINS],
             &[
                 Mark::Of(Peer::Nginx, 0.9),
                 Mark::Of(Peer::Collector, 1.0 / 30.0),
@@ -124,7 +124,7 @@ pub const ROWS: &[Row] = &[
         what: "Langfuse context stamped on LLM spans (4 KB in + 4 KB out), HTTP as its SDKs and its server speak",
         how: beside(
             Load { transport: Http, ..full(Llm, 2) },
-            &[LANGFUSE, NGINX, COLLECTOR, COLLECTOR_JOINS],
+            &[LANGFUSE, NGINX, FLOOR, FLOOR_CHECKED, COLLECTOR, COLLECTOR_JOINS],
             &[Mark::Of(Peer::Nginx, 1.5), Mark::Whole],
         ),
     },
@@ -160,7 +160,7 @@ pub const ROWS: &[Row] = &[
         what: "exports of 10 spans",
         how: beside(
             full(Flat(10), 5),
-            &[LABEL, NGINX, COLLECTOR],
+            &[LABEL, NGINX, FLOOR, FLOOR_CHECKED, COLLECTOR],
             &[Mark::Of(Peer::Nginx, 0.4), Mark::Of(Peer::Collector, 1.0 / 5.0)],
         ),
     },

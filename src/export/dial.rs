@@ -32,6 +32,10 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// One address: a black hole among several must not use up the time of the others.
 const ADDRESS_MAX: Duration = Duration::from_secs(3);
 
+/// Bytes unacknowledged, or probes unanswered, for this long end a connection.
+#[cfg(target_os = "linux")]
+const UNHEARD_MAX: Duration = Duration::from_secs(15);
+
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_EVERY_MAX: Duration = Duration::from_secs(600);
 const PING_ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -194,6 +198,7 @@ impl Dialer {
             match timeout_at(Instant::now() + ADDRESS_MAX, TcpStream::connect(address)).await {
                 Ok(Ok(socket)) => {
                     stream::tune(&socket);
+                    end_unheard(&socket);
                     return Ok(socket);
                 }
                 Ok(Err(error)) => last = DialError::connect(format!("{address}: {error}")),
@@ -250,10 +255,29 @@ fn calm_down(error: &hyper::Error, ping_every: &AtomicU64) {
     }
 }
 
+/// Nobody waits for long that what was sent is acknowledged. A hint, too: a call has its own timeout.
+fn end_unheard(socket: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(socket, UNHEARD_MAX.as_millis() as u32);
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::settings;
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn f12_what_nobody_acknowledges_ends_a_connection_within_twenty_seconds() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        end_unheard(&socket);
+        // It bounds both unacknowledged bytes and unanswered probes (tcp(7)).
+        let unheard = rustix::net::sockopt::tcp_user_timeout(&socket).unwrap();
+        assert!((1..=20_000).contains(&unheard), "{unheard} ms");
+    }
 
     #[tokio::test]
     async fn f21_an_upstream_that_finds_pings_too_many_gets_half_as_many() {
