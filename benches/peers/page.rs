@@ -81,7 +81,7 @@ pub fn write(bench: &Bench, done: &[Done]) {
          with what is measured. The Collector, which takes longest, is given a fifth of the items at full speed. Every \
          item is counted at the sink. Spans of a load differ in their ids and times; in the rows `varied` and \
          `rules-varied` in what they say too.\n\n\
-         ```sh\ncargo bench --bench peers                     # all of it, this page; builds the Collector the first time\n\
+         ```sh\ncargo bench --bench peers                     # all of it, this page; builds the Collector and, twice, Spandrel the first time\n\
          cargo bench --bench peers -- joined rules     # some rows\n\
          ROUNDS=1 ITEMS=300000 STEADY=3 MINUTE=10 cargo bench --bench peers -- steady overload    # less of it\n```\n\n\
          nginx comes from the distribution, the Collector is built by its own builder from its Go modules \
