@@ -220,14 +220,7 @@ impl Rope {
 
     /// One contiguous buffer; free of copies when there is one piece.
     pub fn into_bytes(self) -> Bytes {
-        let len = self.len;
-        let mut pieces = self.into_pieces();
-        if pieces.len() == 1 {
-            return pieces.swap_remove(0);
-        }
-        let mut whole = BytesMut::with_capacity(len);
-        pieces.iter().for_each(|p| whole.extend_from_slice(p));
-        whole.freeze()
+        joined(&self.into_pieces())
     }
 }
 
@@ -255,10 +248,7 @@ impl Sealed {
 
     /// One contiguous buffer; free of copies when there is one piece.
     pub fn to_bytes(&self) -> Bytes {
-        match &*self.pieces {
-            [whole] => whole.clone(),
-            pieces => pieces.concat().into(),
-        }
+        joined(&self.pieces)
     }
 }
 
@@ -272,6 +262,13 @@ impl From<Vec<Bytes>> for Sealed {
     fn from(mut pieces: Vec<Bytes>) -> Self {
         pieces.retain(|piece| !piece.is_empty());
         Self { len: pieces.iter().map(Bytes::len).sum(), pieces: pieces.into() }
+    }
+}
+
+fn joined(pieces: &[Bytes]) -> Bytes {
+    match pieces {
+        [whole] => whole.clone(),
+        pieces => pieces.concat().into(),
     }
 }
 
