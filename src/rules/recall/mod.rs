@@ -16,6 +16,7 @@ mod odds;
 mod reach;
 mod run;
 mod shapes;
+mod twins;
 
 pub use division::Division;
 
@@ -25,6 +26,7 @@ use self::lessons::{Learnt, Lesson, Order};
 use self::odds::Odds;
 use self::run::{Ground, Planned};
 use self::shapes::{Field, Group, Shape, Shapes};
+use self::twins::{Model, Twins};
 use super::engine::{Outcome, Rules};
 use super::frame::Frame;
 use super::hash::Hash;
@@ -42,6 +44,7 @@ type Changes<'l> = SmallVec<[(Order, &'l [u8]); 16]>;
 #[derive(Debug, Default)]
 pub struct Recall {
     hash: Hash,
+    twins: Twins,
     shapes: Shapes,
     /// Whether what comes has shapes that are known.
     odds: Odds,
@@ -102,17 +105,20 @@ impl Recall {
         item: &'a [u8],
         frame: Frame<'a>,
     ) -> Option<Outcome> {
+        if let Some(outcome) = self.twins.outcome(item, &frame) {
+            return Some(outcome);
+        }
         if !self.odds.are_good() {
             return None;
         }
         if self.kept > KEPT_MAX {
             *self = Self { hash: self.hash, odds: self.odds, ..Self::default() };
         }
-        let Self { hash, shapes, odds, kept } = self;
+        let Self { hash, twins, shapes, odds, kept } = self;
         let before = *kept;
         let of_item = shapes.of(item, division, rules.names.of(division.context), kept);
         odds.note(of_item.is_some() && *kept == before);
-        let (fields, Shape { outline, groups, odd: false }) = of_item? else { return None };
+        let (fields, Shape { outline, reads, groups, odd: false }) = of_item? else { return None };
         let ground = Ground { rules, division, item, fields, outline, frame: &frame };
         let (mut known, mut live) = (SmallVec::<[&Learnt; 16]>::new(), SmallVec::<[usize; 16]>::new());
         let value = |place| match place {
@@ -128,6 +134,7 @@ impl Recall {
             }
         }
         let (mut outcome, mut planned) = (Outcome::default(), Planned::default());
+        let all_known = live.is_empty();
         if !live.is_empty() {
             live.sort_unstable();
             (outcome, planned) = match ground.run(&live, |ran| ran.finished(fields))? {
@@ -144,14 +151,24 @@ impl Recall {
         changes.sort_by_key(|(order, _)| *order);
         outcome.matched.sort_unstable();
         write(&changes, fields, item, &mut outcome.edits);
+        if all_known {
+            let (frame, changes, outcome) = (&frame, changes.as_slice(), &outcome);
+            twins.learn(&Model { item, frame, fields, reads, changes, outcome }, kept);
+        }
         Some(outcome)
     }
+}
+
+/// The place of the field that is changed.
+fn field_of(order: Order) -> u32 {
+    (order >> 32) as u32
 }
 
 /// Plans the changes of an item. A short one is laid down at once.
 fn write(changes: &[(Order, &[u8])], fields: &[Field], item: &[u8], edits: &mut Patch) {
     let end = item.len();
-    let gone = |order: Order| fields.get((order >> 32) as usize).map_or(end..end, |field| field.slot.range());
+    let gone =
+        |order: Order| fields.get(field_of(order) as usize).map_or(end..end, |field| field.slot.range());
     let new = changes.iter().map(|(_, new)| new.len()).sum::<usize>();
     if changes.is_empty() {
         return;

@@ -18,9 +18,14 @@ impl Odds {
     /// Whether to look this time.
     #[inline]
     pub fn are_good(&mut self) -> bool {
-        let resting = self.rest > 0;
+        let resting = self.are_resting();
         self.rest -= u32::from(resting);
         !resting
+    }
+
+    /// Nothing is looked up for a while.
+    pub fn are_resting(&self) -> bool {
+        self.rest > 0
     }
 
     /// Notes what came of a look-up.

@@ -4,6 +4,8 @@
 //! is added. At the end of each way stands what is known of items of that shape: where each named key stands needs
 //! no search then. An attribute counts only as every SDK writes it (key, value, and nothing else).
 
+use std::ops::Range;
+
 use super::division::Division;
 use super::lessons::{Lessons, Reads};
 use super::reach::Cell;
@@ -33,6 +35,8 @@ pub struct Named {
 #[derive(Debug)]
 pub struct Shape {
     pub outline: Outline,
+    /// The places of all that is read, if nothing but that has a say.
+    pub reads: Box<[u32]>,
     pub groups: Box<[Group]>,
     /// A field that is read by itself stands there more than once: nothing is known of it.
     pub odd: bool,
@@ -83,6 +87,11 @@ impl Field {
     #[inline]
     pub fn value<'a>(&self, item: &'a [u8]) -> &'a [u8] {
         item.get(self.value as usize..self.slot.end() as usize).unwrap_or_default()
+    }
+
+    /// The same without what says how long it is; nothing of a number that is written in as few bytes as it needs.
+    pub fn carried(&self) -> Range<usize> {
+        self.value.max(self.slot.body_at()) as usize..self.slot.end() as usize
     }
 }
 
@@ -153,6 +162,7 @@ impl Shapes {
         let shape = Shape::of(&self.fields, item, division, names);
         *kept += 2 * size_of::<Shape>()
             + shape.outline.named.len() * size_of::<Named>()
+            + size_of_val(&*shape.reads)
             + shape.groups.len() * size_of::<Group>();
         self.all.push(shape);
         Some(place)
@@ -214,9 +224,10 @@ impl Shape {
             Cell::Resource => Some(RESOURCE),
             Cell::Scope => Some(SCOPE),
         };
-        let mut groups: Vec<Group> = Vec::new();
+        let (mut groups, mut all): (Vec<Group>, Vec<u32>) = (Vec::new(), Vec::new());
         for part in &division.parts {
             let reads: Reads = part.cells.iter().filter_map(place).collect();
+            all.extend(&reads);
             match groups.iter_mut().find(|known| !part.fickle && known.lessons.are_about(&reads)) {
                 Some(known) => known.units.extend(&part.units),
                 None => {
@@ -230,6 +241,7 @@ impl Shape {
         Self {
             odd: cells.any(|cell| matches!(cell, Cell::Field(number) if of_field(*number).nth(1).is_some())),
             groups: groups.into(),
+            reads: all.into(),
             outline: Outline {
                 last: Index::last_places(fields.iter().map(|field| field.slot)),
                 named: named.into(),
