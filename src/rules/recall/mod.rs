@@ -3,7 +3,8 @@
 //! Items of one service repeat: the same keys in the same order (`shapes`), most of the same values. A program is
 //! divided into parts that have nothing to do with each other (`division`, by what `reach` tells of each statement);
 //! what a part made of a shape and of the values that it reads is kept (`lessons`) and laid down again. Parts that read
-//! what is new each time are carried out each time (`run`), by the same interpreter, all in one go.
+//! what is new each time are carried out each time (`run`), by the same interpreter, all in one go. Where all of it is
+//! known, the whole item is kept as well, and one just like it is not even gone through (`twins`).
 //!
 //! What is looked for is compared byte by byte, not by its hash alone. Whatever does not fit (an attribute written
 //! as nobody writes it, a statement that drops the item or fails) is left to the long way, which does not differ in

@@ -20,6 +20,8 @@ use crate::rules::hash::same;
 const TWINS_MAX: usize = 64;
 /// Stretches with no more than this between them are copied as one.
 const GAP_MAX: usize = 8;
+/// Bytes that are compared at once.
+const AT_ONCE: usize = 64;
 
 #[derive(Debug, Default)]
 pub struct Twins {
@@ -163,23 +165,93 @@ impl Twin {
     }
 }
 
-/// Whether two texts of one length have the same in all bits of `mask`, sixteen bytes at a time.
+/// Whether two texts of one length have the same in all bits of `mask`: a stretch of them at a time, without a look at
+/// each byte.
 #[inline]
 fn alike(left: &[u8], right: &[u8], mask: &[u8]) -> bool {
-    let differ = |left: &[u8; 16], right: &[u8; 16], mask: &[u8; 16]| {
-        let [left, right, mask] = [left, right, mask].map(|bytes| u128::from_le_bytes(*bytes));
-        (left ^ right) & mask != 0
+    let differ = |((left, right), mask): ((&[u8; AT_ONCE], &[u8; AT_ONCE]), &[u8; AT_ONCE])| {
+        let bits = left.iter().zip(right).zip(mask).map(|((left, right), mask)| (left ^ right) & mask);
+        bits.fold(0, |all, bits| all | bits) != 0
     };
-    let ((lefts, rest), (rights, _), (masks, _)) =
-        (left.as_chunks(), right.as_chunks(), mask.as_chunks::<16>());
-    let mut whole = lefts.iter().zip(rights).zip(masks);
-    if whole.any(|((left, right), mask)| differ(left, right, mask)) {
+    let ((lefts, rest), (rights, _), (masks, _)) = (left.as_chunks(), right.as_chunks(), mask.as_chunks());
+    if lefts.iter().zip(rights).zip(masks).any(differ) {
         return false;
     }
     match (left.last_chunk(), right.last_chunk(), mask.last_chunk()) {
         _ if rest.is_empty() => true,
         // Some of them for the second time.
-        (Some(left), Some(right), Some(mask)) => !differ(left, right, mask),
+        (Some(left), Some(right), Some(mask)) => !differ(((left, right), mask)),
         _ => left.iter().zip(right).zip(mask).all(|((left, right), mask)| (left ^ right) & mask == 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::trace::v1::Span;
+    use prost::Message;
+
+    use super::*;
+    use crate::rules::recall::Recall;
+    use crate::rules::recall::shapes::Shapes;
+    use crate::rules::tests::fixture::{frame, rules};
+    use crate::rules::{Context, Rules};
+    use crate::wire::Signal;
+
+    fn span(name: &str, id: u8) -> Vec<u8> {
+        let (trace_id, name) = (vec![id; 16], name.to_owned());
+        Span { trace_id, span_id: vec![id; 8], name, end_time_unix_nano: 9, ..Span::default() }
+            .encode_to_vec()
+    }
+
+    fn renaming() -> Rules {
+        rules(Some(Context::Span), &["replace_pattern(name, \"[0-9]+\", \"{id}\")"])
+    }
+
+    fn once(recall: &mut Recall, rules: &Rules, item: &[u8]) -> Vec<u8> {
+        let outcome =
+            recall.outcome(rules, &rules.divisions[0], item, frame()).expect("a span as SDKs write it");
+        outcome.edits.apply(item)
+    }
+
+    #[test]
+    fn one_like_another_is_told_without_a_look_at_its_fields_and_keeps_what_is_its_own() {
+        let (rules, mut recall) = (renaming(), Recall::default());
+        (0..3).for_each(|id| _ = once(&mut recall, &rules, &span("GET /17", id)));
+        recall.shapes = Shapes::default();
+        let kept = recall.kept;
+        assert_eq!(once(&mut recall, &rules, &span("GET /17", 9)), span("GET /{id}", 9));
+        assert_eq!(recall.kept, kept, "its fields were looked at");
+        assert_eq!(once(&mut recall, &rules, &span("GET /18", 9)), span("GET /{id}", 9));
+        assert!(recall.kept > kept, "what rules look at was taken for another's");
+    }
+
+    #[test]
+    fn no_more_are_known_than_there_is_room_for() {
+        let (rules, mut recall) = (renaming(), Recall::default());
+        for n in 0..2000_u32 {
+            let name = format!("GET /{}", n / 8);
+            let expect =
+                rules.apply_item(Signal::Traces, &span(&name, 1), frame()).edits.apply(&span(&name, 1));
+            assert_eq!(once(&mut recall, &rules, &span(&name, 1)), expect);
+            let all = &recall.twins.all;
+            assert!(all.len() <= TWINS_MAX && all.iter().map(Twin::bytes).sum::<usize>() <= recall.kept);
+        }
+        assert_eq!(recall.twins.all.len(), TWINS_MAX);
+    }
+
+    #[test]
+    fn every_bit_that_is_masked_counts_and_no_other() {
+        let text: Vec<u8> = (0..200).collect();
+        for len in [0, 1, 63, 64, 65, 128, 200] {
+            let (one, mut mask) = (&text[..len], vec![0xff; len]);
+            for at in 0..len {
+                let mut other = one.to_vec();
+                other[at] ^= 1 << (at % 8);
+                assert!(!alike(&other, one, &mask));
+                mask[at] = 0;
+                assert!(alike(&other, one, &mask));
+                mask[at] = 0xff;
+            }
+        }
     }
 }
