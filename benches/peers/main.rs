@@ -2,7 +2,7 @@
 //! time a span of the program alone, resident memory, waits; deliveries counted.
 //!
 //! ```text
-//! cargo bench --bench peers                       # every row, three rounds, some twenty minutes: docs/benchmarks.md
+//! cargo bench --bench peers                       # every row, some forty minutes: docs/benchmarks.md
 //! cargo bench --bench peers -- joined rules       # some rows, by name (`rows.rs`); no page
 //! ROUNDS=1 ITEMS=300000 STEADY=3 MINUTE=10 cargo bench --bench peers -- steady overload     # less of it
 //! cargo bench --bench peers -- profile            # where instructions go, by stage, under callgrind

@@ -35,9 +35,14 @@ impl SideBySide {
         let here = self.contenders.iter().filter(|one| one.is_here());
         let mut all: Vec<Measured> = here.map(|one| Measured { contender: *one, runs: Vec::new() }).collect();
         let count = all.len();
-        for round in 1..=bench.rounds {
+        let is_beside_nginx = self.marks.iter().any(|mark| matches!(mark, Mark::Of(Peer::Nginx, _)));
+        let rounds = if is_beside_nginx { bench.rounds_beside_nginx() } else { bench.rounds };
+        for round in 1..=rounds {
             for nth in 0..count {
                 let Measured { contender, runs } = &mut all[(round + nth - 1) % count];
+                if round > bench.rounds && contender.peer() == Some(Peer::Collector) {
+                    continue;
+                }
                 let mut figure = bench.runtime.block_on(self.measure(bench, contender));
                 if contender.peer().is_some() && figure.held_back > 0 {
                     // Seen of nginx, once in dozens of runs: it stood still for seconds. That is not what it costs.
@@ -45,8 +50,7 @@ impl SideBySide {
                     figure = bench.runtime.block_on(self.measure(bench, contender));
                 }
                 println!(
-                    "  {round}/{}  {:<34} {:>7.2} µs  {:>4.0} MiB  {:>5.0}k/s  {}",
-                    bench.rounds,
+                    "  {round}/{rounds}  {:<34} {:>7.2} µs  {:>4.0} MiB  {:>5.0}k/s  {}",
                     contender.name,
                     figure.cpu_us(),
                     figure.peak_mib,
