@@ -16,6 +16,8 @@ use crate::Step;
 use crate::common::Content;
 
 const SPANS: u16 = 100;
+/// Spans of a request that are calls to a model.
+const TEXTS: u64 = 20;
 /// Requests of a run.
 const TIMES: u64 = 20;
 const LARGEST: usize = 64 << 20;
@@ -36,9 +38,25 @@ pub fn steps() -> Vec<Step> {
         }),
         // The same where no span has the attributes of the one before.
         step("wire/walk_differing", {
-            let body = differing(&request());
+            let body = counted(&request(), b"http-nio-8080-exec-7");
             move || _ = black_box(walked(&body, Detail::Spans))
         }),
+        // Calls to a model, most of whose texts are those of the one before.
+        Step {
+            spans: TEXTS * TIMES,
+            ..step("wire/walk_texts", {
+                let body = texts();
+                move || _ = black_box(walked(&body, Detail::Spans))
+            })
+        },
+        // The same where none are.
+        Step {
+            spans: TEXTS * TIMES,
+            ..step("wire/walk_texts_differing", {
+                let body = counted(&texts(), b"The basket holds");
+                move || _ = black_box(walked(&body, Detail::Spans))
+            })
+        },
         // What passing on needs.
         step("wire/walk_blocks", {
             let body = request();
@@ -76,12 +94,15 @@ fn request() -> Bytes {
     Content::Flat(SPANS).templates()[0].fresh(1)
 }
 
-/// Every span names another thread.
-fn differing(body: &Bytes) -> Bytes {
-    const THREAD: &[u8] = b"http-nio-8080-exec-";
+fn texts() -> Bytes {
+    Content::Llm.templates()[0].fresh(1)
+}
+
+/// The last letter of this text wherever it stands becomes a digit, each time the next.
+fn counted(body: &Bytes, text: &[u8]) -> Bytes {
     let mut body = body.to_vec();
-    let threads: Vec<usize> = (0..body.len()).filter(|at| body[*at..].starts_with(THREAD)).collect();
-    threads.iter().zip((b'0'..=b'9').cycle()).for_each(|(at, digit)| body[at + THREAD.len()] = digit);
+    let ends: Vec<usize> = (text.len()..=body.len()).filter(|end| body[..*end].ends_with(text)).collect();
+    ends.iter().zip((b'0'..=b'9').cycle()).for_each(|(end, digit)| body[end - 1] = digit);
     body.into()
 }
 
