@@ -89,7 +89,7 @@ impl Field {
         item.get(self.value as usize..self.slot.end() as usize).unwrap_or_default()
     }
 
-    /// The same without what says how long it is; nothing of a number that is written in as few bytes as it needs.
+    /// The bytes of it that may be others while each field stands where it stood: none of a varint, which ends itself.
     pub fn carried(&self) -> Range<usize> {
         self.value.max(self.slot.body_at()) as usize..self.slot.end() as usize
     }
