@@ -69,6 +69,21 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_is_seen_to_its_last_byte() {
+        for len in [LONG - 1, LONG, LONG + 1, 3 * LONG] {
+            let mut text = vec![b'a'; len];
+            assert!(is_valid(&text));
+            for at in 0..len {
+                text[at] = 0x80;
+                assert!(!is_valid(&text), "{len} {at}");
+                text[at] = b'a';
+            }
+            text[len - 2..].copy_from_slice("é".as_bytes());
+            assert!(is_valid(&text));
+        }
+    }
+
+    #[test]
     fn other_scripts_are_valid_and_surrogates_are_not() {
         assert!(is_valid("платёж ✓ 支払い".as_bytes()));
         assert!(!is_valid(b"\xed\xa0\x80"));

@@ -21,6 +21,8 @@ mod twins;
 
 pub use division::Division;
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use self::lessons::{Learnt, Lesson, Order};
@@ -136,7 +138,7 @@ impl Recall {
         }
         let (mut outcome, mut planned) = (Outcome::default(), Planned::default());
         let all_known = live.is_empty();
-        if !live.is_empty() {
+        if !all_known {
             live.sort_unstable();
             (outcome, planned) = match ground.run(&live, |ran| ran.finished(fields))? {
                 (outcome, Some(planned)) => (outcome, planned),
@@ -165,11 +167,15 @@ fn field_of(order: Order) -> u32 {
     (order >> 32) as u32
 }
 
+/// Where it stands in an item that ends there.
+fn gone(order: Order, fields: &[Field], end: usize) -> Range<usize> {
+    fields.get(field_of(order) as usize).map_or(end..end, |field| field.slot.range())
+}
+
 /// Plans the changes of an item. A short one is laid down at once.
 fn write(changes: &[(Order, &[u8])], fields: &[Field], item: &[u8], edits: &mut Patch) {
     let end = item.len();
-    let gone =
-        |order: Order| fields.get(field_of(order) as usize).map_or(end..end, |field| field.slot.range());
+    let gone = |order| gone(order, fields, end);
     let new = changes.iter().map(|(_, new)| new.len()).sum::<usize>();
     if changes.is_empty() {
         return;

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::lessons::Order;
 use super::odds::Odds;
 use super::shapes::{Field, RESOURCE, SCOPE};
-use super::{SHORT, field_of};
+use super::{SHORT, field_of, gone};
 use crate::rules::engine::Outcome;
 use crate::rules::frame::Frame;
 use crate::rules::hash::same;
@@ -108,9 +108,7 @@ impl Twin {
             if behind.first().is_some_and(|(order, _)| field_of(*order) == place) {
                 continue;
             }
-            let gone =
-                |order| fields.get(field_of(order) as usize).map_or(0, |field| field.slot.range().len());
-            let cut: usize = before.iter().map(|(order, _)| gone(*order)).sum();
+            let cut: usize = before.iter().map(|(order, _)| gone(*order, fields, item.len()).len()).sum();
             let put: usize = before.iter().map(|(_, new)| new.len()).sum();
             match own.last_mut() {
                 Some((last, _)) if before.len() == changed && free.start - last.end <= GAP_MAX => {
@@ -134,7 +132,9 @@ impl Twin {
 
     fn bytes(&self) -> usize {
         let len = |bytes: &Option<Box<[u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
-        size_of::<Self>() + 2 * self.item.len() + len(&self.resource) + len(&self.scope) + len(&self.written)
+        let lists = size_of_val(self.own.as_slice()) + size_of_val(self.matched.as_slice());
+        let around = len(&self.resource) + len(&self.scope);
+        size_of::<Self>() + 2 * self.item.len() + around + len(&self.written) + lists
     }
 
     #[inline]
