@@ -93,8 +93,10 @@ impl LeavingBlock {
 pub enum SpanBytes<'a> {
     /// Small: copy it.
     Copied(&'a [u8]),
-    /// Large, a slice of the request it came in: worth sharing.
-    Shared(Bytes),
+    /// Large, a part of the request it came in: worth sharing.
+    Lying(&'a Bytes, &'a [u8]),
+    /// Written anew, in a buffer of its own.
+    Own(Bytes),
 }
 
 /// From here on a span's bytes are shared, for a batch keeps such parts as they are.
@@ -106,8 +108,8 @@ impl std::ops::Deref for SpanBytes<'_> {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Copied(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Copied(bytes) | Self::Lying(_, bytes) => bytes,
+            Self::Own(bytes) => bytes,
         }
     }
 }
@@ -193,7 +195,7 @@ impl Leaving {
         let bytes = self.held.body(place);
         match place.pin().and_then(|pin| self.held.pins.get(pin)) {
             Some(pin) if place.len >= SHARED_MIN && pin.request.len() / SHARED_OF <= bytes.len() => {
-                SpanBytes::Shared(pin.request.slice_ref(bytes))
+                SpanBytes::Lying(&pin.request, bytes)
             }
             _ => SpanBytes::Copied(bytes),
         }

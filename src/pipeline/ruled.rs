@@ -142,7 +142,7 @@ impl Journey {
         for ((block, labelled), scope) in trace.blocks.iter().zip(labelled).zip(scopes) {
             let from = out.spans.len();
             for (span, fated) in all.by_ref().take(block.len()).filter(|(_, fated)| !fated.dropped) {
-                let written = fated.written.map(|bytes| SpanBytes::Shared(bytes.into()));
+                let written = fated.written.map(|bytes| SpanBytes::Own(bytes.into()));
                 out.spans.push(LeavingSpan { bytes: written.unwrap_or(span.bytes), ..span });
             }
             if out.spans.len() > from {
@@ -317,7 +317,7 @@ fn finished<'t>(span: LeavingSpan<'t>, pen: &mut Writer<'_, '_>) -> LeavingSpan<
     pen.put(span, &mut items);
     let item = items.into_bytes();
     let body = attr::messages(&item, ITEMS).next().map(|body| item.slice_ref(body)).unwrap_or_default();
-    LeavingSpan { bytes: SpanBytes::Shared(body), has: Has::NONE, mend: None, events }
+    LeavingSpan { bytes: SpanBytes::Own(body), has: Has::NONE, mend: None, events }
 }
 
 /// What is known of a trace.

@@ -106,7 +106,8 @@ impl Pen for Writer<'_, '_> {
         let has = span.has.with(self.has);
         let item = match &span.bytes {
             SpanBytes::Copied(bytes) => Item::Plain(bytes),
-            SpanBytes::Shared(bytes) => Item::Shared(bytes),
+            SpanBytes::Lying(request, bytes) => Item::Shared(request, bytes),
+            SpanBytes::Own(bytes) => Item::Shared(bytes, bytes),
         };
         if self.stamp.rewrites(has, span.mend) || self.stamp.particular(&span).is_some() {
             let (cuts, tail) = self.stamp.rewrite(&span, has, span.mend, self.encoded);

@@ -330,7 +330,8 @@ impl Place<'_> {
 pub fn put_span(span: SpanBytes<'_>, items: &mut Rope) {
     match span {
         SpanBytes::Copied(bytes) => block::put_item(bytes, items),
-        SpanBytes::Shared(bytes) => block::put_item_bytes(bytes, items),
+        SpanBytes::Lying(request, bytes) => block::put_item_part(request, bytes, items),
+        SpanBytes::Own(bytes) => block::put_item_part(&bytes, &bytes, items),
     }
 }
 

@@ -30,6 +30,9 @@ const PARENT: u32 = 4;
 /// which each is a little longer as an element of a list.
 const REWRITTEN_MAX: usize = 1024;
 
+/// Mostly as long or shorter: a name, a user and a session.
+const TAIL_USUAL: usize = 160;
+
 /// What is written on spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -135,7 +138,7 @@ impl<'a> Stamp<'a> {
 
     fn tail_for(&mut self, lacks: Has) -> usize {
         self.tails.iter().position(|(known, _)| *known == lacks).unwrap_or_else(|| {
-            let mut tail = Vec::new();
+            let mut tail = Vec::with_capacity(TAIL_USUAL);
             self.lay_down(lacks, &mut tail);
             self.tails.push((lacks, tail));
             self.tails.len() - 1

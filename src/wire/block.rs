@@ -120,10 +120,10 @@ pub fn gap_before(len: usize) -> usize {
     len_field_len(2, len) - len
 }
 
-/// As [`put_item`], sharing the bytes of a large item.
-pub fn put_item_bytes(item: Bytes, out: &mut Rope) {
+/// As [`put_item`], sharing the bytes of a large item, which is a part of `whole`.
+pub fn put_item_part(whole: &Bytes, item: &[u8], out: &mut Rope) {
     put_prefix(2, item.len(), out);
-    out.put_bytes(item);
+    out.put_part(whole, item);
 }
 
 /// Appends the resource block at `block` of `request` as it came, shared where it is large.

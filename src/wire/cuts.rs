@@ -32,15 +32,14 @@ pub fn of(message: &[u8], mut pick: impl FnMut(&Field<'_>) -> bool) -> Cuts {
 pub enum Item<'a> {
     /// To be copied.
     Plain(&'a [u8]),
-    /// Large: to be shared.
-    Shared(&'a Bytes),
+    /// Large, a part of a buffer: to be shared.
+    Shared(&'a Bytes, &'a [u8]),
 }
 
 impl<'a> Item<'a> {
     fn bytes(self) -> &'a [u8] {
         match self {
-            Self::Plain(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Plain(bytes) | Self::Shared(_, bytes) => bytes,
         }
     }
 }
@@ -54,7 +53,7 @@ pub fn put_item(item: Item<'_>, cuts: &[Range], tail: &[u8], fields: &[Bytes], o
     let mut from = 0;
     let put = |part: &[u8], out: &mut Rope| match item {
         Item::Plain(_) => out.put(part),
-        Item::Shared(whole) => out.put_part_of_item(whole, part),
+        Item::Shared(whole, _) => out.put_part_of_item(whole, part),
     };
     for cut in cuts {
         put(body.get(from..cut.at as usize).unwrap_or_default(), out);
@@ -82,7 +81,8 @@ mod tests {
         let cuts = of(&body, |field| field.number == 2);
         let (tail, field) = (message(&[(9, b"new")]), message(&[(11, b"event")]).into());
         let expect = message(&[(2, &message(&[(1, b"a"), (3, b"c"), (9, b"new"), (11, b"event")]))]);
-        for item in [Item::Plain(&body), Item::Shared(&body.clone().into())] {
+        let whole = Bytes::from(body.clone());
+        for item in [Item::Plain(&body), Item::Shared(&whole, &whole)] {
             let mut out = Rope::default();
             put_item(item, &cuts, &tail, std::slice::from_ref(&field), &mut out);
             assert_eq!(out.into_bytes(), expect);
@@ -101,7 +101,7 @@ mod tests {
         let large = vec![b'x'; 100_000];
         let body = Bytes::from(message(&[(1, &large), (2, b"cut"), (3, &large)]));
         let mut out = Rope::default();
-        put_item(Item::Shared(&body), &of(&body, |field| field.number == 2), b"", &[], &mut out);
+        put_item(Item::Shared(&body, &body), &of(&body, |field| field.number == 2), b"", &[], &mut out);
         let pieces = out.into_pieces();
         let shared = |piece: &Bytes| body.as_ptr_range().contains(&piece.as_ptr());
         assert_eq!(pieces.iter().filter(|piece| shared(piece)).count(), 2);

@@ -240,7 +240,7 @@ impl<'a> Request<'a> {
     fn scope(&self, spans: &[&SpanEntry]) -> ScopeBlock {
         let mut items = Rope::default();
         for span in spans {
-            block::put_item_bytes(self.body.slice_ref(span.body.of(self.body)), &mut items);
+            block::put_item_part(self.body, span.body.of(self.body), &mut items);
         }
         ScopeBlock { head: self.scope_head(spans[0]), items }
     }

@@ -194,11 +194,18 @@ impl Rope {
         self.put_or_keep(whole.slice_ref(part), KEEP_PART_MIN);
     }
 
-    /// Appends another rope, sharing its pieces.
+    /// Appends another rope, sharing its pieces. Only the outer ones may be small and have small neighbours here:
+    /// between two others a piece stays one.
     pub fn append(&mut self, other: Rope) {
-        for piece in other.into_pieces() {
-            self.put_or_keep(piece, KEEP_PART_MIN);
+        let mut pieces = other.into_pieces().into_iter();
+        let (first, last) = (pieces.next(), pieces.next_back());
+        first.into_iter().for_each(|piece| self.put_or_keep(piece, KEEP_PART_MIN));
+        if !pieces.as_slice().is_empty() {
+            self.seal();
+            self.len += pieces.as_slice().iter().map(Bytes::len).sum::<usize>();
+            self.pieces.extend(pieces);
         }
+        last.into_iter().for_each(|piece| self.put_or_keep(piece, KEEP_PART_MIN));
     }
 
     /// Makes every byte a piece.

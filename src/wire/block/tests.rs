@@ -42,7 +42,7 @@ fn a_block_taken_apart_and_written_again_is_the_same() {
     let index = walk(Signal::Traces, &body, Detail::Spans, &Limits::default()).unwrap();
     let mut items = Rope::default();
     for entry in &index.spans {
-        put_item_bytes(body.slice_ref(entry.body.of(&body)), &mut items);
+        put_item_part(&body, entry.body.of(&body), &mut items);
     }
     let scope = ScopeBlock { head: BlockHead::of(&body, &index, &index.scopes[0].head), items };
     let head = BlockHead::of(&body, &index, &index.resources[0].head);
