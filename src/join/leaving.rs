@@ -19,7 +19,8 @@ use crate::semantics::context::{Builder, Said, encodes_metadata};
 use crate::semantics::roots::Mend;
 use crate::semantics::{SPAN_ATTRIBUTES, display_name, facts};
 use crate::wire::index::Range;
-use crate::wire::{TraceId, noted, rope};
+use crate::wire::noted;
+use crate::wire::{TraceId, rope};
 
 /// Facts about a trace, as its own spans state them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -406,7 +407,7 @@ fn said(trace: &Trace, order: &Order, root: Option<&Record>, has: &mut [Has]) ->
         builder.resume(earlier);
     }
     if let Some(root) = root {
-        builder.root(root.id, display_name(trace.body(root.place)));
+        builder.root(root.id, || display_name(trace.body(root.place)));
     }
     builder.finish()
 }
@@ -428,7 +429,7 @@ fn own_context(trace: &Trace, root: &Record, release_key: &str) -> Context {
     let Some((resource, _)) = trace.blocks.get(root.block as usize) else { return Context::default() };
     // A release key of the user's own is not among what the walk marks.
     let may_say =
-        root.marks.has(Marks::NOTED) || !noted::of(release_key.as_bytes()).has(noted::Noted::SOUGHT);
+        root.marks.has(Marks::PLACED) || !noted::of(release_key.as_bytes()).has(noted::Noted::PLACE);
     let span = if may_say { trace.body(root.place) } else { &[] };
     let (span, resource) = (facts(span, SPAN_ATTRIBUTES, release_key), resource.facts());
     Context {

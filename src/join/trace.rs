@@ -133,6 +133,8 @@ impl Marks {
     pub const READ: Self = Self(32);
     /// … and claims something of its trace.
     pub const CLAIMS: Self = Self(64);
+    /// It may say where it ran: its environment or release.
+    pub const PLACED: Self = Self(128);
 
     pub fn of(entry: &SpanEntry) -> Self {
         const SERVER: u8 = 2;
@@ -145,7 +147,8 @@ impl Marks {
             bit(entry.ended, Self::ENDED)
                 | bit(entry.zero_parent, Self::ZERO_PARENT)
                 | bit(enters, Self::ENTRY)
-                | bit(entry.noted.has(Noted::SOUGHT), Self::NOTED),
+                | bit(entry.noted.has(Noted::SOUGHT), Self::NOTED)
+                | bit(entry.noted.has(Noted::PLACE), Self::PLACED),
         )
     }
 

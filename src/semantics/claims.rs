@@ -274,9 +274,11 @@ mod tests {
         let texts = Text::ALL.into_iter().flat_map(|which| which.keys().0.iter().copied());
         let marks = [AS_ROOT, APP_ROOT].map(|mark| std::str::from_utf8(mark).unwrap());
         let all = texts.chain(TAG_KEYS).chain(marks).chain([METADATA, METADATA_SHORT, "spandrel.late"]);
-        let facts = environment::KEYS.into_iter().chain(release::keys(release::SERVICE_VERSION));
-        for key in all.chain(facts) {
+        for key in all {
             assert!(noted::of(key.as_bytes()).has(Noted::CLAIM), "{key}");
+        }
+        for key in environment::KEYS.into_iter().chain(release::keys(release::SERVICE_VERSION)) {
+            assert!(noted::of(key.as_bytes()).has(Noted::PLACE), "{key}");
         }
     }
 

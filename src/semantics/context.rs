@@ -126,12 +126,16 @@ impl Builder {
         }
     }
 
-    /// The span that speaks for the trace, and what it is called where nobody names the trace.
-    pub fn root(&mut self, id: SpanId, name: &str) {
+    /// The span that speaks for the trace, and what it is called where nobody has named the trace by now.
+    pub fn root<'n>(&mut self, id: SpanId, name: impl FnOnce() -> &'n str) {
         if self.said.root.is_none() {
             self.said.root = id;
         }
-        if !name.is_empty() && self.fallback.is_none() {
+        if self.said.text(Text::Name).is_some() || self.fallback.is_some() {
+            return;
+        }
+        let name = name();
+        if !name.is_empty() {
             self.fallback = Some(Fact { value: cut(name).into(), from: id, key: ROOTS_NAME });
         }
     }
@@ -274,10 +278,10 @@ mod tests {
     #[test]
     fn a_roots_name_stands_in_where_nobody_names_the_trace() {
         let mut builder = Builder::default();
-        builder.root(id(1), "GET /");
+        builder.root(id(1), || "GET /");
         assert_eq!(text(&builder.finish().unwrap(), Text::Name), Some(("GET /", id(1))));
         let mut builder = Builder::default();
-        builder.root(id(1), "GET /");
+        builder.root(id(1), || "GET /");
         builder.add(id(2), &Claims::of(&span(&[("langfuse.trace.name", "checkout")])), false);
         assert_eq!(text(&builder.finish().unwrap(), Text::Name), Some(("checkout", id(2))));
     }
@@ -285,7 +289,7 @@ mod tests {
     #[test]
     fn an_earlier_part_fills_gaps_and_its_roots_name_comes_last() {
         let mut builder = Builder::default();
-        builder.root(id(1), "root");
+        builder.root(id(1), || "root");
         builder.add(id(1), &Claims::of(&span(&[("user.id", "ann")])), false);
         let earlier = builder.finish().unwrap();
         let mut builder = Builder::default();

@@ -75,6 +75,8 @@ impl Noted {
     pub const CLAIM: Self = Self(1 | 1 << 1);
     /// One of them is about tokens or cost.
     pub const USAGE: Self = Self(1 | 1 << 2);
+    /// One of them may say where the span ran: its environment or release.
+    pub const PLACE: Self = Self(1 | 1 << 1 | 1 << 3);
 
     pub fn has(self, what: Self) -> bool {
         self.0 & what.0 == what.0
@@ -117,6 +119,8 @@ fn told(key: &[u8]) -> Noted {
         LANGFUSE if is_of_the_span_alone(key) => Noted::SOUGHT,
         GEN_AI if key != CONVERSATION => Noted::SOUGHT,
         LLM | OPENINFERENCE => Noted::SOUGHT,
+        DEPLOYMENT | SERVICE => Noted::PLACE,
+        LANGFUSE if matches!(key, b"langfuse.environment" | b"langfuse.release") => Noted::PLACE,
         _ if STARTS.contains(&start) => Noted::CLAIM,
         _ => Noted::NOTHING,
     }
@@ -173,7 +177,9 @@ mod tests {
     #[test]
     fn keys_are_told_by_their_beginnings() {
         let cases = [
-            (Noted::CLAIM, &["langfuse.trace.name", "user.id", "tag.tags", "service.version"][..]),
+            (Noted::CLAIM, &["langfuse.trace.name", "user.id", "tag.tags", "langfuse.environments"][..]),
+            (Noted::PLACE, &["langfuse.environment", "langfuse.release", "service.version"]),
+            (Noted::PLACE, &["deployment.environment", "deployment.environment.name"]),
             (Noted::CLAIM, &["langfuse.observation.metadata.langfuse_user_id", "gen_ai.conversation.id"]),
             (
                 Noted::USAGE,

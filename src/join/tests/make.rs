@@ -179,7 +179,7 @@ pub fn request(spans: &[Span]) -> (Bytes, Index) {
             kind: span.kind,
             zero_parent: span.zero_parent,
             ended: span.end != 0,
-            noted: Noted::CLAIM,
+            noted: Noted::PLACE,
             start: span.start,
         });
         index.items += 1;
