@@ -355,6 +355,27 @@ mod tests {
     }
 
     #[test]
+    fn only_the_outer_pieces_of_another_rope_are_copied() {
+        let whole = Bytes::from(vec![7; 2 * KEEP_PART_MIN]);
+        let (mut inner, mut rope) = (Rope::default(), Rope::default());
+        inner.put(b"lead");
+        for part in whole.chunks(KEEP_PART_MIN) {
+            inner.put_part_of_item(&whole, part);
+            inner.put(b"tail");
+        }
+        inner.seal();
+        let between = inner.pieces[2].as_ptr();
+        rope.put(b"head");
+        rope.append(inner);
+        rope.put(b"end");
+        let (len, pieces) = (rope.len(), rope.into_pieces());
+        let lens: Vec<_> = pieces.iter().map(Bytes::len).collect();
+        assert_eq!(lens, [8, KEEP_PART_MIN, 4, KEEP_PART_MIN, 7]);
+        assert_eq!((len, pieces[2].as_ptr()), (lens.iter().sum(), between));
+        assert!(pieces[0] == "headlead" && pieces[4] == "tailend");
+    }
+
+    #[test]
     fn a_run_that_waits_keeps_no_large_buffer() {
         let put_one = |count| {
             let (whole, mut rope) = (items(100, count), Rope::default());
