@@ -19,8 +19,7 @@ use crate::semantics::context::{Builder, Said, encodes_metadata};
 use crate::semantics::roots::Mend;
 use crate::semantics::{SPAN_ATTRIBUTES, display_name, facts};
 use crate::wire::index::Range;
-use crate::wire::noted;
-use crate::wire::{TraceId, rope};
+use crate::wire::{TraceId, noted, rope};
 
 /// Facts about a trace, as its own spans state them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -29,7 +29,6 @@ const PARENT: u32 = 4;
 /// What a span that is rewritten grows by, at most, beside the whole tail: its former parent, and tags of
 /// which each is a little longer as an element of a list.
 const REWRITTEN_MAX: usize = 1024;
-
 /// Mostly as long or shorter: a name, a user and a session.
 const TAIL_USUAL: usize = 160;
 
