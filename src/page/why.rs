@@ -70,7 +70,7 @@ mod tests {
         }
         let mut builder = Builder::default();
         builder.add(SpanId([1; 8]), &Claims::of(&span), false);
-        builder.root(SpanId([9; 8]), "checkout");
+        builder.root(SpanId([9; 8]), || "checkout");
         let given = [Has::USER.with(Has::NAME)].into();
         let trace = JoinedTrace { said: builder.finish(), given, ..called("m", 1, 1, "1") };
         let expect = "  \
