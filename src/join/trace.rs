@@ -146,18 +146,10 @@ impl Marks {
         Self(
             bit(entry.ended, Self::ENDED)
                 | bit(entry.zero_parent, Self::ZERO_PARENT)
-                | bit(enters, Self::ENTRY),
+                | bit(enters, Self::ENTRY)
+                | bit(entry.noted.has(Noted::SOUGHT), Self::NOTED)
+                | bit(entry.noted.has(Noted::PLACE), Self::PLACED),
         )
-        .with(Self::noted(entry.noted))
-    }
-
-    fn noted(noted: Noted) -> Self {
-        match noted {
-            // Nearly all are.
-            Noted::NOTHING => Self(0),
-            _ if noted.has(Noted::PLACE) => Self::NOTED.with(Self::PLACED),
-            _ => Self::NOTED,
-        }
     }
 
     pub fn has(self, mark: Self) -> bool {
