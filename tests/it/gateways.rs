@@ -52,16 +52,18 @@ async fn twenty_thousand_traces_are_whole_and_gateways_come_and_go() {
     }
     upstream.forget();
 
-    // Half a minute of load. One gateway comes after five seconds, another goes after fifteen.
+    // Half a minute of load. One gateway comes after some five seconds, another goes ten later.
     let changing = 15_000;
     let pause = Duration::from_secs(30) / (changing / TOGETHER) as u32;
     let load = send(&sidecars, steady, changing, pause);
     let changes = async {
-        tokio::time::sleep(Duration::from_secs(5)).await;
         gateways.push(gateway(&upstream, name.address(4)).await);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        between_lookups().await;
         name.stands_for(&[1, 2, 3, 4]);
         tokio::time::sleep(Duration::from_secs(10)).await;
         let first = gateways.remove(0);
+        between_lookups().await;
         name.stands_for(&[2, 3, 4]);
         first.stop().await;
     };
@@ -149,6 +151,15 @@ async fn sidecar(name: &Name) -> Proxy {
         ..Start::default()
     })
     .await
+}
+
+/// Until all sidecars have asked for the name and none soon will again, which they do in the first half of a
+/// second of every five. What changes in that time some see five seconds before the others.
+async fn between_lookups() {
+    const EVERY: Duration = Duration::from_secs(5);
+    let now = u128::from(Clock::new().unix_nanos());
+    let asked = Duration::from_nanos((now % EVERY.as_nanos()) as u64);
+    tokio::time::sleep((EVERY + Duration::from_secs(1)).saturating_sub(asked)).await;
 }
 
 /// Sends traces through all three services, each part to its own sidecar, all parts at about the same time.
