@@ -10,7 +10,7 @@ use crate::ours;
 
 pub struct Bench {
     pub runtime: Runtime,
-    /// Times that every row is run; those that last a minute once, those held beside nginx more often.
+    /// Times that every row is run; those that last a minute once, those with a close mark more often.
     pub rounds: usize,
     /// Items of a measurement at full speed, at most.
     pub items: u64,
@@ -34,9 +34,9 @@ impl Bench {
         }
     }
 
-    /// What nginx takes moves by half from one round to the next, and a ratio with it. The Collector, which takes longest
-    /// and is far off, is left out of what is more.
-    pub const fn rounds_beside_nginx(&self) -> usize {
+    /// What nginx takes moves by half from one round to the next, and a ratio with it; so does one of ours to another.
+    /// The Collector, which takes longest and is far off, is left out of what is more.
+    pub const fn rounds_where_close(&self) -> usize {
         2 * self.rounds + 1
     }
 

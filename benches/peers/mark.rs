@@ -74,6 +74,11 @@ impl Mark {
         }
     }
 
+    /// Whether noise may decide it: what is compared is nearly the same.
+    pub fn is_close(self) -> bool {
+        matches!(self, Mark::Of(Peer::Nginx, _) | Mark::Within(_))
+    }
+
     fn most(self) -> f64 {
         match self {
             Mark::Of(_, most) | Mark::Blocks(_, most) => most,

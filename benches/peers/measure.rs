@@ -35,8 +35,8 @@ impl SideBySide {
         let here = self.contenders.iter().filter(|one| one.is_here());
         let mut all: Vec<Measured> = here.map(|one| Measured { contender: *one, runs: Vec::new() }).collect();
         let count = all.len();
-        let is_beside_nginx = self.marks.iter().any(|mark| matches!(mark, Mark::Of(Peer::Nginx, _)));
-        let rounds = if is_beside_nginx { bench.rounds_beside_nginx() } else { bench.rounds };
+        let is_close = self.marks.iter().any(|mark| mark.is_close());
+        let rounds = if is_close { bench.rounds_where_close() } else { bench.rounds };
         for round in 1..=rounds {
             for nth in 0..count {
                 let Measured { contender, runs } = &mut all[(round + nth - 1) % count];

@@ -76,8 +76,8 @@ pub fn write(bench: &Bench, done: &[Done]) {
         "# Benchmarks\n\n\
          <!-- Generated: `cargo bench --bench peers`. -->\n\n\
          {}. nginx {}, Collector {}. Times of the program under test alone, user and kernel; {} rounds, {} where \
-         nginx is what is held against, each with all programs of a row in turn, begun by another, under the same load \
-         and in front of the same sink; middle (least–most). A ratio is that of one round, the middle of them. The load \
+         nginx or another run of ours is what is held against, each with all programs of a row in turn, begun by \
+         another, under the same load and in front of the same sink; middle (least–most). A ratio is that of one round, the middle of them. The load \
          generator and the sink share the cores with what is measured. The Collector, which takes longest, is given a \
          fifth of the items at full speed, and the first rounds only. Every item is counted at the sink. Spans of a load \
          differ in their ids and times; in the rows `varied` and `rules-varied` in what they say too.\n\n\
@@ -91,7 +91,7 @@ pub fn write(bench: &Bench, done: &[Done]) {
         version(Peer::Nginx),
         version(Peer::Collector),
         bench.rounds,
-        bench.rounds_beside_nginx(),
+        bench.rounds_where_close(),
         ours::PROGRAM.how(),
         marks(done.iter()),
         figures(done.iter()),

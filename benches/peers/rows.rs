@@ -102,7 +102,12 @@ pub const ROWS: &[Row] = &[
         how: beside(
             full(Services, 1),
             &[JOIN, NGINX, FLOOR, FLOOR_JOINED, COLLECTOR_JOINS],
-            &[Mark::Of(Peer::Nginx, 0.9), Mark::Whole],
+            &[
+                Mark::Of(Peer::Nginx, 0.9),
+                Mark::Of(Peer::Collector, 1.0 / 30.0),
+                Mark::Whole,
+                Mark::Blocks(Peer::Collector, 1.0 / 50.0),
+            ],
         ),
     },
     Row {
@@ -191,7 +196,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "growth",
         what: "CPU a span while 10 and while 100,000 other traces are open",
-        how: beside(full(Services, 2), &[FEW_OPEN, MANY_OPEN], &[Mark::Within(1.15)]),
+        how: beside(full(Services, 1), &[FEW_OPEN, MANY_OPEN], &[Mark::Within(1.15)]),
     },
     Row { name: "lanes", what: "scaling, lanes 1 → 2 on two cores", how: How::Alone(lanes::scaling) },
     Row { name: "idle", what: "resident idle", how: How::Alone(start::idle) },
