@@ -77,10 +77,11 @@ pub fn write(bench: &Bench, done: &[Done]) {
          <!-- Generated: `cargo bench --bench peers`. -->\n\n\
          {}. nginx {}, Collector {}. Times of the program under test alone, user and kernel; {} rounds, {} where \
          nginx or another run of ours is what is held against, each with all programs of a row in turn, begun by \
-         another, under the same load and in front of the same sink; middle (least–most). A ratio is that of one round, the middle of them. The load \
-         generator and the sink share the cores with what is measured. The Collector, which takes longest, is given a \
-         fifth of the items at full speed, and the first rounds only. Every item is counted at the sink. Spans of a load \
-         differ in their ids and times; in the rows `varied` and `rules-varied` in what they say too.\n\n\
+         another, under the same load and in front of the same sink; middle (least–most). A ratio is that of one round, \
+         the middle of them. The load generator and the sink share the cores with what is measured. The Collector, \
+         which takes longest, is given a fifth of the items at full speed, and the first rounds only. Every item is \
+         counted at the sink. Spans of a load differ in their ids and times; in the rows `varied` and `rules-varied` in \
+         what they say too.\n\n\
          ```sh\ncargo bench --bench peers                     # all of it, this page; builds the Collector and, twice, Spandrel the first time\n\
          cargo bench --bench peers -- joined rules     # some rows\n\
          ROUNDS=1 ITEMS=300000 STEADY=3 MINUTE=10 cargo bench --bench peers -- steady overload    # less of it\n```\n\n\
