@@ -93,6 +93,13 @@ impl From<Pieces> for Whole {
     }
 }
 
+impl Whole {
+    /// What is not yet handed on.
+    pub fn pieces(&self) -> Pieces {
+        self.0.clone().unwrap_or_default()
+    }
+}
+
 impl Body for Whole {
     type Data = Pieces;
     type Error = Infallible;

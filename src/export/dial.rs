@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::classify::Trouble;
+use super::gathered::{Gathered, Upcoming};
 use super::line::{Form, Live, Outgoing, Wire};
 use super::names::{Names, Resolver};
 use super::target::Target;
@@ -211,9 +212,10 @@ impl Dialer {
     }
 
     async fn speak<B: Outgoing>(&self, io: Stream, h2: bool) -> Result<Wire<B>, DialError> {
-        let io = TokioIo::new(io);
         let failed = |error: hyper::Error| DialError::connect(format!("HTTP handshake failed: {error}"));
         if !h2 {
+            let upcoming = Upcoming::default();
+            let io = TokioIo::new(Stream::new(Gathered::new(io, upcoming.clone())));
             let handshake = http1::Builder::new().max_buf_size(H1_BUFFER_MAX).handshake(io).await;
             let (sender, connection) = handshake.map_err(failed)?;
             background(async move {
@@ -221,7 +223,7 @@ impl Dialer {
                     tracing::debug!("connection ended: {error}");
                 }
             });
-            return Ok(Wire::H1(sender, Form::Origin));
+            return Ok(Wire::H1(sender, Form::Origin, upcoming));
         }
         let ping_every = Duration::from_millis(self.ping_every.load(Ordering::Relaxed));
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -234,7 +236,7 @@ impl Dialer {
             .keep_alive_interval(ping_every)
             .keep_alive_timeout(PING_ANSWER_MAX)
             .keep_alive_while_idle(false);
-        let (sender, connection) = builder.handshake(io).await.map_err(failed)?;
+        let (sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(failed)?;
         let every = self.ping_every.clone();
         background(async move {
             if let Err(error) = connection.await {

@@ -16,9 +16,10 @@ use hyper::client::conn::{http1, http2};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::body::Whole;
+use super::body::{Pieces, Whole};
 use super::dial::{DialError, Dialer};
-use crate::model::relay::BoxError;
+use super::gathered::Upcoming;
+use crate::model::relay::{BoxError, Streamed};
 
 /// An older connection is replaced, so that an upstream that moved or grew is found.
 const AGE_MAX: Duration = Duration::from_secs(300);
@@ -27,18 +28,32 @@ const REPLACE_MAX: Duration = Duration::from_secs(3);
 /// A connection that could not be replaced is used for so long before that is tried again.
 const REPLACE_AGAIN: Duration = Duration::from_secs(30);
 
-/// A request's body that a connection can send: a batch in one piece, or what is relayed as it comes.
+/// A request's body that a connection can send.
 pub(super) trait Outgoing:
     Body<Data: Send + 'static, Error: Into<BoxError>> + Unpin + Send + 'static
 {
+    /// What of it is here already.
+    fn pieces(&self) -> Pieces;
 }
 
-impl<B: Body<Data: Send + 'static, Error: Into<BoxError>> + Unpin + Send + 'static> Outgoing for B {}
+/// A batch: all of it.
+impl Outgoing for Whole {
+    fn pieces(&self) -> Pieces {
+        Whole::pieces(self)
+    }
+}
+
+/// What is relayed as it comes.
+impl Outgoing for Streamed {
+    fn pieces(&self) -> Pieces {
+        Pieces::default()
+    }
+}
 
 /// The sending half of a connection.
 #[derive(Debug)]
 pub(super) enum Wire<B = Whole> {
-    H1(http1::SendRequest<B>, Form),
+    H1(http1::SendRequest<B>, Form, Upcoming),
     H2(http2::SendRequest<B>),
 }
 
@@ -55,7 +70,7 @@ impl<B> Wire<B> {
     /// The same, with a proxy at its other end that is handed requests. HTTP/2 is only spoken in tunnels.
     pub fn handing_over(self, credentials: Option<HeaderValue>) -> Self {
         match self {
-            Wire::H1(sender, _) => Wire::H1(sender, Form::Absolute(credentials)),
+            Wire::H1(sender, _, upcoming) => Wire::H1(sender, Form::Absolute(credentials), upcoming),
             Wire::H2(sender) => Wire::H2(sender),
         }
     }
@@ -110,10 +125,13 @@ impl<B: Outgoing> Live<B> {
                 Ok(()) => sender.try_send_request(request).await,
                 Err(error) => return Err(Unsent(error, Some(request))),
             },
-            Wire::H1(sender, form) => match sender.ready().await {
+            Wire::H1(sender, form, upcoming) => match sender.ready().await {
                 Ok(()) => {
                     form.put_on(&mut request);
-                    sender.try_send_request(request).await
+                    upcoming.is(request.body().pieces());
+                    let sent = sender.try_send_request(request).await;
+                    upcoming.is(Pieces::default());
+                    sent
                 }
                 Err(error) => return Err(Unsent(error, Some(request))),
             },
@@ -129,7 +147,7 @@ impl<B: Outgoing> Live<B> {
 
     fn is_closed(&self) -> bool {
         match &self.wire {
-            Wire::H1(sender, _) => sender.is_closed(),
+            Wire::H1(sender, ..) => sender.is_closed(),
             Wire::H2(sender) => sender.is_closed(),
         }
     }

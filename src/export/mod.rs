@@ -14,6 +14,7 @@ mod dial;
 mod division;
 mod fleet;
 mod gate;
+mod gathered;
 mod grpc;
 mod http;
 mod line;
