@@ -39,19 +39,18 @@ pub const WHOLE: SideBySide = SideBySide {
     ],
     marks: &[],
 };
-/// Rounds of three requests that are walked and then worked on, few enough to be warm as on arrival; how often.
+/// Rounds of three requests that are walked and then worked on, few enough to be warm as on arrival; how often; and how
+/// many trials: from one to the next what else the machine does moves each of them by a third.
 const ROUNDS: u64 = 20;
 const CHUNKS: u64 = 150;
-const TIMES: usize = 5;
+const TIMES: usize = 45;
 const LEAST: f64 = 1.7;
 /// Lanes that share are held back by each other if they are slower than this beside lanes that share nothing.
 const APART: f64 = 0.95;
 
 pub fn scaling(bench: &Bench, what: &'static str) -> Findings {
     let mut findings = Findings::default();
-    let trials: Vec<[f64; 3]> = (0..TIMES)
-        .map(|_| [seconds(1, Shared::All), seconds(2, Shared::All), seconds(2, Shared::Nothing)])
-        .collect();
+    let trials: Vec<[f64; 3]> = (0..TIMES).map(trial).collect();
     let faster = Spread::of(trials.iter().map(|[one, two, _]| one / two));
     let apart = Spread::of(trials.iter().map(|[_, two, apart]| apart / two));
     let by_instructions = by_instructions();
@@ -86,6 +85,17 @@ pub fn scaling(bench: &Bench, what: &'static str) -> Findings {
 fn by_instructions() -> Option<f64> {
     let baseline = baseline::read();
     Some(baseline.get("join/lane")? / baseline.get("join/lane_of_two")?)
+}
+
+/// Seconds of one lane, of two, and of two that share nothing; begun by another of them than the trial before.
+fn trial(nth: usize) -> [f64; 3] {
+    const WAYS: [(usize, Shared); 3] = [(1, Shared::All), (2, Shared::All), (2, Shared::Nothing)];
+    let mut took = [0.0; WAYS.len()];
+    for way in (nth..nth + WAYS.len()).map(|way| way % WAYS.len()) {
+        let (lanes, shared) = WAYS[way];
+        took[way] = seconds(lanes, shared);
+    }
+    took
 }
 
 /// What lanes have in common.
