@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::Uri;
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +26,7 @@ use super::{Compression, Inner, Protocol, Retry, Settings, Tls, start};
 use crate::model::{Clock, Destination, Origin, Time};
 use crate::queue::{Batch, Budget, Outbox};
 use crate::telemetry::Meters;
-use crate::wire::{Rope, Signal, Signals};
+use crate::wire::{Rope, Sealed, Signal, Signals};
 
 /// An upstream on this port of loopback, impatient enough for tests.
 pub(super) fn settings(port: u16) -> Settings {
@@ -91,13 +92,17 @@ impl Exporter {
         let (first, second) = body.split_at(body.len() / 2);
         rope.put(first);
         rope.put_bytes(second.to_vec().into());
+        self.offer_sealed(origin, rope.into(), items);
+    }
+
+    fn offer_sealed(&mut self, origin: Arc<Origin>, body: Sealed, items: u64) {
         self.offered += items;
         let reservation = self.budget.reserve(body.len());
         let batch = Batch {
             signal: Signal::Traces,
             origin,
             to: Destination::of(0),
-            body: rope.into(),
+            body,
             items,
             notes: items * self.notes_each,
             opened: Time(0),
@@ -126,6 +131,13 @@ impl Exporter {
     fn sends(&self, outcome: &str) -> u64 {
         self.meters.sends.with_label_values(&["traces", "test", outcome]).get()
     }
+}
+
+/// As calls to a model are that were stamped: large texts, and between them small pieces that are the same bytes each.
+fn many_pieces(count: usize, byte: u8) -> Sealed {
+    let (stamp, text) =
+        (Bytes::from(vec![byte; 100]), Bytes::from((0..=255).cycle().take(9_000).collect::<Vec<u8>>()));
+    (0..count).flat_map(|nth| [stamp.clone(), text.slice(nth % 500..)]).collect::<Vec<_>>().into()
 }
 
 /// The counters of a signal in words, and the sum of settled items.

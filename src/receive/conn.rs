@@ -52,9 +52,10 @@ impl Conn {
             });
         }
         if !is_grpc && let Some(relay) = self.gate.relay().filter(|_| self.is_beyond(&parts)) {
-            let headers = parts.headers.clone();
+            let (headers, version) = (parts.headers.clone(), parts.version);
             let mut response = self.beyond(relay, parts, body).await;
             self.doors.cors.mark(&headers, &mut response);
+            respond::date(&mut response, version, self.gate.clock());
             return Ok(response);
         }
         let limits = self.gate.timeouts;
@@ -66,6 +67,7 @@ impl Conn {
         } else {
             let mut response = self.http(&parts, &mut body).await;
             self.doors.cors.mark(&parts.headers, &mut response);
+            respond::date(&mut response, parts.version, self.gate.clock());
             linger(&parts, &response, body.into_body());
             response
         })

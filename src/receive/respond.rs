@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -10,14 +11,15 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::refusal::Refusal;
+use crate::model::Clock;
 use crate::wire::Signal;
 use crate::wire::reply::{self, Encoding, Partial};
 
@@ -160,6 +162,17 @@ fn http(status: StatusCode, encoding: Encoding, body: Bytes, asked: &HeaderMap) 
     };
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response
+}
+
+/// Says when a response that is not gRPC's was made (RFC 9110, 6.6.1), where the protocol's machinery does not.
+pub fn date(response: &mut Response<Reply>, version: Version, clock: Clock) {
+    let now = || UNIX_EPOCH + Duration::from_nanos(clock.unix_nanos());
+    if version == Version::HTTP_2
+        && !response.headers().contains_key(DATE)
+        && let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now()))
+    {
+        response.headers_mut().insert(DATE, now);
+    }
 }
 
 /// A response without a body.

@@ -1,7 +1,9 @@
 //! OTLP/HTTP towards upstreams of every mood.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Uri, Version};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -9,7 +11,7 @@ use prost::Message;
 
 use super::grpc::open;
 use super::server::{Server, http};
-use super::{Compression, Exporter, Protocol, Settings, settings};
+use super::{Compression, Exporter, Protocol, Settings, many_pieces, settings};
 use crate::wire::Signal;
 use crate::wire::reply::{Encoding, Partial, Status, status, success};
 
@@ -35,6 +37,20 @@ async fn hc1_the_bytes_arrive_at_the_signals_path() {
     assert_eq!(header("host"), Some(format!("127.0.0.1:{}", upstream.port)));
     assert_eq!(header("x-api-key").as_deref(), Some("secret"));
     assert_eq!(header("content-encoding"), None);
+}
+
+#[tokio::test]
+async fn hc1_batches_of_many_pieces_arrive_as_they_are_one_after_the_other_and_when_they_are_sent_again() {
+    let upstream = Server::start(|n, _| http(if n % 3 == 0 { 503 } else { 200 }, &[], "")).await;
+    let mut exporter = Exporter::start(Settings { parallel: 1, ..over_http(upstream.port) });
+    let batches = [(200, 1), (3, 2), (700, 3), (120, 4)].map(|(count, byte)| many_pieces(count, byte));
+    batches.iter().for_each(|batch| exporter.offer_sealed(Arc::default(), batch.clone(), 1));
+    assert_eq!(exporter.finish().await, "delivered=4");
+    let seen: Vec<Bytes> = upstream.seen().into_iter().map(|seen| seen.body).collect();
+    // The first and the fourth attempt failed.
+    let expect = [0, 0, 1, 2, 2, 3].map(|nth: usize| batches[nth].to_bytes());
+    assert!(seen == expect, "{:?}", seen.iter().map(Bytes::len).collect::<Vec<_>>());
+    assert_eq!(upstream.connections(), 1);
 }
 
 #[tokio::test]

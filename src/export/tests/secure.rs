@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::server::{Server, grpc_ok, http};
-use super::{Exporter, Protocol, Settings, Tls, settings};
+use super::{Exporter, Protocol, Settings, Tls, many_pieces, settings};
 use crate::export::dial::Dialer;
 use crate::export::names::Resolver;
 use crate::export::target::Target;
@@ -126,6 +126,18 @@ async fn hc6_a_trusted_upstream_is_spoken_to_in_what_alpn_agrees_on() {
         assert_eq!(outcome(settings).await, ("delivered=1".to_owned(), 0), "{protocol:?} {alpn:?}");
         assert_eq!(server.seen()[0].version, version, "{protocol:?} {alpn:?}");
     }
+}
+
+#[tokio::test]
+async fn hc1_batches_of_many_pieces_arrive_through_tls() {
+    let ca = Authority::new();
+    let server = upstream(ca.acceptor(false, &["http/1.1"])).await;
+    let settings = Settings { protocol: Protocol::HttpProtobuf, ..over_tls(server.port, trusting(&ca)) };
+    let mut exporter = Exporter::start(settings);
+    let batch = many_pieces(300, 1);
+    exporter.offer_sealed(Arc::default(), batch.clone(), 1);
+    assert_eq!(exporter.finish().await, "delivered=1");
+    assert!(server.seen()[0].body == batch.to_bytes());
 }
 
 #[tokio::test]

@@ -165,9 +165,12 @@ async fn http_2_with_prior_knowledge_works_as_http_1() {
     let mut sender = edge.http2().await;
     for _ in 0..2 {
         let reply = sender.send_request(request("POST", "/v1/traces", &[PROTO], traces())).await.unwrap();
-        assert_eq!(Answer::of(reply).await.status, 200);
+        let reply = Answer::of(reply).await;
+        assert_eq!(reply.status, 200);
+        assert!(httpdate::parse_http_date(reply.header("date")).is_ok(), "{:?}", reply.header("date"));
     }
     assert_eq!(edge.taken().len(), 2);
+    assert_eq!(edge.framed(&[], vec![0; 5]).await.header("date"), "", "as other servers of gRPC do");
     let grpc_over_http_1 =
         edge.post(Signal::Traces.grpc_path(), &[("content-type", "application/grpc")], vec![]);
     assert_eq!(grpc_over_http_1.await.status, 505);
