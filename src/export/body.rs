@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
+use super::line::Outgoing;
 use crate::wire::Sealed;
 
 /// Bytes in pieces, read from the front. Cloning shares them all at once: every attempt sends a clone.
@@ -93,9 +94,8 @@ impl From<Pieces> for Whole {
     }
 }
 
-impl Whole {
-    /// What is not yet handed on.
-    pub fn pieces(&self) -> Pieces {
+impl Outgoing for Whole {
+    fn pieces(&self) -> Pieces {
         self.0.clone().unwrap_or_default()
     }
 }

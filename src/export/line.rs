@@ -36,13 +36,6 @@ pub(super) trait Outgoing:
     fn pieces(&self) -> Pieces;
 }
 
-/// A batch: all of it.
-impl Outgoing for Whole {
-    fn pieces(&self) -> Pieces {
-        Whole::pieces(self)
-    }
-}
-
 /// What is relayed as it comes.
 impl Outgoing for Streamed {
     fn pieces(&self) -> Pieces {
