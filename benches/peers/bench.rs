@@ -38,7 +38,7 @@ impl Bench {
     /// The middle of seven such ratios moves by some hundredths, as much as some marks are met or missed by. The
     /// Collector, which takes longest and is far off, is left out of what is more.
     pub const fn rounds_where_close(&self) -> usize {
-        3 * self.rounds + 2
+        3 * self.rounds
     }
 
     /// The load and the sink share the cores with what they measure.

@@ -75,6 +75,27 @@ impl Ahead {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether the connection begins so. What is read to tell is held; `came` is told how much that is.
+    pub fn poll_begins<S: AsyncRead + Unpin>(
+        &mut self,
+        socket: &mut S,
+        cx: &mut Context<'_>,
+        with: &[u8],
+        came: impl Fn(usize),
+    ) -> Poll<io::Result<bool>> {
+        loop {
+            let wanted = with.len().saturating_sub(self.bytes.len());
+            if wanted == 0 || !with.starts_with(&self.bytes) {
+                return Poll::Ready(Ok(self.bytes.starts_with(with)));
+            }
+            self.bytes.reserve(wanted);
+            match ready!(poll_read_buf(Pin::new(&mut *socket), cx, &mut self.bytes))? {
+                0 => return Poll::Ready(Ok(false)),
+                some => came(some),
+            }
+        }
+    }
+
     fn is_due(&self, asked: usize) -> bool {
         asked < LARGE && self.full_reads >= FULL_READS
     }

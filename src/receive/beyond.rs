@@ -18,9 +18,8 @@ use http::uri::Authority;
 use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
-use super::body::drain;
+use super::body::{Broken, Coming, drain};
 use super::conn::lingers;
 use super::refusal::{Refusal, quoted};
 use super::respond::{self, Reply};
@@ -62,31 +61,31 @@ pub fn check(parts: &Parts) -> Result<(), Refusal> {
 pub async fn hand_on(
     relay: &Arc<dyn Relay>,
     parts: Parts,
-    body: Incoming,
+    body: Coming,
     is_known: bool,
 ) -> Result<Response<Reply>, Refusal> {
     let may_borrow = is_known || calls_an_address(&parts);
     let body = Rest { body: Some(body), lingers: lingers(&parts) };
     let request = http::Request::from_parts(parts, body.map_err(Into::into).boxed_unsync());
     let reply = relay.clone().forward(request, may_borrow).await.map_err(Refusal::Unreached)?;
-    Ok(reply.map(|body| Reply::stream(tonic::body::Body::new(body))))
+    Ok(reply.map(|body| Reply::Stream(tonic::body::Body::new(body))))
 }
 
 /// A body on its way. What of it nobody wants, because there is no server or it has replied, is read all the same
 /// where its sender could not see a reply before: see [`lingers`].
 struct Rest {
-    body: Option<Incoming>,
+    body: Option<Coming>,
     lingers: usize,
 }
 
 impl Body for Rest {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut self.body {
             Some(body) => Pin::new(body).poll_frame(cx),
             None => Poll::Ready(None),

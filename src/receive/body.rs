@@ -5,11 +5,14 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http_body::{Body, Frame};
+use h2::{Reason, RecvStream};
+use http::Request;
+use http::header::CONTENT_LENGTH;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -17,9 +20,92 @@ use super::refusal::Refusal;
 use crate::model::{Clock, Time};
 use crate::queue::Reservation;
 
+/// A request's body as it comes.
+#[derive(Debug)]
+pub enum Coming {
+    Http1(Incoming),
+    /// `left`: the bytes still to come, where they were announced.
+    Http2 {
+        stream: RecvStream,
+        left: Option<u64>,
+    },
+}
+
+impl Coming {
+    /// The body of a request of HTTP/2, whose machinery sees to it that no other length comes than the announced.
+    pub fn in_frames(request: Request<RecvStream>) -> Request<Self> {
+        let announced =
+            request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        request.map(|stream| Self::Http2 {
+            left: if stream.is_end_stream() { Some(0) } else { announced },
+            stream,
+        })
+    }
+}
+
+/// A body that does not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum Broken {
+    Http1(#[from] hyper::Error),
+    Http2(#[from] h2::Error),
+}
+
+impl Body for Coming {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut *self {
+            Coming::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Broken::from),
+            Coming::Http2 { stream, left } => poll_stream(stream, left, cx).map_err(Broken::from),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Coming::Http1(body) => body.is_end_stream(),
+            Coming::Http2 { stream, .. } => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Coming::Http1(body) => body.size_hint(),
+            Coming::Http2 { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+/// The next frame of a stream of HTTP/2, or its end; for its sender there is as much room for more at once.
+fn poll_stream(
+    stream: &mut RecvStream,
+    left: &mut Option<u64>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    let next = match ready!(stream.poll_data(cx)) {
+        Some(Ok(data)) => {
+            let _ = stream.flow_control().release_capacity(data.len());
+            *left = left.map(|left| left.saturating_sub(data.len() as u64));
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        Some(Err(error)) => Err(error),
+        None => ready!(stream.poll_trailers(cx)),
+    };
+    Poll::Ready(match next {
+        Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+        // Who has got its reply may say that it sends no more (RFC 9113, 8.1).
+        Err(error) if error.reason() == Some(Reason::NO_ERROR) => None,
+        Err(error) => Some(Err(error)),
+    })
+}
+
 /// The data of one request, with a deadline.
 #[derive(Debug)]
-pub struct Reader<B = Incoming> {
+pub struct Reader<B = Coming> {
     body: B,
     clock: Clock,
     deadline: Time,
@@ -143,7 +229,7 @@ pub const SMALL_BODY: usize = 64 << 10;
 const DRAIN_FOR: Duration = Duration::from_secs(5);
 
 /// Reads a body to its end, or at most so many bytes, and keeps nothing.
-pub async fn drain(mut body: Incoming, most: usize) {
+pub async fn drain(mut body: Coming, most: usize) {
     let all = async {
         let mut left = most;
         while let Some(Ok(frame)) = body.frame().await {

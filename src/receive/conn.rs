@@ -1,16 +1,14 @@
 //! One connection's requests: which protocol, which signal, and who answers.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
 
 use super::admit::{Gate, Parcel};
 use super::beyond;
-use super::body::{DRAIN_MAX, Reader, SMALL_BODY, drain};
+use super::body::{Coming, DRAIN_MAX, Reader, SMALL_BODY, drain};
 use super::credentials::Shown;
 use super::doors::Doors;
 use super::grpc::{self, Method};
@@ -39,38 +37,38 @@ impl Conn {
     }
 
     /// Answers one request, whatever it is.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Reply>, Infallible> {
+    pub async fn answer(self: Arc<Self>, request: Request<Coming>) -> Response<Reply> {
         let _in_flight = self.watch.begin();
         let began = self.gate.now();
         let (parts, body) = request.into_parts();
         // gRPC on HTTP/1.1 has no trailers to answer in: it is refused as HTTP.
         let is_grpc = parts.version == Version::HTTP_2 && names_grpc(&parts);
         if is_grpc && let Some(answerer) = self.doors.reflection.at(parts.uri.path()) {
-            return Ok(match self.doors.check(&parts.headers) {
+            return match self.doors.check(&parts.headers) {
                 Ok(_) => reflection::answer(answerer, Request::from_parts(parts, body)).await,
                 Err(refusal) => self.refuse(None, self.manner(Caller::Grpc, &parts), &refusal),
-            });
+            };
         }
         if !is_grpc && let Some(relay) = self.gate.relay().filter(|_| self.is_beyond(&parts)) {
             let (headers, version) = (parts.headers.clone(), parts.version);
             let mut response = self.beyond(relay, parts, body).await;
             self.doors.cors.mark(&headers, &mut response);
-            respond::date(&mut response, version, self.gate.clock());
-            return Ok(response);
+            respond::in_frames(&mut response, version, self.gate.clock());
+            return response;
         }
         let limits = self.gate.timeouts;
         let asked = grpc::timeout(&parts.headers).filter(|_| is_grpc);
         let patience = asked.map_or(limits.request, |asked| asked.min(limits.request));
         let mut body = Reader::new(body, self.gate.clock(), began + patience, limits.body);
-        Ok(if is_grpc {
+        if is_grpc {
             self.grpc(&parts, &mut body).await
         } else {
             let mut response = self.http(&parts, &mut body).await;
             self.doors.cors.mark(&parts.headers, &mut response);
-            respond::date(&mut response, parts.version, self.gate.clock());
+            respond::in_frames(&mut response, parts.version, self.gate.clock());
             linger(&parts, &response, body.into_body());
             response
-        })
+        }
     }
 
     async fn grpc(&self, parts: &Parts, body: &mut Reader) -> Response<Reply> {
@@ -134,7 +132,7 @@ impl Conn {
     }
 
     /// What is not ours to answer. Our own words about it are JSON, as its callers read it.
-    async fn beyond(&self, relay: &Arc<dyn Relay>, parts: Parts, body: Incoming) -> Response<Reply> {
+    async fn beyond(&self, relay: &Arc<dyn Relay>, parts: Parts, body: Coming) -> Response<Reply> {
         // A person who follows a link to a trace has no credential to show.
         if let Some(elsewhere) = beyond::page(&**relay, &parts) {
             return elsewhere;
@@ -219,7 +217,7 @@ pub fn lingers(parts: &Parts) -> usize {
 }
 
 /// Reads on for a while after an early refusal.
-fn linger(parts: &Parts, response: &Response<Reply>, body: Incoming) {
+fn linger(parts: &Parts, response: &Response<Reply>, body: Coming) {
     let most = lingers(parts);
     if response.status().is_success() || most == 0 || http_body::Body::is_end_stream(&body) {
         return;

@@ -1,4 +1,5 @@
-//! The server edge: one hyper server for gRPC and HTTP on every listener; content type decides.
+//! The server edge: gRPC and HTTP on every listener. A connection's first bytes tell the version of HTTP
+//! ([`speech`]), a request's content type the rest.
 //!
 //! Protocol files end at "bytes, headers and a reservation" ([`admit::Parcel`]): every policy after
 //! that is in `admit.rs`, and every refusal is one row of one table, `refusal.rs`. Nothing here
@@ -13,6 +14,7 @@ mod cors;
 mod credentials;
 mod descriptors;
 mod doors;
+mod frames;
 mod grpc;
 mod http;
 mod inflate;
@@ -24,6 +26,7 @@ mod reflection;
 mod refusal;
 mod respond;
 mod server;
+mod speech;
 mod tally;
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,11 @@ use std::convert::Infallible;
 use std::fmt;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tonic_reflection::server::{Builder, Error};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
+use super::body::Coming;
 use super::respond::Reply;
 use crate::wire::Signal;
 
@@ -19,7 +19,7 @@ use crate::wire::Signal;
 const QUESTION_MAX: usize = 16 * 1024;
 const HEALTH: &str = "grpc.health.v1.Health";
 
-type Answerer = BoxCloneSyncService<Request<Incoming>, Response<tonic::body::Body>, Infallible>;
+type Answerer = BoxCloneSyncService<Request<Coming>, Response<tonic::body::Body>, Infallible>;
 
 /// Both versions of the service: tools ask for the new one first, and some only for the old.
 #[derive(Clone)]
@@ -51,14 +51,14 @@ impl Reflection {
 }
 
 /// Answers for as long as the caller asks: the connection's own limits end it.
-pub async fn answer(mut answerer: Answerer, request: Request<Incoming>) -> Response<Reply> {
+pub async fn answer(mut answerer: Answerer, request: Request<Coming>) -> Response<Reply> {
     let ready = answerer.ready().await;
     let answered = match ready {
         Ok(answerer) => answerer.call(request).await,
         Err(never) => match never {},
     };
     match answered {
-        Ok(response) => response.map(Reply::stream),
+        Ok(response) => response.map(Reply::Stream),
         Err(never) => match never {},
     }
 }

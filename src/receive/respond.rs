@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
-    HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    HeaderValue, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -87,7 +87,7 @@ pub fn grpc_message(message: Bytes) -> Response<Reply> {
     framed.extend_from_slice(&message);
     let data = if message.is_empty() { Bytes::from_static(&[0; 5]) } else { framed.into() };
     let trailers = HeaderMap::from_iter([(GRPC_STATUS, ZERO)]);
-    let mut response = Response::new(Reply::piece(data, Some(trailers)));
+    let mut response = Response::new(Reply::Piece { data, trailers: Some(trailers) });
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     response
 }
@@ -151,7 +151,7 @@ fn http_refused(encoding: Encoding, refusal: &Refusal, manner: Manner<'_>) -> Re
 fn http(status: StatusCode, encoding: Encoding, body: Bytes, asked: &HeaderMap) -> Response<Reply> {
     let coded = if body.len() >= GZIP_MIN && takes_gzip(asked) { gzipped(&body) } else { None };
     let coding = coded.is_some();
-    let mut response = Response::new(Reply::piece(coded.unwrap_or(body), None));
+    let mut response = Response::new(Reply::Piece { data: coded.unwrap_or(body), trailers: None });
     *response.status_mut() = status;
     if coding {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -164,14 +164,32 @@ fn http(status: StatusCode, encoding: Encoding, body: Bytes, asked: &HeaderMap) 
     response
 }
 
-/// Says when a response that is not gRPC's was made (RFC 9110, 6.6.1), where the protocol's machinery does not.
-pub fn date(response: &mut Response<Reply>, version: Version, clock: Clock) {
+/// What concerns a connection, which frames must not say of a single response (RFC 9113, 8.2.2).
+const OF_CONNECTIONS: [HeaderName; 6] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Makes a response that is not gRPC's one of HTTP/2, if that is what its caller speaks. Over HTTP/1 hyper says when it
+/// was made (RFC 9110, 6.6.1), and over HTTP/2 nobody but us; and what a server beyond said of its connection, or we
+/// of ours, ends here.
+pub fn in_frames(response: &mut Response<Reply>, version: Version, clock: Clock) {
+    if version != Version::HTTP_2 {
+        return;
+    }
+    let headers = response.headers_mut();
+    for name in &OF_CONNECTIONS {
+        headers.remove(name);
+    }
     let now = || UNIX_EPOCH + Duration::from_nanos(clock.unix_nanos());
-    if version == Version::HTTP_2
-        && !response.headers().contains_key(DATE)
+    if !headers.contains_key(DATE)
         && let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now()))
     {
-        response.headers_mut().insert(DATE, now);
+        headers.insert(DATE, now);
     }
 }
 
@@ -204,26 +222,16 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 /// A reply's body. Exports are answered by one piece and, over gRPC, trailers: nothing of that is boxed.
 #[derive(Debug)]
-pub struct Reply(Kind);
-
-#[derive(Debug)]
-enum Kind {
+pub enum Reply {
+    /// All of it is here.
     Piece { data: Bytes, trailers: Option<HeaderMap> },
+    /// A reply that goes on.
     Stream(tonic::body::Body),
 }
 
 impl Reply {
     fn empty() -> Self {
-        Self::piece(Bytes::new(), None)
-    }
-
-    fn piece(data: Bytes, trailers: Option<HeaderMap>) -> Self {
-        Self(Kind::Piece { data, trailers })
-    }
-
-    /// A reply that goes on.
-    pub fn stream(body: tonic::body::Body) -> Self {
-        Self(Kind::Stream(body))
+        Self::Piece { data: Bytes::new(), trailers: None }
     }
 }
 
@@ -235,30 +243,30 @@ impl Body for Reply {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match &mut self.0 {
-            Kind::Piece { data, .. } if !data.is_empty() => {
+        match &mut *self {
+            Reply::Piece { data, .. } if !data.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(data)))))
             }
-            Kind::Piece { trailers, .. } => {
+            Reply::Piece { trailers, .. } => {
                 Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
             }
-            Kind::Stream(body) => Pin::new(body).poll_frame(cx),
+            Reply::Stream(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Piece { data, trailers } => data.is_empty() && trailers.is_none(),
-            Kind::Stream(body) => body.is_end_stream(),
+        match self {
+            Reply::Piece { data, trailers } => data.is_empty() && trailers.is_none(),
+            Reply::Stream(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match self {
             // What ends in trailers is gRPC, whose messages say their length themselves: no `content-length`.
-            Kind::Piece { trailers: Some(_), .. } => SizeHint::default(),
-            Kind::Piece { data, .. } => SizeHint::with_exact(data.len() as u64),
-            Kind::Stream(body) => body.size_hint(),
+            Reply::Piece { trailers: Some(_), .. } => SizeHint::default(),
+            Reply::Piece { data, .. } => SizeHint::with_exact(data.len() as u64),
+            Reply::Stream(body) => body.size_hint(),
         }
     }
 }

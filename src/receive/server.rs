@@ -10,9 +10,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use rand::Rng;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
@@ -27,7 +24,8 @@ use super::conn::Conn;
 use super::doors::Doors;
 use super::listen::{Bound, Listener, Socket};
 use super::origins::Origins;
-use super::watch::{Patience, Turns, Watch, Watched};
+use super::speech::Speech;
+use super::watch::{Line, Patience, Turns, Watch, Watched};
 use super::{Age, Inner, Settings, Timeouts, descriptors};
 use crate::model::stream::{self, Io, Stream};
 use crate::model::{Clock, Origin, Time};
@@ -48,7 +46,6 @@ pub async fn serve(bound: Bound, settings: Settings, inner: Inner, stop: Cancell
         clock: inner.clock,
         room: Arc::new(Semaphore::new(room(settings.connections_max))),
         gate: Arc::new(Gate::new(&settings, inner)),
-        protocol: protocol(),
         anonymous: Origin::anonymous(),
         doors: Arc::new(doors),
         age: settings.age,
@@ -75,38 +72,10 @@ fn room(asked: usize) -> usize {
     asked.min(allowed).min(Semaphore::MAX_PERMITS)
 }
 
-/// Every limit of the protocols, stated (faults F34, F35).
-fn protocol() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // `Watch` does this without closing connections that only rest.
-        .header_read_timeout(None)
-        .max_buf_size(256 * 1024)
-        .max_headers(100);
-    builder
-        .http2()
-        // A reply's date is looked up and told apart for each; gRPC's servers say none, and to others `respond` adds it.
-        .auto_date_header(false)
-        .max_concurrent_streams(256)
-        .max_header_list_size(16 * 1024)
-        // A request of a hundred spans arrives in one piece (38 KB), not in three.
-        .max_frame_size(1 << 20)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(2 << 20)
-        .max_send_buf_size(64 * 1024)
-        .max_pending_accept_reset_streams(20)
-        // No pings: the kernel knows of peers that are gone, and asking it costs nothing for each frame.
-        .max_local_error_reset_streams(1024);
-    builder
-}
-
 struct Server {
     clock: Clock,
     room: Arc<Semaphore>,
     gate: Arc<Gate>,
-    protocol: Builder<TokioExecutor>,
     anonymous: Arc<Origin>,
     doors: Arc<Doors>,
     age: Option<Age>,
@@ -211,15 +180,13 @@ impl Server {
     /// One connection, to its end: the peer's, ours when we stop, or silence.
     fn converse(&self, socket: impl Io, from: Option<IpAddr>) -> impl Future<Output = ()> {
         let watch = Arc::new(Watch::default());
-        self.serve(Stream::new(Watched::new(socket, watch.clone())), watch, from)
+        self.serve(Watched::new(Stream::new(socket), watch.clone()), watch, from)
     }
 
-    async fn serve(&self, socket: Stream, watch: Arc<Watch>, from: Option<IpAddr>) {
+    async fn serve(&self, line: Line, watch: Arc<Watch>, from: Option<IpAddr>) {
         let origins = Origins::new(self.anonymous.clone(), from);
         let conn = Arc::new(Conn::new(self.gate.clone(), self.doors.clone(), origins, watch.clone()));
-        // Boxed: on its way to a task of its own it is moved five times, with all that an export may need.
-        let service = service_fn(move |request| Box::pin(conn.clone().answer(request)));
-        let mut http = pin!(self.protocol.serve_connection(TokioIo::new(socket), service));
+        let mut http = Speech::new(line, conn);
         let mut turns = Turns::new(watch.clone());
         let mut silence = Silence::new(watch, self.gate.timeouts, self.clock);
         // A token of its own: polling the shared one on every wake-up would have all connections meet
@@ -232,7 +199,7 @@ impl Server {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if let Poll::Ready(result) = http.as_mut().poll(cx) {
+            if let Poll::Ready(result) = http.poll(cx) {
                 return Poll::Ready(Ok(result));
             }
             if aged.as_mut().is_some_and(|aged| aged.as_mut().poll(cx).is_ready()) {
@@ -246,9 +213,9 @@ impl Server {
         let result = match ended.await {
             Ok(result) => result,
             Err(why) => {
-                http.as_mut().graceful_shutdown();
+                http.finish();
                 // Boxed: at the end only, and an idle connection should be small.
-                match Box::pin(self.within_grace(why, http)).await {
+                match Box::pin(self.within_grace(why, poll_fn(|cx| http.poll(cx)))).await {
                     Some(result) => result,
                     None => return tracing::debug!("connection closed with requests in flight"),
                 }

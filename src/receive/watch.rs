@@ -8,21 +8,23 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Timeouts;
 use super::ahead::Ahead;
 use crate::model::Time;
+use crate::model::stream::Stream;
 
-/// The length of HTTP/2's connection preface.
-const PREFACE: u64 = 24;
+/// What a connection of HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection is doing. Written by its socket and its requests, read by [`Patience`].
 #[derive(Debug, Default)]
 pub struct Watch {
     bytes: AtomicU64,
+    /// Its preface has come whole.
     http2: AtomicBool,
     in_flight: AtomicU32,
     ended: AtomicU64,
@@ -38,11 +40,8 @@ impl Watch {
         InFlight(self)
     }
 
-    fn came(&self, bytes: &[u8]) {
-        let before = self.bytes.fetch_add(bytes.len() as u64, Relaxed);
-        if before == 0 && bytes.starts_with(b"PRI") {
-            self.http2.store(true, Relaxed);
-        }
+    fn came(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 }
 
@@ -109,7 +108,7 @@ impl Patience {
             (self.quiet_since, self.head_since) = (now, None);
         }
         // HTTP/2 has frames of its own between requests; after the preface only silence counts.
-        let settled = self.watch.http2.load(Relaxed) && bytes >= PREFACE;
+        let settled = self.watch.http2.load(Relaxed);
         if bytes > self.bytes && !settled {
             self.head_since.get_or_insert(now);
         } else {
@@ -134,6 +133,22 @@ impl<S> Watched<S> {
     }
 }
 
+/// What a connection is served over.
+pub type Line = Watched<Stream>;
+
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Whether the other end begins as HTTP/2 does. What was read to tell is still to be read.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn poll_is_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let Self { socket, ahead, watch } = self;
+        let is_http2 = ready!(ahead.poll_begins(socket, cx, PREFACE, |came| watch.came(came)))?;
+        watch.http2.store(is_http2, Relaxed);
+        Poll::Ready(Ok(is_http2))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -143,10 +158,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         let Self { socket, ahead, watch } = &mut *self;
         let polled = ahead.poll_read(socket, cx, buf, watch.http2.load(Relaxed));
-        if let Some(came) = buf.filled().get(before..)
-            && !came.is_empty()
-        {
-            self.watch.came(came);
+        let came = buf.filled().len() - before;
+        if came > 0 {
+            watch.came(came);
         }
         polled
     }
@@ -194,9 +208,9 @@ mod tests {
     fn a_head_begun_must_end_within_ten_seconds_however_it_drips() {
         let watch = Arc::new(Watch::default());
         let mut patience = quiet(&watch);
-        watch.came(b"POST /v1");
+        watch.came(8);
         assert_eq!(patience.until(at(1)), Some(at(11)));
-        watch.came(b"/tr");
+        watch.came(3);
         assert_eq!(patience.until(at(9)), Some(at(11)));
     }
 
@@ -205,12 +219,12 @@ mod tests {
         let watch = Arc::new(Watch::default());
         let mut patience = quiet(&watch);
         assert_eq!(patience.until(at(5)), Some(at(600)));
-        watch.came(b"POST / HTTP/1.1\r\n\r\n");
+        watch.came(19);
         let request = watch.begin();
         assert_eq!(patience.until(at(6)), None);
         drop(request);
         assert_eq!(patience.until(at(7)), Some(at(607)));
-        watch.came(b"P");
+        watch.came(1);
         assert_eq!(patience.until(at(60)), Some(at(70)));
     }
 
@@ -229,13 +243,46 @@ mod tests {
         assert!(!turns.gives_way(), "nobody else is to be answered");
     }
 
-    #[test]
-    fn frames_of_http_2_are_no_head() {
+    /// Reads of a line that came in these pieces: whether it is HTTP/2, and what is read of it afterwards.
+    fn told(pieces: &[&[u8]], expect: Option<bool>) {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
         let watch = Arc::new(Watch::default());
+        let (mut near, far) = tokio::io::duplex(1024);
+        let mut line = Watched::new(far, watch.clone());
         let mut patience = quiet(&watch);
-        watch.came(b"PRI * HTTP/2.0\r\n");
-        assert_eq!(patience.until(at(1)), Some(at(11)), "half a preface is a head");
-        watch.came(b"\r\nSM\r\n\r\n\0\0\0");
-        assert_eq!(patience.until(at(2)), Some(at(600)));
+        let mut polled = line.poll_is_http2(&mut cx);
+        for piece in pieces {
+            assert!(polled.is_pending(), "{pieces:?}: told too early");
+            assert!(Pin::new(&mut near).poll_write(&mut cx, piece).is_ready());
+            polled = line.poll_is_http2(&mut cx);
+        }
+        let is_http2 = match polled {
+            Poll::Pending => None,
+            Poll::Ready(told) => Some(told.unwrap()),
+        };
+        assert_eq!(is_http2, expect, "{pieces:?}");
+        // A head that was begun must end; of frames only silence counts.
+        let until = if is_http2 == Some(true) { at(600) } else { at(11) };
+        assert_eq!(patience.until(at(1)), Some(until), "{pieces:?}");
+        let mut room = [0; 1024];
+        let mut buf = ReadBuf::new(&mut room);
+        while Pin::new(&mut line).poll_read(&mut cx, &mut buf).is_ready() {}
+        assert_eq!(buf.filled(), pieces.concat(), "every byte once and in order");
+    }
+
+    #[test]
+    fn the_first_bytes_tell_what_a_connection_speaks_and_are_still_read() {
+        told(&[b"P"], None);
+        told(&[b"PRI * HTTP/2.0\r\n", b"\r\nSM\r\n\r"], None);
+        told(&[b"PRI * HTTP/2.0\r\n", b"\r\nSM\r\n\r\n\0\0\0"], Some(true));
+        told(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], Some(true));
+        told(&[b"P", b"O"], Some(false));
+        told(&[b"GET / HTTP/1.1\r\n\r\n"], Some(false));
+        told(&[b"PRI * HTTP/2.1"], Some(false));
+        let (near, far) = tokio::io::duplex(8);
+        drop(near);
+        let mut line = Watched::new(far, Arc::default());
+        let polled = line.poll_is_http2(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Ok(false))), "nobody is there");
     }
 }

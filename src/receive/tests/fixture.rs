@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::model::Clock;
+use crate::model::{Clock, Relay};
 use crate::queue::lanes::Work;
 use crate::queue::{Admitted, Budget, Inbox, Lanes};
 use crate::receive::{Inner, Listen, Settings, bind, serve};
@@ -32,6 +32,7 @@ pub struct With {
     pub depth: usize,
     pub connections: usize,
     pub join: bool,
+    pub relay: Option<Arc<dyn Relay>>,
     /// What else is set.
     pub settings: Settings,
 }
@@ -39,7 +40,8 @@ pub struct With {
 impl Default for With {
     fn default() -> Self {
         let settings = Settings::default();
-        Self { memory: 256 * MIB, request_max: 64 * MIB, depth: 64, connections: 64, join: true, settings }
+        let (memory, request_max) = (256 * MIB, 64 * MIB);
+        Self { memory, request_max, depth: 64, connections: 64, join: true, relay: None, settings }
     }
 }
 
@@ -75,7 +77,7 @@ impl Edge {
             budget: budget.clone(),
             meters: meters.clone(),
             clock: Clock::new(),
-            relay: None,
+            relay: with.relay,
             noting: Arc::default(),
         };
         let bound = bind(&settings).await.unwrap();

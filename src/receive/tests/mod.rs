@@ -2,6 +2,7 @@
 
 mod abuse;
 pub mod fixture;
+mod frames;
 mod grpc;
 mod http;
 mod life;
