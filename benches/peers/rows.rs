@@ -164,7 +164,7 @@ pub const ROWS: &[Row] = &[
         name: "small",
         what: "exports of 10 spans",
         how: beside(
-            full(Flat(10), 5),
+            full(Flat(10), 2),
             &[LABEL, NGINX, FLOOR, FLOOR_CHECKED, COLLECTOR],
             &[Mark::Of(Peer::Nginx, 0.4), Mark::Of(Peer::Collector, 1.0 / 5.0)],
         ),

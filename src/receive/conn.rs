@@ -53,7 +53,7 @@ impl Conn {
             let (headers, version) = (parts.headers.clone(), parts.version);
             let mut response = self.beyond(relay, parts, body).await;
             self.doors.cors.mark(&headers, &mut response);
-            respond::in_frames(&mut response, version, self.gate.clock());
+            respond::over_http2(&mut response, version, self.gate.clock());
             return response;
         }
         let limits = self.gate.timeouts;
@@ -65,7 +65,7 @@ impl Conn {
         } else {
             let mut response = self.http(&parts, &mut body).await;
             self.doors.cors.mark(&parts.headers, &mut response);
-            respond::in_frames(&mut response, parts.version, self.gate.clock());
+            respond::over_http2(&mut response, parts.version, self.gate.clock());
             linger(&parts, &response, body.into_body());
             response
         }

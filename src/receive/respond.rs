@@ -174,10 +174,10 @@ const OF_CONNECTIONS: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// Makes a response that is not gRPC's one of HTTP/2, if that is what its caller speaks. Over HTTP/1 hyper says when it
+/// Makes a response that is not gRPC's one of HTTP/2, where that is what its caller speaks. Over HTTP/1 hyper says when it
 /// was made (RFC 9110, 6.6.1), and over HTTP/2 nobody but us; and what a server beyond said of its connection, or we
 /// of ours, ends here.
-pub fn in_frames(response: &mut Response<Reply>, version: Version, clock: Clock) {
+pub fn over_http2(response: &mut Response<Reply>, version: Version, clock: Clock) {
     if version != Version::HTTP_2 {
         return;
     }
