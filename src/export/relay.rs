@@ -27,7 +27,7 @@ use super::names::Resolver;
 use super::target::Target;
 use super::{Settings, SetupError};
 use crate::model::origin::{HOPS, hops};
-use crate::model::relay::{Relay, Relayed, Streamed, Unreached};
+use crate::model::relay::{Relay, Relayed, Streamed, Unreached, leave_what_stays};
 use crate::telemetry::Meters;
 
 /// Requests on their way at once; one more is told to come again.
@@ -40,21 +40,6 @@ const REPLY_MAX: Duration = Duration::from_secs(120);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Calls on connections that turn out to be gone, before the upstream counts as unreachable.
 const ATTEMPTS_MAX: usize = 3;
-
-/// What belongs to one connection and not to the message (RFC 9110, 7.6.1), and what only we read.
-const STAYS: [HeaderName; 11] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::EXPECT,
-    header::HOST,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 /// What the `what` label tells apart; all else is `other`.
 const KINDS: [&str; 10] = [
@@ -216,20 +201,6 @@ fn bodiless(request: &Request<Streamed>) -> Option<Request<Streamed>> {
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
     Some(copy)
-}
-
-/// Removes what belongs to the connection it came by, and what that connection's own header names.
-fn leave_what_stays(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&STAYS) {
-        headers.remove(name);
-    }
 }
 
 /// What a path is about: the last of its parts that is known, so that the scores of a project are scores.

@@ -47,8 +47,8 @@ impl Coming {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum Broken {
-    Http1(#[from] hyper::Error),
-    Http2(#[from] h2::Error),
+    Http1(hyper::Error),
+    Http2(h2::Error),
 }
 
 impl Body for Coming {
@@ -60,8 +60,8 @@ impl Body for Coming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut *self {
-            Coming::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Broken::from),
-            Coming::Http2 { stream, left } => poll_stream(stream, left, cx).map_err(Broken::from),
+            Coming::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Broken::Http1),
+            Coming::Http2 { stream, left } => poll_stream(stream, left, cx).map_err(Broken::Http2),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap};
 use http::request::Parts;
 use http::{Request, Response, Version};
 
@@ -52,8 +52,7 @@ impl Conn {
         if !is_grpc && let Some(relay) = self.gate.relay().filter(|_| self.is_beyond(&parts)) {
             let (headers, version) = (parts.headers.clone(), parts.version);
             let mut response = self.beyond(relay, parts, body).await;
-            self.doors.cors.mark(&headers, &mut response);
-            respond::over_http2(&mut response, version, self.gate.clock());
+            self.dress(&headers, version, &mut response);
             return response;
         }
         let limits = self.gate.timeouts;
@@ -64,11 +63,16 @@ impl Conn {
             self.grpc(&parts, &mut body).await
         } else {
             let mut response = self.http(&parts, &mut body).await;
-            self.doors.cors.mark(&parts.headers, &mut response);
-            respond::over_http2(&mut response, parts.version, self.gate.clock());
+            self.dress(&parts.headers, parts.version, &mut response);
             linger(&parts, &response, body.into_body());
             response
         }
+    }
+
+    /// What a response that is not gRPC's is to say beside what it answers; `asked` are the headers of its request.
+    fn dress(&self, asked: &HeaderMap, version: Version, response: &mut Response<Reply>) {
+        self.doors.cors.mark(asked, response);
+        respond::over_http2(response, version, self.gate.clock());
     }
 
     async fn grpc(&self, parts: &Parts, body: &mut Reader) -> Response<Reply> {

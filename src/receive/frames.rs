@@ -95,9 +95,7 @@ async fn answer(conn: Arc<Conn>, request: Request<RecvStream>, mut respond: Send
     let mut answering = pin!(conn.answer(Coming::in_frames(request)));
     let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
         Poll::Ready(response) => Poll::Ready(Ok(response)),
-        Poll::Pending => {
-            respond.poll_reset(cx).map(|gone| Err(gone.map_or_else(|error| error, h2::Error::from)))
-        }
+        Poll::Pending => respond.poll_reset(cx).map(|gone| Err(why(gone))),
     });
     let sent = match answered.await {
         Ok(response) => send(response, &mut respond).await,
@@ -134,7 +132,7 @@ async fn send(response: Response<Reply>, respond: &mut SendResponse<Bytes>) -> R
 async fn pipe(mut body: tonic::body::Body, mut stream: SendStream<Bytes>) -> Result<(), h2::Error> {
     loop {
         let next = poll_fn(|cx| match stream.poll_reset(cx) {
-            Poll::Ready(gone) => Poll::Ready(Err(gone.map_or_else(|error| error, h2::Error::from))),
+            Poll::Ready(gone) => Poll::Ready(Err(why(gone))),
             Poll::Pending => Pin::new(&mut body).poll_frame(cx).map(Ok),
         });
         let frame = match next.await? {
@@ -165,6 +163,11 @@ async fn pipe(mut body: tonic::body::Body, mut stream: SendStream<Bytes>) -> Res
             }
         }
     }
+}
+
+/// Why nobody waits any more.
+fn why(gone: Result<Reason, h2::Error>) -> h2::Error {
+    gone.map_or_else(|error| error, h2::Error::from)
 }
 
 /// Waits until the other end takes some of what is next.

@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
-    HeaderValue, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -20,6 +20,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::refusal::Refusal;
 use crate::model::Clock;
+use crate::model::relay::leave_what_stays;
 use crate::wire::Signal;
 use crate::wire::reply::{self, Encoding, Partial};
 
@@ -164,27 +165,15 @@ fn http(status: StatusCode, encoding: Encoding, body: Bytes, asked: &HeaderMap) 
     response
 }
 
-/// What concerns a connection, which frames must not say of a single response (RFC 9113, 8.2.2).
-const OF_CONNECTIONS: [HeaderName; 6] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
 /// Makes a response that is not gRPC's one of HTTP/2, where that is what its caller speaks. Over HTTP/1 hyper says when it
 /// was made (RFC 9110, 6.6.1), and over HTTP/2 nobody but us; and what a server beyond said of its connection, or we
-/// of ours, ends here.
+/// of ours, ends here (RFC 9113, 8.2.2).
 pub fn over_http2(response: &mut Response<Reply>, version: Version, clock: Clock) {
     if version != Version::HTTP_2 {
         return;
     }
     let headers = response.headers_mut();
-    for name in &OF_CONNECTIONS {
-        headers.remove(name);
-    }
+    leave_what_stays(headers);
     let now = || UNIX_EPOCH + Duration::from_nanos(clock.unix_nanos());
     if !headers.contains_key(DATE)
         && let Ok(now) = HeaderValue::try_from(httpdate::fmt_http_date(now()))

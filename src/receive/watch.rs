@@ -23,6 +23,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What a connection is doing. Written by its socket and its requests, read by [`Patience`].
 #[derive(Debug, Default)]
 pub struct Watch {
+    /// Read so far. What tells the version is counted again when it is handed on: only whether it grows matters.
     bytes: AtomicU64,
     /// Its preface has come whole.
     http2: AtomicBool,

@@ -62,7 +62,8 @@ impl Relay for Beyond {
                 frame
             });
             let response = Response::builder()
-                .header("connection", "keep-alive")
+                .header("connection", "keep-alive, x-hop")
+                .header("x-hop", "1")
                 .header("keep-alive", "timeout=5")
                 .header("transfer-encoding", "chunked");
             Ok(response.body(StreamBody::new(frames).boxed_unsync()).unwrap())
@@ -88,7 +89,7 @@ async fn a_reply_that_goes_on_comes_whole_without_what_was_said_of_another_conne
         let reply = sender.send_request(request("POST", path, &[], "")).await.unwrap();
         let reply = Answer::of(reply).await;
         assert_eq!((reply.status, reply.body.len()), (200, PIECES * PIECE), "{path}");
-        for gone in ["connection", "keep-alive", "transfer-encoding"] {
+        for gone in ["connection", "keep-alive", "x-hop", "transfer-encoding"] {
             assert_eq!(reply.header(gone), "", "{path}: {gone}");
         }
         assert!(httpdate::parse_http_date(reply.header("date")).is_ok(), "{path}: {:?}", reply.headers);
